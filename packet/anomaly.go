@@ -13,13 +13,14 @@ const (
 	VLANDepth                // more than two 802.1Q tags
 	UnknownEtherType         // an EtherType decode does not read
 	ARPShort                 // ARP message cut
+	ARPFormat                // ARP for other than IPv4 over Ethernet
 	IPv4Short                // fewer than 20 bytes, or options cut
 	IPv4Version              // version field is not 4
 	IPv4HeaderLength         // header length below 20 bytes
 	IPv4TotalLength          // total length below the header length, and not 0
 	IPv6Short                // fewer than 40 bytes
 	IPv6Version              // version field is not 6
-	IPv6Extension            // extension header cut, or more than 8 of them
+	IPv6Extension            // extension header cut, more than 8 of them, or a second fragment header
 	UnknownProtocol          // an IP protocol decode does not read
 	TCPShort                 // fewer than 20 bytes, or options cut
 	TCPOffset                // data offset below 20 bytes
@@ -37,6 +38,7 @@ var anomalyNames = [NumAnomalies]string{
 	VLANDepth:        "vlan_depth",
 	UnknownEtherType: "unknown_ethertype",
 	ARPShort:         "arp_short",
+	ARPFormat:        "arp_format",
 	IPv4Short:        "ipv4_short",
 	IPv4Version:      "ipv4_version",
 	IPv4HeaderLength: "ipv4_header_length",

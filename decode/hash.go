@@ -1,0 +1,75 @@
+package decode
+
+import (
+	"encoding/binary"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// FlowHash returns a hash of the addresses, protocol and ports of the flow that
+// an Ethernet frame belongs to. It is the same for both directions, and for both
+// copies of a packet whose ends are both mirrored: hardware addresses and VLAN
+// identifiers do not enter. The worker of a frame is FlowHash modulo the number
+// of workers.
+//
+// It is 0 for what is neither IPv4 nor IPv6, and whenever a field it needs is
+// cut off. Later fragments carry no ports, and IPv6 extension headers are not
+// walked; their hash is that of the addresses and the protocol alone.
+//
+// The program that steers datagrams in the kernel computes the same, step by
+// step, in classic BPF: no loops, 32-bit words, a load beyond the end gives 0.
+// Whatever changes here changes there.
+func FlowHash(frame []byte) uint32 {
+	if len(frame) < packet.EthernetLen {
+		return 0
+	}
+	etherType, p := binary.BigEndian.Uint16(frame[12:14]), frame[packet.EthernetLen:]
+	for tags := 0; tags < 2 && isTag(etherType); tags++ {
+		if len(p) < tagLen {
+			return 0
+		}
+		etherType, p = binary.BigEndian.Uint16(p[2:4]), p[tagLen:]
+	}
+	var addresses uint32
+	var protocol uint8
+	var portsAt int
+	switch {
+	case etherType == etherIPv4 && len(p) >= ipv4Len:
+		addresses = binary.BigEndian.Uint32(p[12:16]) ^ binary.BigEndian.Uint32(p[16:20])
+		protocol, portsAt = p[9], int(p[0]&0x0f)*4
+		if binary.BigEndian.Uint16(p[6:8])&0x1fff != 0 {
+			return mix(addresses, 0, protocol)
+		}
+	case etherType == etherIPv6 && len(p) >= ipv6Len:
+		for i := 8; i < ipv6Len; i += 4 {
+			addresses ^= binary.BigEndian.Uint32(p[i : i+4])
+		}
+		protocol, portsAt = p[6], ipv6Len
+	default:
+		return 0
+	}
+	if !hasPorts(protocol) {
+		return mix(addresses, 0, protocol)
+	}
+	if len(p) < portsAt+4 {
+		return 0
+	}
+	p = p[portsAt:]
+	return mix(addresses, binary.BigEndian.Uint16(p[0:2])^binary.BigEndian.Uint16(p[2:4]), protocol)
+}
+
+func hasPorts(protocol uint8) bool {
+	return protocol == packet.ProtocolTCP || protocol == packet.ProtocolUDP || protocol == packet.ProtocolSCTP
+}
+
+// mix spreads what differs between flows, mostly a few low bits of addresses and
+// ports, over all 32 bits. It ends with the finaliser of MurmurHash3.
+func mix(addresses uint32, ports uint16, protocol uint8) uint32 {
+	h := addresses ^ uint32(ports)*0x9e3779b1
+	h += uint32(protocol) * 0x85ebca6b
+	h ^= h >> 16
+	h *= 0x85ebca6b
+	h ^= h >> 13
+	h *= 0xc2b2ae35
+	return h ^ h>>16
+}
