@@ -1,0 +1,94 @@
+package session
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// An index finds sessions by a 64-bit key in one open-addressed array. Any
+// number of goroutines may find while one adds; nothing is ever removed.
+//
+// A slot takes 16 bytes and the array is at most 3/4 full, so 10,000 sessions
+// take 256 KiB, which fits the second-level cache, and a look-up usually
+// touches one cache line. The seed is random, so that a sender cannot choose
+// VNIs that share a place.
+type index struct {
+	slots []slot // a power of two
+	shift uint8  // 64 less the number of bits of a place
+	seed  uint64
+}
+
+// A slot is free while its key is 0. The session is stored before the key.
+type slot struct {
+	key     atomic.Uint64
+	session atomic.Pointer[packet.Session]
+}
+
+// newIndex returns an index with room for n sessions.
+func newIndex(n int) *index {
+	width := max(3, bits.Len(uint(n+n/3)))
+	return &index{slots: make([]slot, 1<<width), shift: uint8(64 - width), seed: rand.Uint64()}
+}
+
+// A key is never 0. It holds the VNI in its upper 24 bits and below them what
+// kind of source it asks for: none, an IPv4 address, or 39 bits of the hash of
+// an IPv6 address, which alone needs a comparison to be certain.
+const (
+	anySource  = 1 << 38
+	ipv4Source = 1 << 37
+	ipv6Source = 1 << 39
+)
+
+func vniKey(vni uint32) uint64 { return uint64(vni)<<40 | anySource }
+
+func (x *index) sourceKey(vni uint32, source *packet.Addr) uint64 {
+	if source.Is4() {
+		return uint64(vni)<<40 | ipv4Source | uint64(binary.BigEndian.Uint32(source[12:]))
+	}
+	h := mix(mix(binary.LittleEndian.Uint64(source[:8])^x.seed) ^ binary.LittleEndian.Uint64(source[8:]))
+	return uint64(vni)<<40 | ipv6Source | h>>25
+}
+
+// mix folds the product of v and an odd constant without pattern (the
+// fractional part of the golden ratio), so that every bit of v counts in every
+// bit of the result.
+func mix(v uint64) uint64 {
+	high, low := bits.Mul64(v, 0x9e3779b97f4a7c15)
+	return high ^ low
+}
+
+func (x *index) place(key uint64) uint64 { return mix(key^x.seed) >> x.shift }
+
+// find returns the session with the key, or nil. The source is compared where
+// the key does not hold all of it.
+func (x *index) find(key uint64, source *packet.Addr) *packet.Session {
+	mask := uint64(len(x.slots) - 1)
+	for i := x.place(key); ; i++ {
+		s := &x.slots[i&mask]
+		switch s.key.Load() {
+		case key:
+			found := s.session.Load()
+			if key&ipv6Source == 0 || found.Source == *source {
+				return found
+			}
+		case 0:
+			return nil
+		}
+	}
+}
+
+// add puts a session in that is not there yet; the caller knows that there is
+// room and that nobody else adds.
+func (x *index) add(key uint64, s *packet.Session) {
+	mask := uint64(len(x.slots) - 1)
+	i := x.place(key)
+	for x.slots[i&mask].key.Load() != 0 {
+		i++
+	}
+	x.slots[i&mask].session.Store(s)
+	x.slots[i&mask].key.Store(key)
+}
