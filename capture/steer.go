@@ -1,0 +1,238 @@
+package capture
+
+import (
+	"fmt"
+
+	"golang.org/x/net/bpf"
+
+	"github.com/periscope-collector/periscope/tunnel"
+)
+
+// Steering returns the classic BPF program that chooses the socket of a
+// SO_REUSEPORT group for a datagram to a tunnel port: a symmetric hash of the
+// inner 5-tuple modulo the number of sockets, so that both directions of a
+// flow, and both copies when both its ends are mirrored, meet on one worker.
+// It computes what decode.FlowHash computes.
+//
+// The kernel runs it on the UDP payload (net/core/sock_reuseport.c), and gives
+// the datagram to socket 0 when a load runs past its end.
+func Steering(port, sockets int) ([]bpf.Instruction, error) {
+	a := assembler{labels: make(map[string]int)}
+	if port == tunnel.GENEVEPort {
+		a.geneve()
+	} else {
+		a.emit(bpf.LoadConstant{Dst: bpf.RegX, Val: tunnel.VXLANLen})
+	}
+	a.ethernet()
+	a.ipv4()
+	a.ipv6()
+	a.mix(uint32(sockets))
+	return a.resolve()
+}
+
+// Scratch slots. X holds the offset of the header at hand throughout.
+const (
+	slotX     = 0 // X, while it holds an operand
+	slotHash  = 1 // the addresses, folded
+	slotProto = 2
+	slotPorts = 3
+)
+
+// geneve leaves X at the inner frame, or goes to the inner IP header where
+// there is no Ethernet.
+func (a *assembler) geneve() {
+	a.emit(bpf.LoadAbsolute{Off: 0, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x3f},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: tunnel.GENEVELen},
+		bpf.TAX{},
+		bpf.LoadAbsolute{Off: 2, Size: 2})
+	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolEthernet, "ethernet")
+	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv4, "middle4")
+	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv6, "middle6")
+	a.jump("zero")
+
+	// The middle header of a Gateway Load Balancer is IP > UDP 4789 > VXLAN.
+	// Any other IP packet is the mirrored one.
+	a.label("middle4")
+	a.emit(bpf.LoadIndirect{Off: 9, Size: 1})
+	a.jumpIf(bpf.JumpNotEqual, 17, "ipv4")
+	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
+	a.jumpIf(bpf.JumpBitsSet, 0x1fff, "ipv4")
+	a.emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX})
+	a.skipIPv4()
+	a.emit(bpf.LoadIndirect{Off: 2, Size: 2})
+	a.jumpIf(bpf.JumpEqual, tunnel.VXLANPort, "vxlan")
+	a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
+	a.jump("ipv4")
+
+	a.label("middle6")
+	a.emit(bpf.LoadIndirect{Off: 6, Size: 1})
+	a.jumpIf(bpf.JumpNotEqual, 17, "ipv6")
+	a.emit(bpf.LoadIndirect{Off: 42, Size: 2})
+	a.jumpIf(bpf.JumpNotEqual, tunnel.VXLANPort, "ipv6")
+	a.advance(40)
+
+	a.label("vxlan")
+	a.advance(8 + tunnel.VXLANLen)
+}
+
+// ethernet leaves X at the network header, behind at most two VLAN tags.
+func (a *assembler) ethernet() {
+	a.label("ethernet")
+	a.advance(12)
+	for range 2 {
+		tagged, next := a.unique("tagged"), a.unique("next")
+		a.emit(bpf.LoadIndirect{Off: 0, Size: 2})
+		for _, tpid := range []uint32{0x8100, 0x88a8, 0x9100} {
+			a.jumpIf(bpf.JumpEqual, tpid, tagged)
+		}
+		a.jump(next)
+		a.label(tagged)
+		a.advance(4)
+		a.label(next)
+	}
+	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotHash})
+	a.advance(2)
+	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotHash})
+	a.jumpIf(bpf.JumpEqual, 0x0800, "ipv4")
+	a.jumpIf(bpf.JumpEqual, 0x86dd, "ipv6")
+	a.label("zero")
+	a.emit(bpf.RetConstant{Val: 0})
+}
+
+func (a *assembler) ipv4() {
+	a.label("ipv4")
+	a.xorWords(12, 16)
+	a.emit(bpf.LoadIndirect{Off: 9, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
+	a.jumpUnlessPorts("portless")
+	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
+	a.jumpIf(bpf.JumpBitsSet, 0x1fff, "portless")
+	a.skipIPv4()
+	a.jump("ports")
+}
+
+func (a *assembler) ipv6() {
+	a.label("ipv6")
+	a.xorWords(8, 12, 16, 20, 24, 28, 32, 36)
+	a.emit(bpf.LoadIndirect{Off: 6, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
+	a.jumpUnlessPorts("portless")
+	a.advance(40)
+
+	a.label("ports")
+	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPorts},
+		bpf.LoadIndirect{Off: 2, Size: 2},
+		bpf.LoadScratch{Dst: bpf.RegX, N: slotPorts},
+		bpf.ALUOpX{Op: bpf.ALUOpXor},
+		bpf.StoreScratch{Src: bpf.RegA, N: slotPorts})
+	a.jump("mix")
+	a.label("portless")
+	a.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.StoreScratch{Src: bpf.RegA, N: slotPorts})
+}
+
+// mix folds addresses, ports and protocol into a hash whose low bits depend on
+// all of them (the finaliser of MurmurHash3), and returns it modulo sockets.
+func (a *assembler) mix(sockets uint32) {
+	a.label("mix")
+	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPorts},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x9E3779B1},
+		bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
+		bpf.ALUOpX{Op: bpf.ALUOpXor},
+		bpf.StoreScratch{Src: bpf.RegA, N: slotHash},
+		bpf.LoadScratch{Dst: bpf.RegA, N: slotProto},
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x85EBCA6B},
+		bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd})
+	for _, step := range []struct{ shift, mul uint32 }{{16, 0x85EBCA6B}, {13, 0xC2B2AE35}, {16, 1}} {
+		a.emit(bpf.TAX{},
+			bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: step.shift},
+			bpf.ALUOpX{Op: bpf.ALUOpXor},
+			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: step.mul})
+	}
+	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets}, bpf.RetA{})
+}
+
+// xorWords leaves the XOR of the 32-bit words at the given offsets from X in
+// slotHash, and X as it was.
+func (a *assembler) xorWords(offsets ...uint32) {
+	a.emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX}, bpf.LoadIndirect{Off: offsets[0], Size: 4})
+	for _, offset := range offsets[1:] {
+		a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotHash},
+			bpf.LoadIndirect{Off: offset, Size: 4},
+			bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
+			bpf.ALUOpX{Op: bpf.ALUOpXor},
+			bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
+	}
+	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotHash})
+}
+
+// skipIPv4 moves X from an IPv4 header to what follows it.
+func (a *assembler) skipIPv4() {
+	a.emit(bpf.LoadIndirect{Off: 0, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x0f},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd},
+		bpf.TAX{})
+}
+
+// jumpUnlessPorts goes to label unless A is a protocol with ports.
+func (a *assembler) jumpUnlessPorts(label string) {
+	ports := a.unique("ports")
+	for _, protocol := range []uint32{6, 17, 132} {
+		a.jumpIf(bpf.JumpEqual, protocol, ports)
+	}
+	a.jump(label)
+	a.label(ports)
+}
+
+// advance adds n to X.
+func (a *assembler) advance(n uint32) {
+	a.emit(bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: n}, bpf.TAX{})
+}
+
+// An assembler resolves jumps to labels, which classic BPF only knows as
+// distances forward.
+type assembler struct {
+	code   []bpf.Instruction
+	labels map[string]int
+	fixes  []fix
+	names  int
+}
+
+// A fix is a jump whose distance is not known yet.
+type fix struct {
+	at    int
+	label string
+}
+
+func (a *assembler) emit(code ...bpf.Instruction) { a.code = append(a.code, code...) }
+
+func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
+
+func (a *assembler) unique(prefix string) string {
+	a.names++
+	return fmt.Sprintf("%s.%d", prefix, a.names)
+}
+
+func (a *assembler) jump(label string) {
+	a.fixes = append(a.fixes, fix{len(a.code), label})
+	a.emit(bpf.Jump{})
+}
+
+// jumpIf goes to label when A compares to val. Conditional jumps reach 255
+// instructions, unconditional ones any distance, so it skips over one.
+func (a *assembler) jumpIf(cond bpf.JumpTest, val uint32, label string) {
+	a.emit(bpf.JumpIf{Cond: cond, Val: val, SkipTrue: 0, SkipFalse: 1})
+	a.jump(label)
+}
+
+func (a *assembler) resolve() ([]bpf.Instruction, error) {
+	for _, f := range a.fixes {
+		to, ok := a.labels[f.label]
+		if !ok || to <= f.at {
+			return nil, fmt.Errorf("capture: steering program: label %q is not ahead", f.label)
+		}
+		a.code[f.at] = bpf.Jump{Skip: uint32(to - f.at - 1)}
+	}
+	return a.code, nil
+}
