@@ -1,0 +1,179 @@
+package capture
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// Sizes of the memory Files lends. The longest packet must fit into an empty
+// slab, with its headroom and the Ethernet header it may be given.
+const (
+	fileBatchLen   = 256       // datagrams
+	slabLen        = 512 << 10 // bytes of payload: 256 of 2,000 bytes, 56 of 9,001
+	maxPacket      = 256 << 10 // bytes of one packet; libpcap's bound too
+	defaultBatches = 16
+
+	_ = uint(slabLen - maxPacket - packet.Headroom - packet.EthernetLen)
+)
+
+// FileConfig says what OpenFiles reads.
+type FileConfig struct {
+	// Paths are the capture files, read in this order as one input. "-" is
+	// Stdin, at most once.
+	Paths []string
+
+	// Stdin is read for the path "-", and never closed.
+	Stdin io.Reader
+
+	// BareVNI, if not negative, says that the files hold inner frames of that
+	// network identifier (0 to 1<<24-1). Negative means that they hold
+	// datagrams to the tunnel ports.
+	BareVNI int64
+
+	// Batches is how many batches can be lent at once. Each takes about
+	// 580 KiB: a slab of 512 KiB, and 256 datagrams and frames of 270 bytes.
+	// 0 means 16, which is 9 MiB. To that come, while a file is read, a window
+	// of 1 MiB, and for zstd at most 128 MiB as the file asks.
+	Batches int
+}
+
+// Files is a Source that reads capture files.
+//
+// Next waits while all batches are lent, so a slow consumer slows reading and
+// nothing is lost. Every packet record is handed over as one datagram, those
+// that are no datagram to a tunnel port with their Reason. Where batches begin
+// and end depends on the input's bytes alone.
+//
+// Of a file that is cut short or corrupt, every packet before the damage is
+// handed over; then come the next files. Err says what was damaged.
+type Files struct {
+	bareVNI int64
+	paths   []string // not yet opened
+	stdin   io.Reader
+
+	free  chan *packet.Batch
+	slabs map[*packet.Batch][]byte // never changed: any goroutine may look up
+
+	in      *input // nil between files
+	window  []byte // the memory of in's stream
+	rec     record
+	pending bool // rec was read and did not fit into the last batch
+
+	order int64 // of the next packet
+	now   int64 // the largest time so far
+	errs  []error
+
+	read  atomic.Int64
+	total int64 // -1 when unknown
+
+	mu     sync.Mutex // guards closing against the opening of the next file
+	closed chan struct{}
+
+	poison bool // under test: Release overwrites the slab
+}
+
+// Next lends the next batch, of at most 256 datagrams. Their Order counts the
+// packet records of all files from 0, Mark is the Order of the first packet of
+// the next batch, and Now the largest time so far. It returns io.EOF after the
+// last batch and after Close, and no other error.
+func (f *Files) Next() (*packet.Batch, error) {
+	b := f.take()
+	if b == nil {
+		return nil, io.EOF
+	}
+	b.Resize(fileBatchLen)
+	slab, n := f.slabs[b], 0
+	for n < fileBatchLen && (f.pending || f.advance()) {
+		rest, ok := f.fill(&b.Datagrams[n], slab)
+		if f.pending = !ok; f.pending {
+			break
+		}
+		slab = rest
+		n++
+	}
+	b.Resize(n)
+	b.Mark, b.Now = f.order, f.now
+	if n == 0 {
+		f.Release(b)
+		return nil, io.EOF
+	}
+	return b, nil
+}
+
+// take waits for a free batch. It returns nil once f is closed.
+func (f *Files) take() *packet.Batch {
+	if f.isClosed() {
+		return nil
+	}
+	select {
+	case b := <-f.free:
+		return b
+	case <-f.closed:
+		return nil
+	}
+}
+
+// Release gives a batch back. Releasing a batch twice, or one of another
+// source, panics.
+func (f *Files) Release(b *packet.Batch) {
+	slab, ok := f.slabs[b]
+	if !ok {
+		panic("capture: released a batch of another source")
+	}
+	if f.poison {
+		for i := range slab {
+			slab[i] = 0xdb
+		}
+	}
+	select {
+	case f.free <- b:
+	default:
+		panic("capture: released a batch twice")
+	}
+}
+
+// Close closes the file that is being read. It may be called from any
+// goroutine, more than once; a Next that waits for a batch returns. Batches
+// lent remain valid, and are released as usual. Standard input is the caller's:
+// a Next that reads it goes on until that read ends.
+func (f *Files) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.isClosed() {
+		return nil
+	}
+	close(f.closed)
+	if f.in == nil {
+		return nil
+	}
+	return f.in.Close()
+}
+
+func (f *Files) isClosed() bool {
+	select {
+	case <-f.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Progress returns how many bytes of the inputs, compressed as they are, have
+// been read, and how many there are; total is -1 when an input's size is not
+// known, as with standard input. It may be called from any goroutine.
+func (f *Files) Progress() (read, total int64) {
+	read = f.read.Load()
+	if f.total >= 0 {
+		read = min(read, f.total) // a file may have grown since
+	}
+	return read, f.total
+}
+
+// Err returns, after Next returned io.EOF, what was wrong with the files: an
+// error for each damaged one with its path and the offset of the first record
+// that could not be read, joined. It is nil when all were whole.
+func (f *Files) Err() error { return errors.Join(f.errs...) }
