@@ -128,7 +128,8 @@ func (t *Table) admit(vni uint32, source *packet.Addr) (s *packet.Session, r pac
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v := t.view.Load()
-	switch s := v.find(vni, source); {
+	s = v.find(vni, source)
+	switch {
 	case s != nil:
 		return s, packet.None, false
 	case v.policy == Drop:
