@@ -124,12 +124,12 @@ func child(n *yaml.Node, step string, item bool) *yaml.Node {
 
 // step returns a key as it stands in a key path, with the dot before it.
 func step(key string) string {
-	plain := key != ""
+	plain := key != "" && len(key) <= maxQuoted
 	for _, c := range key {
 		plain = plain && (c == '_' || c == '-' || unicode.IsLetter(c) || unicode.IsDigit(c))
 	}
 	if plain {
 		return "." + key
 	}
-	return "." + strconv.Quote(key)
+	return "." + quote(key)
 }

@@ -148,7 +148,8 @@ func (r *reader) fieldsOf(t reflect.Type) map[string]int {
 	}
 	fields := make(map[string]int)
 	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("yaml"); name != "" && name != "-" {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name != "" && name != "-" {
 			fields[name] = i
 		}
 	}

@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"encoding"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strconv"
@@ -13,10 +14,9 @@ import (
 
 // forms describe the types whose own errors would not say what to write.
 var forms = map[reflect.Type]string{
-	reflect.TypeFor[netip.Addr]():    "an address such as 10.0.0.1 or fd00::1",
-	reflect.TypeFor[netip.Prefix]():  "a prefix such as 10.0.0.0/8 or fd00::/8",
-	reflect.TypeFor[time.Duration](): "a duration with a unit such as 30s, 5m or 72h",
-	reflect.TypeFor[time.Time]():     "a time such as 2026-01-31T15:04:05Z",
+	reflect.TypeFor[netip.Addr]():   "an address such as 10.0.0.1 or fd00::1",
+	reflect.TypeFor[netip.Prefix](): "a prefix such as 10.0.0.0/8 or fd00::/8",
+	reflect.TypeFor[time.Time]():    "a time such as 2026-01-31T15:04:05Z",
 }
 
 func (r *reader) text(n *yaml.Node, v reflect.Value, t encoding.TextUnmarshaler) {
@@ -51,32 +51,34 @@ func (r *reader) scalar(n *yaml.Node, v reflect.Value) {
 			return
 		}
 		v.SetBool(strings.EqualFold(n.Value, "true"))
-	case v.Type() == reflect.TypeFor[time.Duration]():
-		d, err := time.ParseDuration(n.Value)
-		if err != nil || !isText(n) {
-			r.errorf(n, "must be %s, not %s", forms[v.Type()], describe(n))
-			return
-		}
-		v.SetInt(int64(d))
 	case v.CanInt():
 		x, err := strconv.ParseInt(digits(n))
 		if err != nil || v.OverflowInt(x) {
 			least := int64(-1) << (v.Type().Bits() - 1)
-			r.errorf(n, "must be a whole number, %d to %d, not %s", least, ^least, describe(n))
+			r.number(n, v, fmt.Sprintf(", %d to %d", least, ^least))
 			return
 		}
 		v.SetInt(x)
 	case v.CanUint():
 		x, err := strconv.ParseUint(digits(n))
 		if err != nil || v.OverflowUint(x) {
-			most := ^uint64(0) >> (64 - v.Type().Bits())
-			r.errorf(n, "must be a whole number, 0 to %d, not %s", most, describe(n))
+			most := uint64(1)<<v.Type().Bits() - 1
+			r.number(n, v, fmt.Sprintf(", 0 to %d", most))
 			return
 		}
 		v.SetUint(x)
 	default:
 		panic("strictyaml: cannot decode into a " + v.Type().String())
 	}
+}
+
+// number reports that n is not an integer as v holds it. The limits of 64 bits
+// are of no use to whoever reads the error.
+func (r *reader) number(n *yaml.Node, v reflect.Value, limits string) {
+	if v.Type().Bits() == 64 {
+		limits = ""
+	}
+	r.errorf(n, "must be a whole number%s, not %s", limits, describe(n))
 }
 
 const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
@@ -124,10 +126,13 @@ func describe(n *yaml.Node) string {
 	return "tag " + quote(n.Tag)
 }
 
-// quote returns at most 40 bytes of s between quotes.
+// maxQuoted is how much of a value an error repeats, in bytes.
+const maxQuoted = 64
+
+// quote returns s between quotes, or its beginning if it is long.
 func quote(s string) string {
-	if len(s) > 40 {
-		return strconv.Quote(s[:40]) + "..."
+	if len(s) > maxQuoted {
+		return strconv.Quote(s[:maxQuoted]) + "..."
 	}
 	return strconv.Quote(s)
 }

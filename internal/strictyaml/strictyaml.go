@@ -105,8 +105,8 @@ func (d *Document) syntax(err error) error {
 // Decode stores the document in the struct v points to. Keys that are absent
 // leave their fields alone, so that defaults can be set before.
 //
-// A field is read from the key its yaml tag names; fields without a tag are
-// ignored. Types are string, bool, integers, [time.Duration], structs, slices,
+// A field is read from the key its yaml tag names, up to a comma; fields without
+// a tag are ignored. Types are string, bool, integers, structs, slices,
 // map[string]string, pointers to these, and whatever implements
 // [encoding.TextUnmarshaler]. A string takes a scalar as it is written, so that
 // 012345678901 keeps its zero and no stays "no". An integer is decimal, or

@@ -32,9 +32,9 @@ type outer struct {
 
 func TestDecode(t *testing.T) {
 	var v outer
-	err := strictyaml.Decode("f.yaml", []byte("name: 012\nflag: true\nn: -1\nu: 0xff\np: 3\nd: 5m\nt: 2026-01-31T15:04:05Z\naddr: fd00::1\nallow: [10.0.0.0/8]\nin: {s: no, l: [a, b], m: {k: 1, a b: 2}}\nopt: {}\nlist: [{s: x}, {in: {in: {s: deep}}}]\n"), &v)
+	err := strictyaml.Decode("f.yaml", []byte("name: 012\nflag: true\nn: -1\nu: 0xff\np: 3\nt: 2026-01-31T15:04:05Z\naddr: fd00::1\nallow: [10.0.0.0/8]\nin: {s: no, l: [a, b], m: {k: 1, a b: 2}}\nopt: {}\nlist: [{s: x}, {in: {in: {s: deep}}}]\n"), &v)
 	t.Logf("%+v\n%v", v, err)
-	err = strictyaml.Decode("f.yaml", []byte("name: [a]\nflag: yes\nn: 128\nu: -1\np: \"3\"\nd: 5\nt: 2026\naddr: x\nallow: 10.0.0.0/8\n"), &v)
+	err = strictyaml.Decode("f.yaml", []byte("name: [a]\nflag: yes\nn: 128\nu: -1\np: \"3\"\nt: 2026\naddr: x\nallow: 10.0.0.0/8\n"), &v)
 	t.Logf("%v", err)
 	err = strictyaml.Decode("f.yaml", []byte("opt:\nin:\nnmae: 3\nname: 3\nname: 4\n<<: {}\nlist: [{s: }, {m: {a b: [], a: !foo x}}, 3]\n? [a]\n: b\nallow: [10.0.0.0]\nu: 010\n"), &v)
 	t.Logf("%v", err)
