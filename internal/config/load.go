@@ -1,0 +1,129 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/periscope-collector/periscope/internal/strictyaml"
+)
+
+// maxFile bounds what Load reads: a thousand times a usual configuration.
+const maxFile = MiB
+
+// Default returns the configuration that holds when there is no file. Its
+// capture files go to captures in the working directory.
+func Default() Config {
+	pcap := DefaultPCAP()
+	return Config{
+		Capture: Capture{
+			Listen:  []string{":4789"},
+			Geneve:  []string{":6081"},
+			Backend: "auto",
+			Allow: []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"),     // private, RFC 1918
+				netip.MustParsePrefix("172.16.0.0/12"),  // private, RFC 1918
+				netip.MustParsePrefix("192.168.0.0/16"), // private, RFC 1918
+				netip.MustParsePrefix("100.64.0.0/10"),  // shared, RFC 6598
+				netip.MustParsePrefix("127.0.0.0/8"),    // loopback, RFC 1122
+				netip.MustParsePrefix("::1/128"),        // loopback, RFC 4291
+				netip.MustParsePrefix("fc00::/7"),       // unique local, RFC 4193
+			},
+			ReceiveBuffer: 64 * MiB,
+		},
+		Sessions:    Sessions{Unknown: "keep", UnknownMax: 256},
+		Sinks:       Sinks{PCAP: &pcap},
+		Admin:       Admin{Listen: "127.0.0.1:9477"},
+		StopTimeout: minutes / 2,
+		Log:         Log{Level: "info", Format: "text"},
+	}
+}
+
+// DefaultPCAP returns the values of a pcap sink whose keys are all absent.
+func DefaultPCAP() PCAP {
+	return PCAP{
+		Dir:       "captures",
+		Rotate:    Rotate{Size: 256 * MiB, Every: 5 * minutes},
+		OpenFiles: 256,
+		Buffer:    128 * MiB,
+		Retain:    Retain{Free: 10},
+	}
+}
+
+// Load reads the configuration file at path. Relative paths in it are relative
+// to its directory, and absolute in the result.
+func Load(path string) (*Config, error) {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err // names the path
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, int64(maxFile)+1))
+	if err != nil {
+		return nil, err // names the path
+	}
+	if len(data) > int(maxFile) {
+		return nil, fmt.Errorf("%s: larger than %v; name a configuration file", path, maxFile)
+	}
+	return parse(path, dir, data)
+}
+
+// Parse reads a configuration. The name begins every error. Relative paths are
+// left as they are, relative to the working directory. Keys that are absent have
+// their default; a sink that is absent is off.
+func Parse(name string, data []byte) (*Config, error) { return parse(name, "", data) }
+
+func parse(name, dir string, data []byte) (*Config, error) {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, sink := range []string{"sinks.splunk", "sinks.flowlog"} {
+		if doc.Has(sink) {
+			return nil, doc.Errorf(sink, "not built yet in this version; remove it")
+		}
+	}
+	c := Default()
+	if err := doc.Decode(&c); err != nil {
+		return nil, err
+	}
+	if !doc.Has("sinks.pcap") {
+		c.Sinks.PCAP = nil
+	}
+	var errs []*strictyaml.Error
+	for _, p := range c.problems() {
+		errs = append(errs, doc.Errorf(p.path, "%s", p.message))
+	}
+	if err := doc.Join(errs); err != nil {
+		return nil, err
+	}
+	c.resolve(dir)
+	return &c, nil
+}
+
+// resolve makes relative paths relative to dir.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.Sessions.File, &c.Admin.TokenFile}
+	if c.Sinks.PCAP != nil {
+		paths = append(paths, &c.Sinks.PCAP.Dir)
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// Marshal returns the configuration as YAML that Parse reads back to the same
+// value. There are no secrets in it: a Config only names the files of secrets.
+func (c *Config) Marshal() ([]byte, error) {
+	return yaml.Dump(c, yaml.WithLineWidth(-1))
+}

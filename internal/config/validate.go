@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+const minutes = Duration(time.Minute)
+
+// A problem is a value that its key does not allow.
+type problem struct{ path, message string }
+
+// problems collects what is wrong with a configuration.
+type problems []problem
+
+func (p *problems) addf(path, format string, args ...any) {
+	*p = append(*p, problem{path, fmt.Sprintf(format, args...)})
+}
+
+// Validate reports every value that its key does not allow, each on a line as
+// "key.path: what; what to do". Parse and Load have called it; call it again
+// after changing the value.
+func (c *Config) Validate() error {
+	var errs []error
+	for _, p := range c.problems() {
+		errs = append(errs, fmt.Errorf("%s: %s", p.path, p.message))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) problems() []problem {
+	var p problems
+	c.Capture.validate(&p)
+	c.Sessions.validate(&p)
+	if c.Sinks.PCAP != nil {
+		c.Sinks.PCAP.validate(&p)
+	}
+	c.Admin.validate(&p)
+	if c.Health.Listen != "" {
+		p.listen("health.listen", c.Health.Listen)
+	}
+	within(&p, "drain", c.Drain, 0, 60*minutes)
+	within(&p, "stop_timeout", c.StopTimeout, minutes/60, 60*minutes)
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "text", "json")
+	return p
+}
+
+func (c *Capture) validate(p *problems) {
+	seen := make(map[netip.AddrPort]string)
+	for _, key := range []struct {
+		path      string
+		addresses []string
+	}{{"capture.listen", c.Listen}, {"capture.geneve", c.Geneve}} {
+		for i, address := range key.addresses {
+			path := fmt.Sprintf("%s[%d]", key.path, i)
+			addr, ok := p.listen(path, address)
+			switch first := seen[addr]; {
+			case !ok || addr.Port() == 0:
+			case first != "":
+				p.addf(path, "%q is already in %s; remove one of the two", address, first)
+			default:
+				seen[addr] = path
+			}
+		}
+	}
+	if len(c.Listen)+len(c.Geneve) == 0 {
+		p.addf("capture.listen", `empty, and so is capture.geneve; name an address such as ":4789"`)
+	}
+	if c.Backend == "afpacket" || c.Backend == "xdp" {
+		p.addf("capture.backend", "%s is not available in this version; use auto or udp", c.Backend)
+	} else {
+		p.oneOf("capture.backend", c.Backend, "auto", "udp")
+	}
+	within(p, "capture.workers", c.Workers, 0, 256)
+	within(p, "capture.receive_buffer", c.ReceiveBuffer, 64*KiB, GiB)
+	if len(c.Allow) == 0 {
+		p.addf("capture.allow", `empty, so that nothing would be accepted; name prefixes, or "0.0.0.0/0" and "::/0" for every source`)
+	}
+	for i, prefix := range c.Allow {
+		path := fmt.Sprintf("capture.allow[%d]", i)
+		switch {
+		case !prefix.IsValid():
+			p.addf(path, "not a prefix; write one such as 10.0.0.0/8")
+		case prefix.Addr().Is4In6():
+			p.addf(path, "%v never matches, IPv4 sources are compared as IPv4; write the IPv4 prefix", prefix)
+		case prefix != prefix.Masked():
+			p.addf(path, "%v has bits set beyond its length; write %v", prefix, prefix.Masked())
+		}
+	}
+}
+
+func (s *Sessions) validate(p *problems) {
+	p.oneOf("sessions.unknown", s.Unknown, "keep", "drop")
+	within(p, "sessions.unknown_max", s.UnknownMax, 1, 65536)
+}
+
+func (s *PCAP) validate(p *problems) {
+	if s.Dir == "" {
+		p.addf("sinks.pcap.dir", "empty; name a directory, or remove sinks.pcap to keep no captures")
+	}
+	limit(p, "sinks.pcap.rotate.size", s.Rotate.Size, KiB)
+	limit(p, "sinks.pcap.rotate.every", s.Rotate.Every, minutes/60)
+	limit(p, "sinks.pcap.rotate.packets", s.Rotate.Packets, 1)
+	within(p, "sinks.pcap.snap_length", s.SnapLength, 0, 256*KiB)
+	within(p, "sinks.pcap.open_files", s.OpenFiles, 1, 65536)
+	within(p, "sinks.pcap.buffer", s.Buffer, 4*MiB, 64*GiB)
+	limit(p, "sinks.pcap.sync", s.Sync, Duration(100*time.Millisecond))
+	limit(p, "sinks.pcap.retain.size", s.Retain.Size, max(s.Rotate.Size, 1))
+	limit(p, "sinks.pcap.retain.age", s.Retain.Age, minutes/60)
+	within(p, "sinks.pcap.retain.free", s.Retain.Free, 0, 99)
+}
+
+func (a *Admin) validate(p *problems) {
+	if a.Listen == "" {
+		return
+	}
+	addr, ok := p.listen("admin.listen", a.Listen)
+	if ok && a.TokenFile == "" && !addr.Addr().Unmap().IsLoopback() {
+		p.addf("admin.listen", `%q can be reached from outside, and admin.token_file is not set; listen on "127.0.0.1:%d", or set admin.token_file`,
+			a.Listen, addr.Port())
+	}
+}
+
+func (p *problems) oneOf(path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.addf(path, "must be %s, not %q", strings.Join(allowed, " or "), value)
+	}
+}
+
+type number interface{ ~int | ~int64 }
+
+// within wants least to most.
+func within[T number](p *problems, path string, value, least, most T) {
+	if value < least || value > most {
+		p.addf(path, "must be %v to %v, not %v", least, most, value)
+	}
+}
+
+// limit wants least or more, or 0 for none.
+func limit[T number](p *problems, path string, value, least T) {
+	if value != 0 && value < least {
+		p.addf(path, "must be %v or more, or 0 for no limit, not %v", least, value)
+	}
+}
+
+func (p *problems) listen(path, address string) (netip.AddrPort, bool) {
+	addr, err := ParseListen(address)
+	if err != nil {
+		p.addf(path, "%v", err)
+	}
+	return addr, err == nil
+}
+
+// ParseListen reads an address to listen on: ":4789" for all addresses of both
+// families, given as the unspecified IPv6 address, or "127.0.0.1:4789" or
+// "[::1]:4789". Port 0 lets the kernel choose.
+func ParseListen(s string) (netip.AddrPort, error) {
+	full := s
+	if strings.HasPrefix(s, ":") {
+		full = "[::]" + s
+	}
+	addr, err := netip.ParseAddrPort(full)
+	if err != nil {
+		return addr, fmt.Errorf(`must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not %.60q`, s)
+	}
+	return addr, nil
+}
