@@ -150,7 +150,7 @@ func (f *Files) Close() error {
 	if f.in == nil {
 		return nil
 	}
-	return f.in.Close()
+	return f.in.file.Close()
 }
 
 func (f *Files) isClosed() bool {

@@ -116,28 +116,37 @@ func (f *Files) advance() bool {
 // open opens the next file that can be opened. It reports false when there is
 // none, or f is closed.
 func (f *Files) open() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for len(f.paths) > 0 && !f.isClosed() {
+	for len(f.paths) > 0 {
 		path := f.paths[0]
 		f.paths = f.paths[1:]
+		// Not under the lock: opening a pipe waits for its writer.
 		in, err := openInput(path, f.stdin, f.window, &f.read)
-		if err == nil {
-			f.in = in
-			return true
+		if err != nil {
+			f.errs = append(f.errs, err) // names the path
+			continue
 		}
-		f.errs = append(f.errs, err) // names the path
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.isClosed() {
+			in.file.Close()
+			return false
+		}
+		f.in = in
+		return true
 	}
 	return false
 }
 
-// finish closes the file that was read. All of it counts as read, as
-// what is behind damage is not going to be.
+// finish closes the file that was read. All of it counts as read, as what is
+// behind damage is not going to be.
 func (f *Files) finish() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.read.Add(max(0, f.in.size-f.in.count))
-	f.in.Close()
+	f.in.file.Close()
+	if f.in.zstd != nil {
+		f.in.zstd.Close()
+	}
 	f.in = nil
 }
 
@@ -170,7 +179,6 @@ func openInput(path string, stdin io.Reader, window []byte, read *atomic.Int64) 
 		}
 	}
 	in.stream.buf = window
-	in.uncompress()
 	return in, nil
 }
 
@@ -210,15 +218,13 @@ func isZstd(b []byte) bool {
 // next reads the next record. It returns io.EOF at the end of a whole file.
 func (in *input) next(rec *record) (err error) {
 	if in.format == nil {
+		in.uncompress()
 		if in.format, err = openFormat(&in.stream); err != nil {
 			return err
 		}
 	}
 	return in.format.next(rec)
 }
-
-// Close closes the file. It may be called while another goroutine reads.
-func (in *input) Close() error { return in.file.Close() }
 
 // counted reads the file of an input and counts its bytes.
 type counted struct{ *input }

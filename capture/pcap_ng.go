@@ -10,14 +10,20 @@ const (
 	enhancedBlock  = 6
 )
 
-// minBlockLen is the length of the shortest block of each type that is read,
-// in bytes.
-var minBlockLen = map[uint32]int{
-	sectionBlock:   28,
-	interfaceBlock: 20,
-	packetBlock:    32,
-	simpleBlock:    16,
-	enhancedBlock:  32,
+// minBlockLen returns the length in bytes of the shortest block of a type that
+// has to be understood, and 0 for one that is skipped.
+func minBlockLen(kind uint32) uint32 {
+	switch kind {
+	case sectionBlock:
+		return 28
+	case interfaceBlock:
+		return 20
+	case simpleBlock:
+		return 16
+	case packetBlock, enhancedBlock:
+		return 32
+	}
+	return 0
 }
 
 // maxInterfaces bounds the interfaces of a section: 65,536 of 48 bytes are
@@ -40,24 +46,10 @@ type netInterface struct {
 	clock   clock
 }
 
-// next reads blocks up to the next one with a packet. Every block is
-//
-//	0: type   4: length of the whole block   8: body   length-4: length again
+// next reads blocks up to the next one with a packet.
 func (p *pcapng) next(rec *record) error {
 	for {
-		p.s.begin()
-		kind, n, err := p.header()
-		if err != nil {
-			return err
-		}
-		least, known := minBlockLen[kind]
-		if !known {
-			if err := p.skip(n); err != nil {
-				return err
-			}
-			continue
-		}
-		block, err := p.block(kind, n, least)
+		kind, block, err := p.block()
 		if err != nil {
 			return err
 		}
@@ -67,15 +59,41 @@ func (p *pcapng) next(rec *record) error {
 		case interfaceBlock:
 			err = p.netInterface(block)
 		default:
-			err = p.packet(kind, block, rec)
+			return p.packet(kind, block, rec)
 		}
 		if err != nil {
 			return err
 		}
-		p.s.advance(int(n))
-		if kind != sectionBlock && kind != interfaceBlock {
-			return nil
+	}
+}
+
+// block reads the next block that has to be understood, and skips those before
+// it. Every block is
+//
+//	0: type   4: length of the whole block   8: body   length-4: length again
+func (p *pcapng) block() (kind uint32, block []byte, err error) {
+	for {
+		p.s.begin()
+		kind, n, err := p.header()
+		if err != nil {
+			return 0, nil, err
 		}
+		least := minBlockLen(kind)
+		if least == 0 {
+			if err := p.skip(n); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		if n < least || n > windowLen {
+			return 0, nil, p.s.damage("it claims %d bytes for a block of type %#x: at least %d, at most %d", n, kind, least, windowLen)
+		}
+		block, err := p.s.peek(int(n))
+		if err != nil {
+			return 0, nil, err
+		}
+		p.s.advance(int(n)) // the block stays in the window until the next peek
+		return kind, block, p.trailer(block, n)
 	}
 }
 
@@ -103,18 +121,6 @@ func (p *pcapng) header() (kind, n uint32, err error) {
 		return 0, 0, p.s.damage("it claims a block of %d bytes: at least 12, and a multiple of 4", n)
 	}
 	return kind, n, nil
-}
-
-// block returns a block of n bytes that has to be understood, whole.
-func (p *pcapng) block(kind, n uint32, least int) ([]byte, error) {
-	if n < uint32(least) || n > windowLen {
-		return nil, p.s.damage("it claims a block of type %#x and %d bytes: at least %d, at most %d", kind, n, least, windowLen)
-	}
-	b, err := p.s.peek(int(n))
-	if err != nil {
-		return nil, err
-	}
-	return b, p.trailer(b, n)
 }
 
 // skip consumes a block of n bytes.
