@@ -1,0 +1,157 @@
+package session
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// maxAnnounced bounds the senders, and the truncated sessions, that are
+// announced, and with them what strangers can have logged.
+const maxAnnounced = 4096
+
+// An Announcer logs the first frame of each sender and session, and the first
+// truncation of each session with its likely cause. Of an identity it logs the
+// session's name, the VNI and the outer source, no more. It takes 128 KiB, and
+// may be used from any goroutine.
+type Announcer struct {
+	log     *slog.Logger
+	seed    uint64
+	senders onceSet
+	cuts    onceSet
+}
+
+// NewAnnouncer returns an announcer that logs to log.
+func NewAnnouncer(log *slog.Logger) *Announcer {
+	return &Announcer{log: log, seed: rand.Uint64()}
+}
+
+// A Witness tells an announcer what one worker saw. It belongs to that worker,
+// and takes 8 KiB.
+type Witness struct {
+	announcer *Announcer
+
+	// What was announced last among the sessions that share a place.
+	senders [256]sender
+	cuts    [256]uint32 // session IDs
+}
+
+type sender struct {
+	source  packet.Addr
+	session uint32 // ID, 0 if there is none
+}
+
+// NewWitness returns a witness for one worker.
+func (a *Announcer) NewWitness() *Witness { return &Witness{announcer: a} }
+
+// Saw announces what is new about a decoded frame. Frames without a session
+// count only where the policy is not to keep unknown ones. It does not keep f,
+// and takes a lock only when it has something to announce.
+func (w *Witness) Saw(f *packet.Frame) {
+	s := f.Session
+	if s == nil {
+		if f.Reason == packet.UnknownSession {
+			w.announcer.sender(f, 0)
+		}
+		return
+	}
+	at := &w.senders[(s.ID^uint32(f.Source[15]))%uint32(len(w.senders))]
+	if now := (sender{f.Source, s.ID}); *at != now {
+		*at = now
+		w.announcer.sender(f, s.ID)
+	}
+	if f.Truncated() {
+		if at := &w.cuts[s.ID%uint32(len(w.cuts))]; *at != s.ID {
+			*at = s.ID
+			w.announcer.truncation(f)
+		}
+	}
+}
+
+func (a *Announcer) sender(f *packet.Frame, id uint32) {
+	key := mix(a.seed ^ uint64(id)<<32 ^ uint64(f.VNI))
+	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[:8]))
+	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[8:]))
+	switch a.senders.add(key) {
+	case first:
+		if f.Session == nil {
+			a.log.Warn("first frame of a sender is dropped: no session explains its VNI, and sessions.unknown is drop",
+				"vni", f.VNI, "source", f.Source.String())
+			return
+		}
+		a.log.Info("first frame of a sender",
+			"session", f.Session.Name, "vni", f.VNI, "source", f.Source.String(), "known", f.Session.Known)
+	case overflow:
+		a.log.Warn("further senders are not announced", "announced", maxAnnounced)
+	}
+}
+
+func (a *Announcer) truncation(f *packet.Frame) {
+	switch a.cuts.add(mix(a.seed ^ uint64(f.Session.ID))) {
+	case first:
+		a.log.Warn("first truncated frame of a session",
+			"session", f.Session.Name, "vni", f.VNI, "source", f.Source.String(),
+			"bytes", len(f.Data), "of", f.Length, "likely_cause", truncationCause(f))
+	case overflow:
+		a.log.Warn("further truncated sessions are not announced", "announced", maxAnnounced)
+	}
+}
+
+// A onceSet remembers up to maxAnnounced hashes of 64 bits. It is half full at
+// most; what it holds is found without a lock, and once it overflowed so is
+// what it does not hold.
+type onceSet struct {
+	slots [2 * maxAnnounced]atomic.Uint64 // 0 is free
+	full  atomic.Bool
+	mu    sync.Mutex // held to add
+	count int
+}
+
+// What add found.
+type outcome uint8
+
+const (
+	again    outcome = iota // not the first time, or not told since the set is full
+	first                   // not there until now
+	overflow                // the first that there is no room for
+)
+
+func (o *onceSet) add(key uint64) outcome {
+	key = max(key, 1)
+	if o.full.Load() {
+		return again
+	}
+	if _, ok := o.find(key); ok {
+		return again
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	free, ok := o.find(key)
+	switch {
+	case ok || o.full.Load():
+		return again
+	case o.count == maxAnnounced:
+		o.full.Store(true)
+		return overflow
+	}
+	o.count++
+	free.Store(key)
+	return first
+}
+
+// find returns the slot of the key, or the free one where it would be.
+func (o *onceSet) find(key uint64) (slot *atomic.Uint64, ok bool) {
+	for i := key; ; i++ {
+		slot = &o.slots[i%uint64(len(o.slots))]
+		switch slot.Load() {
+		case key:
+			return slot, true
+		case 0:
+			return slot, false
+		}
+	}
+}
