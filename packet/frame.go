@@ -139,11 +139,13 @@ type Header struct {
 	VLAN  [2]uint16
 	VLANs uint8
 
-	// Version is 4 or 6 iff Network != 0, else 0.
+	// Version is 4 or 6 iff Network is the offset of an IP header, else 0: for
+	// ARP too.
 	Version uint8
 
 	// Protocol is the IANA number of what follows the IP header and its
-	// extension headers; valid iff Network != 0.
+	// extension headers; where one of those could not be read, its own. Valid
+	// iff Version != 0.
 	Protocol uint8
 
 	// TCPFlags are the low eight flags, CWR to FIN (RFC 9293); valid iff
