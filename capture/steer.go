@@ -32,10 +32,13 @@ func Steering(port, sockets int) ([]bpf.Instruction, error) {
 
 // Scratch slots. X holds the offset of the header at hand throughout.
 const (
-	slotX     = 0 // X, while it holds an operand
-	slotHash  = 1 // the addresses, folded
-	slotProto = 2
-	slotPorts = 3
+	slotX   = iota // X, while it holds an operand
+	slotSrc        // the source address, folded
+	slotDst        // the destination address, folded; in the end the hash
+	slotProto
+	slotSport
+	slotDport
+	slotPart // an intermediate result
 )
 
 // geneve leaves X at the inner frame, or goes to the inner IP header where
@@ -92,9 +95,9 @@ func (a *assembler) ethernet() {
 		a.advance(4)
 		a.label(next)
 	}
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotHash})
+	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
 	a.advance(2)
-	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotHash})
+	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
 	a.jumpIf(bpf.JumpEqual, 0x0800, "ipv4")
 	a.jumpIf(bpf.JumpEqual, 0x86dd, "ipv6")
 	a.label("zero")
@@ -103,7 +106,8 @@ func (a *assembler) ethernet() {
 
 func (a *assembler) ipv4() {
 	a.label("ipv4")
-	a.xorWords(12, 16)
+	a.fold(slotSrc, 12)
+	a.fold(slotDst, 16)
 	a.emit(bpf.LoadIndirect{Off: 9, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
 	a.jumpUnlessPorts("portless")
 	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
@@ -114,36 +118,42 @@ func (a *assembler) ipv4() {
 
 func (a *assembler) ipv6() {
 	a.label("ipv6")
-	a.xorWords(8, 12, 16, 20, 24, 28, 32, 36)
+	a.fold(slotSrc, 8, 12, 16, 20)
+	a.fold(slotDst, 24, 28, 32, 36)
 	a.emit(bpf.LoadIndirect{Off: 6, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
 	a.jumpUnlessPorts("portless")
 	a.advance(40)
 
 	a.label("ports")
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPorts},
-		bpf.LoadIndirect{Off: 2, Size: 2},
-		bpf.LoadScratch{Dst: bpf.RegX, N: slotPorts},
-		bpf.ALUOpX{Op: bpf.ALUOpXor},
-		bpf.StoreScratch{Src: bpf.RegA, N: slotPorts})
+	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport},
+		bpf.LoadIndirect{Off: 2, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotDport})
 	a.jump("mix")
 	a.label("portless")
-	a.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.StoreScratch{Src: bpf.RegA, N: slotPorts})
+	a.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
+		bpf.StoreScratch{Src: bpf.RegA, N: slotSport},
+		bpf.StoreScratch{Src: bpf.RegA, N: slotDport})
 }
 
-// mix folds addresses, ports and protocol into a hash whose low bits depend on
-// all of them (the finaliser of MurmurHash3), and returns it modulo sockets.
+// mix is decode's function of that name, modulo sockets.
 func (a *assembler) mix(sockets uint32) {
 	a.label("mix")
-	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPorts},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x9E3779B1},
-		bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
-		bpf.ALUOpX{Op: bpf.ALUOpXor},
-		bpf.StoreScratch{Src: bpf.RegA, N: slotHash},
+	// (sport ^ dport) + (sport+dport)<<16, times a constant
+	a.pair(bpf.ALUOpAdd, slotSport, slotDport)
+	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 16}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
+	a.pair(bpf.ALUOpXor, slotSport, slotDport)
+	a.with(bpf.ALUOpAdd, slotPart)
+	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x85ebca6b}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport})
+	// (src ^ dst) times a constant, + src + dst
+	a.pair(bpf.ALUOpXor, slotSrc, slotDst)
+	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x9e3779b1})
+	a.with(bpf.ALUOpAdd, slotSrc)
+	a.with(bpf.ALUOpAdd, slotDst)
+	a.with(bpf.ALUOpXor, slotSport)
+	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
 		bpf.LoadScratch{Dst: bpf.RegA, N: slotProto},
-		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x85EBCA6B},
-		bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
-		bpf.ALUOpX{Op: bpf.ALUOpAdd})
-	for _, step := range []struct{ shift, mul uint32 }{{16, 0x85EBCA6B}, {13, 0xC2B2AE35}, {16, 1}} {
+		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0xc2b2ae35})
+	a.with(bpf.ALUOpAdd, slotPart)
+	for _, step := range []struct{ shift, mul uint32 }{{16, 0x85ebca6b}, {13, 0xc2b2ae35}, {16, 1}} {
 		a.emit(bpf.TAX{},
 			bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: step.shift},
 			bpf.ALUOpX{Op: bpf.ALUOpXor},
@@ -152,18 +162,27 @@ func (a *assembler) mix(sockets uint32) {
 	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets}, bpf.RetA{})
 }
 
-// xorWords leaves the XOR of the 32-bit words at the given offsets from X in
-// slotHash, and X as it was.
-func (a *assembler) xorWords(offsets ...uint32) {
+// pair leaves op of two slots in A.
+func (a *assembler) pair(op bpf.ALUOp, x, y int) {
+	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: x})
+	a.with(op, y)
+}
+
+// with applies op of A and a slot to A. It uses X.
+func (a *assembler) with(op bpf.ALUOp, slot int) {
+	a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slot}, bpf.ALUOpX{Op: op})
+}
+
+// fold leaves the XOR of the 32-bit words at the given offsets from X in a
+// slot, and X as it was.
+func (a *assembler) fold(slot int, offsets ...uint32) {
 	a.emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX}, bpf.LoadIndirect{Off: offsets[0], Size: 4})
 	for _, offset := range offsets[1:] {
-		a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotHash},
-			bpf.LoadIndirect{Off: offset, Size: 4},
-			bpf.LoadScratch{Dst: bpf.RegX, N: slotHash},
-			bpf.ALUOpX{Op: bpf.ALUOpXor},
-			bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
+		a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slot}, bpf.LoadIndirect{Off: offset, Size: 4})
+		a.with(bpf.ALUOpXor, slot)
+		a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
 	}
-	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotHash})
+	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slot})
 }
 
 // skipIPv4 moves X from an IPv4 header to what follows it.

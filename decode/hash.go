@@ -30,32 +30,33 @@ func FlowHash(frame []byte) uint32 {
 		}
 		etherType, p = binary.BigEndian.Uint16(p[2:4]), p[tagLen:]
 	}
-	var addresses uint32
+	var src, dst uint32 // the addresses, folded to 32 bits each
 	var protocol uint8
 	var portsAt int
 	switch {
 	case etherType == etherIPv4 && len(p) >= ipv4Len:
-		addresses = binary.BigEndian.Uint32(p[12:16]) ^ binary.BigEndian.Uint32(p[16:20])
+		src, dst = binary.BigEndian.Uint32(p[12:16]), binary.BigEndian.Uint32(p[16:20])
 		protocol, portsAt = p[9], int(p[0]&0x0f)*4
 		if binary.BigEndian.Uint16(p[6:8])&0x1fff != 0 {
-			return mix(addresses, 0, protocol)
+			return mix(src, dst, 0, 0, protocol)
 		}
 	case etherType == etherIPv6 && len(p) >= ipv6Len:
-		for i := 8; i < ipv6Len; i += 4 {
-			addresses ^= binary.BigEndian.Uint32(p[i : i+4])
+		for i := 8; i < 24; i += 4 {
+			src ^= binary.BigEndian.Uint32(p[i : i+4])
+			dst ^= binary.BigEndian.Uint32(p[i+16 : i+20])
 		}
 		protocol, portsAt = p[6], ipv6Len
 	default:
 		return 0
 	}
 	if !hasPorts(protocol) {
-		return mix(addresses, 0, protocol)
+		return mix(src, dst, 0, 0, protocol)
 	}
 	if len(p) < portsAt+4 {
 		return 0
 	}
 	p = p[portsAt:]
-	return mix(addresses, binary.BigEndian.Uint16(p[0:2])^binary.BigEndian.Uint16(p[2:4]), protocol)
+	return mix(src, dst, uint32(binary.BigEndian.Uint16(p[0:2])), uint32(binary.BigEndian.Uint16(p[2:4])), protocol)
 }
 
 func hasPorts(protocol uint8) bool {
@@ -63,10 +64,14 @@ func hasPorts(protocol uint8) bool {
 }
 
 // mix spreads what differs between flows, mostly a few low bits of addresses and
-// ports, over all 32 bits. It ends with the finaliser of MurmurHash3.
-func mix(addresses uint32, ports uint16, protocol uint8) uint32 {
-	h := addresses ^ uint32(ports)*0x9e3779b1
-	h += uint32(protocol) * 0x85ebca6b
+// ports, over all 32 bits. Of each pair it takes both what is different and the
+// sum, which are the same either way round: one alone would be equal for all of
+// 10.0.0.i to 10.0.1.i, or for all pairs of one middle. It ends with the
+// finaliser of MurmurHash3.
+func mix(src, dst, sport, dport uint32, protocol uint8) uint32 {
+	h := (src^dst)*0x9e3779b1 + (src + dst)
+	h ^= ((sport ^ dport) + (sport+dport)<<16) * 0x85ebca6b
+	h += uint32(protocol) * 0xc2b2ae35
 	h ^= h >> 16
 	h *= 0x85ebca6b
 	h ^= h >> 13

@@ -29,28 +29,30 @@ func classicHash(frame []byte) (h uint32) {
 			off += 4
 		}
 	}
-	var a, proto, p uint32
+	var src, dst, proto, sport, dport uint32
 	switch kind {
 	case 0x0800:
-		a = load32(off+12) ^ load32(off+16)
+		src, dst = load32(off+12), load32(off+16)
 		proto = load8(off + 9)
 		ports := off + 4*int(load8(off)&0x0f)
 		if (proto == 6 || proto == 17 || proto == 132) && load16(off+6)&0x1fff == 0 {
-			p = load16(ports) ^ load16(ports+2)
+			sport, dport = load16(ports), load16(ports+2)
 		}
 	case 0x86dd:
-		for i := range 8 {
-			a ^= load32(off + 8 + 4*i)
+		for i := range 4 {
+			src ^= load32(off + 8 + 4*i)
+			dst ^= load32(off + 24 + 4*i)
 		}
 		proto = load8(off + 6)
 		if proto == 6 || proto == 17 || proto == 132 {
-			p = load16(off+40) ^ load16(off+42)
+			sport, dport = load16(off+40), load16(off+42)
 		}
 	default:
 		return 0
 	}
-	h = a ^ p*0x9E3779B1
-	h += proto * 0x85EBCA6B
+	h = (src^dst)*0x9E3779B1 + src + dst
+	h ^= ((sport ^ dport) + (sport+dport)<<16) * 0x85EBCA6B
+	h += proto * 0xC2B2AE35
 	h ^= h >> 16
 	h *= 0x85EBCA6B
 	h ^= h >> 13
@@ -107,11 +109,11 @@ func TestFlowHashValues(t *testing.T) {
 		name string
 		want uint32
 	}{
-		{"ipv4_tcp", 0xdea66485},
-		{"ipv4_second_fragment", 0xb0754a4b},
-		{"ipv6_tcp", 0xdea66485},
-		{"icmpv6_neighbour_solicitation", 0xc56d6b11},
-		{"sctp_init", 0x42a98ff3},
+		{"ipv4_tcp", 0x7d16e579},
+		{"ipv4_second_fragment", 0x7e2b7f65},
+		{"ipv6_tcp", 0x50fdbc39},
+		{"icmpv6_neighbour_solicitation", 0xe651f88e},
+		{"sctp_init", 0xfe83a659},
 		{"arp_request_padded", 0},
 		{"vlan_three_tags", 0},
 	} {
