@@ -1,0 +1,84 @@
+# "make help" lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+ARGS     ?=
+BIN      ?= bin
+
+# Where install puts things. DESTDIR is for packages.
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+
+unitdir     = $(DESTDIR)$(PREFIX)/lib/systemd/system
+sysctldir   = $(DESTDIR)$(PREFIX)/lib/sysctl.d
+sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
+confdir     = $(DESTDIR)$(SYSCONFDIR)/periscope
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/periscope, static, with the version git gives
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/periscope ./cmd/periscope
+
+.PHONY: run
+run: build ## run the collector with its defaults: captures/ here, metrics on port 9477; ARGS="--out DIR" and the like
+	@echo 'Listening for VXLAN on UDP 4789 and GENEVE on UDP 6081. Stop with Ctrl-C.'
+	@echo '  files    $(CURDIR)/captures/<session>/'
+	@echo '  metrics  http://127.0.0.1:9477/metrics'
+	@echo '  health   http://127.0.0.1:9477/healthz and /readyz'
+	@echo '  try it   $(BIN)/periscope send --count 1000      (in another shell)'
+	@exec $(BIN)/periscope run $(ARGS)
+
+.PHONY: tools
+tools: ## install the Debian packages that tests use, where missing
+	tools/prepare
+
+.PHONY: test
+test: tools ## run every test with the race detector, and vet for arm64; as root, privileged tests too
+	GOARCH=arm64 go vet ./...
+	tools/test
+
+.PHONY: lint
+lint: ## gofmt, vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME (30s)
+	tools/fuzz $(FUZZTIME)
+
+.PHONY: lab
+lab: tools ## only the real mirror session, between network namespaces (needs root)
+	go test -race -count=1 -v ./internal/lab
+
+.PHONY: soak
+soak: tools ## what takes long: ten minutes of fuzzing each target, and the tests named TestSoak
+	SOAK=1 go test -race -count=1 -timeout 0 -v -run '^TestSoak' ./...
+	tools/fuzz 10m
+
+.PHONY: install
+install: build ## install the program, its unit, sysctl and user below PREFIX, and an example configuration
+	install -D -m 0755 $(BIN)/periscope $(DESTDIR)$(PREFIX)/bin/periscope
+	install -D -m 0644 deploy/periscope.service $(unitdir)/periscope.service
+	sed -i 's,/usr/local/bin/,$(PREFIX)/bin/,; s,/etc/periscope/,$(SYSCONFDIR)/periscope/,' $(unitdir)/periscope.service
+	install -D -m 0644 deploy/90-periscope.conf $(sysctldir)/90-periscope.conf
+	install -D -m 0644 deploy/periscope.sysusers $(sysusersdir)/periscope.conf
+	@test -e $(confdir)/periscope.yaml || install -D -m 0644 deploy/periscope.yaml $(confdir)/periscope.yaml
+	@echo 'Now, as root: systemd-sysusers && sysctl --system && systemctl daemon-reload && systemctl enable --now periscope'
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; captures, configuration and the user stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/periscope $(unitdir)/periscope.service \
+		$(sysctldir)/90-periscope.conf $(sysusersdir)/periscope.conf
+	@echo 'Left alone: $(SYSCONFDIR)/periscope, /var/lib/periscope and the user periscope.'

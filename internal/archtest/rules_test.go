@@ -1,0 +1,53 @@
+package archtest
+
+const module = "github.com/periscope-collector/periscope/"
+
+// A limit names all that a package may import beside the standard library, its
+// tests excepted.
+type limit struct {
+	pkg     string
+	imports []string // each with what lies below it
+	why     string
+}
+
+const (
+	leaf  = "it is a leaf, so that every stage can share its values"
+	stage = "stages do not know each other; they meet in internal/pipeline"
+	part  = "it is a part, used by others and usable without them"
+)
+
+var limits = []limit{
+	{"packet", nil, leaf},
+	{"tunnel", nil, leaf},
+	{"capture", []string{module + "packet", module + "tunnel", "golang.org/x/sys", "golang.org/x/net/bpf",
+		"github.com/klauspost/compress"}, stage},
+	{"decode", []string{module + "packet"}, stage},
+	{"session", []string{module + "packet", module + "internal/strictyaml"}, stage},
+	{"sink/pcap", []string{module + "packet", "golang.org/x/sys"}, stage},
+	{"bench/traffic", []string{module + "packet", module + "tunnel"}, part},
+	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
+}
+
+// A confinement names the only packages that may import a path, their tests
+// and those of others excepted.
+type confinement struct {
+	path string // with what lies below it
+	to   []string
+	why  string
+}
+
+var confinements = []confinement{
+	{"github.com/google/gopacket", []string{"cmd/periscope"},
+		"hostile bytes make it panic and allocate gigabytes; it may read files given to send, and be a test's judge"},
+	{"github.com/prometheus", []string{"internal/metrics", "internal/admin"},
+		"stages count in plain fields, which tests read and no registry slows"},
+	{"go.yaml.in", []string{"internal/strictyaml"},
+		"one place turns YAML into values, with line and column in every error"},
+	{"github.com/spf13", []string{"cmd"}, "flags are for commands"},
+	{"github.com/coreos", []string{"cmd"}, "only the program knows that systemd started it"},
+	{module + "cmd", nil, "a command is the end of the line"},
+	{module + "internal/pipeline", []string{"cmd", "internal/admin", "internal/metrics"},
+		"the wiring knows the parts, not the other way round"},
+	{module + "internal/lab", nil, "it is for tests, and needs root"},
+	{module + "internal/judge", nil, "it is for tests, and runs other programs"},
+}
