@@ -1,6 +1,7 @@
 package config
 
 import (
+	_ "embed" // reference.yaml
 	"fmt"
 	"io"
 	"net/netip"
@@ -11,6 +12,12 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
+
+// Reference is a configuration file with every key, its default, its range and
+// its effect in comments. Parsed, it equals Default.
+//
+//go:embed reference.yaml
+var Reference string
 
 // maxFile bounds what Load reads: a thousand times a usual configuration.
 const maxFile = MiB

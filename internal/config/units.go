@@ -60,7 +60,7 @@ func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // String returns s as MarshalText writes it.
 func (s Size) String() string {
 	if s == 0 {
-		return "0"
+		return "0B"
 	}
 	for _, u := range units {
 		if s%u.bytes == 0 {

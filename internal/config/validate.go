@@ -110,7 +110,11 @@ func (s *PCAP) validate(p *problems) {
 	within(p, "sinks.pcap.open_files", s.OpenFiles, 1, 65536)
 	within(p, "sinks.pcap.buffer", s.Buffer, 4*MiB, 64*GiB)
 	limit(p, "sinks.pcap.sync", s.Sync, Duration(100*time.Millisecond))
-	limit(p, "sinks.pcap.retain.size", s.Retain.Size, max(s.Rotate.Size, 1))
+	limit(p, "sinks.pcap.retain.size", s.Retain.Size, 1)
+	if s.Retain.Size > 0 && s.Retain.Size < s.Rotate.Size {
+		p.addf("sinks.pcap.retain.size", "%v is less than one file of sinks.pcap.rotate.size %v; give at least that",
+			s.Retain.Size, s.Rotate.Size)
+	}
 	limit(p, "sinks.pcap.retain.age", s.Retain.Age, minutes/60)
 	within(p, "sinks.pcap.retain.free", s.Retain.Free, 0, 99)
 }
@@ -128,7 +132,8 @@ func (a *Admin) validate(p *problems) {
 
 func (p *problems) oneOf(path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		p.addf(path, "must be %s, not %q", strings.Join(allowed, " or "), value)
+		last := len(allowed) - 1
+		p.addf(path, "must be %s or %s, not %q", strings.Join(allowed[:last], ", "), allowed[last], value)
 	}
 }
 
@@ -144,7 +149,7 @@ func within[T number](p *problems, path string, value, least, most T) {
 // limit wants least or more, or 0 for none.
 func limit[T number](p *problems, path string, value, least T) {
 	if value != 0 && value < least {
-		p.addf(path, "must be %v or more, or 0 for no limit, not %v", least, value)
+		p.addf(path, "must be %v or more, or 0 for none, not %v", least, value)
 	}
 }
 

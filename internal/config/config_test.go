@@ -1,0 +1,213 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/strictyaml"
+)
+
+func TestReferenceIsDefault(t *testing.T) {
+	got, err := config.Parse("reference.yaml", []byte(config.Reference))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := config.Default(); !reflect.DeepEqual(*got, want) {
+		t.Errorf("reference.yaml is\n%+v, want\n%+v", *got, want)
+	}
+	doc, err := strictyaml.Parse("reference.yaml", []byte(config.Reference))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range leaves(config.Default()) {
+		if !doc.Has(key) {
+			t.Errorf("reference.yaml does not hold %s", key)
+		}
+	}
+}
+
+// TestDocumentation holds the table of docs/configuration.md against the struct:
+// every key and no other, each with its default, and whether a change needs a
+// restart.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	defaults := leaves(config.Default())
+	for line := range strings.Lines(string(page)) {
+		cell := strings.Split(strings.TrimSpace(line), " | ")
+		key, ok := strings.CutPrefix(cell[0], "| `")
+		if !ok || len(cell) != 5 {
+			continue
+		}
+		key = strings.TrimSuffix(key, "`")
+		documented = append(documented, key)
+		if want := "`" + defaults[key] + "`"; cell[1] != want {
+			t.Errorf("%s: documented default %s, want %s", key, cell[1], want)
+		}
+		want := "restart |"
+		if slices.Contains(config.Reloadable, key) {
+			want = "reload |"
+		}
+		if cell[4] != want {
+			t.Errorf("%s: documented change %q, want %q", key, cell[4], want)
+		}
+	}
+	for key := range defaults {
+		if !slices.Contains(documented, key) {
+			t.Errorf("%s is not in docs/configuration.md", key)
+		}
+	}
+	for i, key := range documented {
+		if _, ok := defaults[key]; !ok || slices.Contains(documented[:i], key) {
+			t.Errorf("docs/configuration.md names %s, which does not exist or is named twice", key)
+		}
+	}
+	for _, key := range config.Reloadable {
+		if _, ok := defaults[key]; !ok {
+			t.Errorf("reloadable key %s does not exist", key)
+		}
+	}
+}
+
+// TestDocumentationExample holds the example of docs/configuration.md.
+func TestDocumentationExample(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	c, err := config.Parse("example", []byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Sinks.PCAP.Retain.Size, 500*config.GiB; got != want {
+		t.Errorf("retain.size of the example = %v, want %v", got, want)
+	}
+}
+
+// TestEveryKeyIsRead sets each key alone to a value other than its default: a
+// key that is read into the wrong field, or not at all, shows.
+func TestEveryKeyIsRead(t *testing.T) {
+	values := map[string]string{
+		"capture.listen":            `[":14789"]`,
+		"capture.geneve":            `[]`,
+		"capture.backend":           `udp`,
+		"capture.interface":         `ens5`,
+		"capture.workers":           `3`,
+		"capture.allow":             `[198.51.100.0/24]`,
+		"capture.receive_buffer":    `1GiB`,
+		"sessions.file":             `sessions.yaml`,
+		"sessions.unknown":          `drop`,
+		"sessions.unknown_max":      `1`,
+		"sinks.pcap.dir":            `/var/captures`,
+		"sinks.pcap.rotate.size":    `1GB`,
+		"sinks.pcap.rotate.every":   `1h`,
+		"sinks.pcap.rotate.packets": `1000`,
+		"sinks.pcap.snap_length":    `128B`,
+		"sinks.pcap.open_files":     `10`,
+		"sinks.pcap.buffer":         `64MiB`,
+		"sinks.pcap.sync":           `1s`,
+		"sinks.pcap.retain.size":    `50GiB`,
+		"sinks.pcap.retain.age":     `72h`,
+		"sinks.pcap.retain.free":    `20%`,
+		"admin.listen":              `127.0.0.1:0`,
+		"admin.token_file":          `token`,
+		"health.listen":             `":9478"`,
+		"drain":                     `10s`,
+		"stop_timeout":              `1m`,
+		"log.level":                 `warn`,
+		"log.format":                `json`,
+	}
+	for key, before := range leaves(config.Default()) {
+		t.Run(key, func(t *testing.T) {
+			value, ok := values[key]
+			if !ok {
+				t.Fatal("no value in this test")
+			}
+			steps := strings.Split(key, ".")
+			text := strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1)
+			if !strings.HasPrefix(key, "sinks.") {
+				text += "\nsinks: {pcap: {}}"
+			}
+			c, err := config.Parse("f", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := leaves(*c)[key]; got != strings.Trim(value, `"`) || got == before {
+				t.Errorf("read as %s, want %s", got, value)
+			}
+			def := config.Default()
+			want := []string{key}
+			if slices.Contains(config.Reloadable, key) {
+				want = nil
+			}
+			if got := config.Restart(&def, c); !slices.Equal(got, want) {
+				t.Errorf("Restart = %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestRestartSink(t *testing.T) {
+	with, without := config.Default(), config.Default()
+	without.Sinks.PCAP = nil
+	want := []string{"sinks.pcap"}
+	if got := config.Restart(&with, &without); !slices.Equal(got, want) {
+		t.Errorf("removing a sink: Restart = %q, want %q", got, want)
+	}
+	if got := config.Restart(&without, &with); !slices.Equal(got, want) {
+		t.Errorf("adding a sink: Restart = %q, want %q", got, want)
+	}
+	if got := config.Restart(&without, &without); got != nil {
+		t.Errorf("no change: Restart = %q, want none", got)
+	}
+}
+
+// leaves returns the text of every value by its key path.
+func leaves(c config.Config) map[string]string {
+	m := make(map[string]string)
+	addLeaves(m, "", reflect.ValueOf(c))
+	return m
+}
+
+func addLeaves(m map[string]string, path string, v reflect.Value) {
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		m[path] = text(v)
+		return
+	}
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		addLeaves(m, strings.TrimPrefix(path+"."+name, "."), v.Field(i))
+	}
+}
+
+// text returns a value as the documentation writes it.
+func text(v reflect.Value) string {
+	switch {
+	case v.Kind() == reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = text(v.Index(i))
+			if strings.HasPrefix(items[i], ":") && v.Index(i).Kind() == reflect.String {
+				items[i] = `"` + items[i] + `"`
+			}
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case v.Kind() == reflect.String && v.Len() == 0:
+		return `""`
+	}
+	return fmt.Sprint(v.Interface())
+}

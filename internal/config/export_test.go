@@ -1,0 +1,4 @@
+package config
+
+// Reloadable is the table of keys that a reload takes over.
+var Reloadable = reloadable

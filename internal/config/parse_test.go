@@ -1,0 +1,225 @@
+package config_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/periscope-collector/periscope/internal/config"
+)
+
+// TestParseErrors shows the message of every value that is refused.
+func TestParseErrors(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"syntax", "capture: [", "f:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
+		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, capture, drain, health, log, sessions, sinks, stop_timeout"},
+		{"unknown key", "log: {lvl: info}", "f:1:7: log.lvl: unknown key; known here: format, level"},
+		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: pcap"},
+		{"splunk", "sinks: {splunk: {index: main}}", "f:1:17: sinks.splunk: not built yet in this version; remove it"},
+		{"flowlog", "sinks:\n  flowlog:\n    dir: flows", "f:3:5: sinks.flowlog: not built yet in this version; remove it"},
+		{"pcap without value", "sinks:\n  pcap:\n", "f:2:8: sinks.pcap: has no value; write {} for the defaults, or remove the key"},
+
+		{"listen not a list", "capture: {listen: ':1'}", `f:1:19: capture.listen: must be a list such as [a, b], not ":1" in quotes`},
+		{"listen port only", "capture: {listen: [4789]}", `f:1:20: capture.listen[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "4789"`},
+		{"listen name", "capture: {geneve: ['localhost:6081']}", `f:1:20: capture.geneve[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "localhost:6081"`},
+		{"listen port 65536", "capture: {listen: [':65536']}", `f:1:20: capture.listen[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not ":65536"`},
+		{"listen twice", "capture: {listen: [':1', '[::]:1']}", `f:1:26: capture.listen[1]: "[::]:1" is already in capture.listen[0]; remove one of the two`},
+		{"listen and geneve", "capture: {listen: [':6081']}", `f:1:10: capture.geneve[0]: ":6081" is already in capture.listen[0]; remove one of the two`},
+		{"listen nowhere", "capture: {listen: [], geneve: []}", `f:1:19: capture.listen: empty, and so is capture.geneve; name an address such as ":4789"`},
+		{"afpacket", "capture: {backend: afpacket}", "f:1:20: capture.backend: afpacket is not available in this version; use auto or udp"},
+		{"xdp", "capture: {backend: xdp}", "f:1:20: capture.backend: xdp is not available in this version; use auto or udp"},
+		{"backend", "capture: {backend: pcap}", `f:1:20: capture.backend: must be auto or udp, not "pcap"`},
+		{"workers -1", "capture: {workers: -1}", "f:1:20: capture.workers: must be 0 to 256, not -1"},
+		{"workers 257", "capture: {workers: 257}", "f:1:20: capture.workers: must be 0 to 256, not 257"},
+		{"workers a word", "capture: {workers: all}", `f:1:20: capture.workers: must be a whole number, not "all"`},
+		{"allow empty", "capture: {allow: []}", `f:1:18: capture.allow: empty, so that nothing would be accepted; name prefixes, or "0.0.0.0/0" and "::/0" for every source`},
+		{"allow an address", "capture: {allow: [10.0.0.1]}", `f:1:19: capture.allow[0]: must be a prefix such as 10.0.0.0/8 or fd00::/8, not "10.0.0.1"`},
+		{"allow host bits", "capture: {allow: [10.0.0.1/8]}", "f:1:19: capture.allow[0]: 10.0.0.1/8 has bits set beyond its length; write 10.0.0.0/8"},
+		{"allow mapped", "capture: {allow: ['::ffff:10.0.0.0/104']}", "f:1:19: capture.allow[0]: ::ffff:10.0.0.0/104 never matches, IPv4 sources are compared as IPv4; write the IPv4 prefix"},
+		{"receive buffer small", "capture: {receive_buffer: 63KiB}", "f:1:27: capture.receive_buffer: must be 64KiB to 1GiB, not 63KiB"},
+		{"receive buffer large", "capture: {receive_buffer: 2GiB}", "f:1:27: capture.receive_buffer: must be 64KiB to 1GiB, not 2GiB"},
+		{"size without unit", "capture: {receive_buffer: 1048576}", "f:1:27: capture.receive_buffer: 1048576 has no unit; write it as in 256MiB, 1GB or 128B"},
+
+		{"unknown policy", "sessions: {unknown: ignore}", `f:1:21: sessions.unknown: must be keep or drop, not "ignore"`},
+		{"unknown max 0", "sessions: {unknown_max: 0}", "f:1:25: sessions.unknown_max: must be 1 to 65536, not 0"},
+		{"unknown max 65537", "sessions: {unknown_max: 65537}", "f:1:25: sessions.unknown_max: must be 1 to 65536, not 65537"},
+
+		{"no directory", "sinks: {pcap: {dir: ''}}", "f:1:21: sinks.pcap.dir: empty; name a directory, or remove sinks.pcap to keep no captures"},
+		{"rotate size", "sinks: {pcap: {rotate: {size: 1023B}}}", "f:1:31: sinks.pcap.rotate.size: must be 1KiB or more, or 0 for none, not 1023B"},
+		{"rotate every", "sinks: {pcap: {rotate: {every: 999ms}}}", "f:1:32: sinks.pcap.rotate.every: must be 1s or more, or 0 for none, not 999ms"},
+		{"rotate every without unit", "sinks: {pcap: {rotate: {every: 300}}}", "f:1:32: sinks.pcap.rotate.every: 300 has no unit; write it as in 30s, 5m or 72h"},
+		{"rotate packets", "sinks: {pcap: {rotate: {packets: -1}}}", "f:1:34: sinks.pcap.rotate.packets: must be 1 or more, or 0 for none, not -1"},
+		{"snap length", "sinks: {pcap: {snap_length: 262145B}}", "f:1:29: sinks.pcap.snap_length: must be 0B to 256KiB, not 262145B"},
+		{"open files", "sinks: {pcap: {open_files: 0}}", "f:1:28: sinks.pcap.open_files: must be 1 to 65536, not 0"},
+		{"buffer", "sinks: {pcap: {buffer: 1MiB}}", "f:1:24: sinks.pcap.buffer: must be 4MiB to 64GiB, not 1MiB"},
+		{"sync", "sinks: {pcap: {sync: 99ms}}", "f:1:22: sinks.pcap.sync: must be 100ms or more, or 0 for none, not 99ms"},
+		{"retain below a file", "sinks: {pcap: {retain: {size: 255MiB}}}", "f:1:31: sinks.pcap.retain.size: 255MiB is less than one file of sinks.pcap.rotate.size 256MiB; give at least that"},
+		{"retain age in days", "sinks: {pcap: {retain: {age: 7d}}}", `f:1:30: sinks.pcap.retain.age: must be a duration such as 30s, 5m or 72h, not "7d"`},
+		{"retain age", "sinks: {pcap: {retain: {age: 1ms}}}", "f:1:30: sinks.pcap.retain.age: must be 1s or more, or 0 for none, not 1ms"},
+		{"retain free without sign", "sinks: {pcap: {retain: {free: 10}}}", "f:1:31: sinks.pcap.retain.free: 10 has no unit; write 10%"},
+		{"retain free 100%", "sinks: {pcap: {retain: {free: 100%}}}", `f:1:31: sinks.pcap.retain.free: must be a percentage from 0% to 99%, not "100%"`},
+
+		{"admin for everyone", "admin: {listen: ':9477'}", `f:1:17: admin.listen: ":9477" can be reached from outside, and admin.token_file is not set; listen on "127.0.0.1:9477", or set admin.token_file`},
+		{"admin outside", "admin: {listen: '10.0.0.1:80'}", `f:1:17: admin.listen: "10.0.0.1:80" can be reached from outside, and admin.token_file is not set; listen on "127.0.0.1:80", or set admin.token_file`},
+		{"admin off", "admin: {listen: off}", `f:1:17: admin.listen: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "off"`},
+		{"health", "health: {listen: 9478}", `f:1:18: health.listen: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "9478"`},
+		{"drain", "drain: 61m", "f:1:8: drain: must be 0s to 1h, not 1h1m"},
+		{"drain negative", "drain: -1s", `f:1:8: drain: must be a duration such as 30s, 5m or 72h, not "-1s"`},
+		{"stop timeout 0", "stop_timeout: 0", "f:1:15: stop_timeout: must be 1s to 1h, not 0s"},
+		{"level", "log: {level: trace}", `f:1:14: log.level: must be debug, info, warn or error, not "trace"`},
+		{"format", "log: {format: xml}", `f:1:15: log.format: must be text or json, not "xml"`},
+
+		{"several, in the order of lines", "log: {level: x}\ndrain: 2h\ncapture: {workers: 999}",
+			"f:1:14: log.level: must be debug, info, warn or error, not \"x\"\n" +
+				"f:2:8: drain: must be 0s to 1h, not 2h\n" +
+				"f:3:20: capture.workers: must be 0 to 256, not 999"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Parse("f", []byte(tt.in))
+			if c != nil || err == nil {
+				t.Fatalf("Parse = %v, %v; want an error", c, err)
+			}
+			if err.Error() != tt.want {
+				t.Errorf("error\n%v\nwant\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseAccepts(t *testing.T) {
+	for _, tt := range []struct{ name, in string }{
+		{"geneve alone", "capture: {listen: []}"},
+		{"vxlan alone", "capture: {geneve: []}"},
+		{"two ports of the kernel's choice", "capture: {listen: ['127.0.0.1:0', '127.0.0.1:0']}"},
+		{"IPv6", "capture: {listen: ['[::1]:4789']}"},
+		{"every source", "capture: {allow: [0.0.0.0/0, '::/0']}"},
+		{"workers 256", "capture: {workers: 256}"},
+		{"admin on another loopback address", "admin: {listen: '127.1.2.3:80'}"},
+		{"admin on mapped loopback", "admin: {listen: '[::ffff:127.0.0.1]:80'}"},
+		{"admin on IPv6 loopback", "admin: {listen: '[::1]:80'}"},
+		{"admin for everyone, with a token", "admin: {listen: ':80', token_file: t}"},
+		{"admin off", "admin: {listen: ''}"},
+		{"sync off", "sinks: {pcap: {sync: off}}"},
+		{"retain none", "sinks: {pcap: {retain: {size: none, age: none, free: none}}}"},
+		{"retain exactly one file", "sinks: {pcap: {retain: {size: 256MiB}}}"},
+		{"retain without rotation by size", "sinks: {pcap: {rotate: {size: 0}, retain: {size: 1MiB}}}"},
+		{"sections without keys", "capture:\nsessions:\nsinks:\nadmin:\nhealth:\nlog:\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Parse("f", []byte(tt.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Validate(); err != nil {
+				t.Errorf("Validate after Parse: %v", err)
+			}
+		})
+	}
+}
+
+func TestAbsentSinkIsOff(t *testing.T) {
+	empty, err := config.Parse("f", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if empty.Sinks.PCAP != nil {
+		t.Errorf("an empty file gives pcap %+v, want none", *empty.Sinks.PCAP)
+	}
+	on, err := config.Parse("f", []byte("sinks: {pcap: {}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := config.Default(); !reflect.DeepEqual(*on, want) {
+		t.Errorf("a sink without keys gives %+v, want %+v", *on, want)
+	}
+}
+
+func TestLoadResolvesPaths(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Mkdir("conf", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("conf", "p.yaml")
+	text := "sessions: {file: ../s.yaml}\nsinks: {pcap: {}}\nadmin: {token_file: /etc/token}\n"
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ key, got, want string }{
+		{"sessions.file", c.Sessions.File, filepath.Join(dir, "s.yaml")},
+		{"sinks.pcap.dir", c.Sinks.PCAP.Dir, filepath.Join(dir, "conf", "captures")},
+		{"admin.token_file", c.Admin.TokenFile, "/etc/token"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s = %s, want %s", tt.key, tt.got, tt.want)
+		}
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "none.yaml")
+	if _, err := config.Load(missing); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Errorf("missing file: %v, want an error that names it", err)
+	}
+	if _, err := config.Load(dir); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a directory: %v, want an error that names it", err)
+	}
+	large := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", 1<<19)), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(large); err != nil {
+		t.Errorf("a file of 1MiB: %v", err)
+	}
+	if err := os.WriteFile(large, []byte(strings.Repeat("#\n", 1<<19)+"#"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	want := large + ": larger than 1MiB; name a configuration file"
+	if _, err := config.Load(large); err == nil || err.Error() != want {
+		t.Errorf("a file of 1MiB and a byte: %v, want %s", err, want)
+	}
+}
+
+// TestValidateOverride is what a command does with its flags.
+func TestValidateOverride(t *testing.T) {
+	c := config.Default()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	c.Capture.Backend = "xdp"
+	c.Capture.Workers = 1000
+	c.Capture.Allow = append(c.Capture.Allow, netip.Prefix{})
+	want := "capture.backend: xdp is not available in this version; use auto or udp\n" +
+		"capture.workers: must be 0 to 256, not 1000\n" +
+		"capture.allow[7]: not a prefix; write one such as 10.0.0.0/8"
+	if err := c.Validate(); err == nil || err.Error() != want {
+		t.Errorf("Validate\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestParseListen(t *testing.T) {
+	for in, want := range map[string]string{
+		":4789":          "[::]:4789",
+		"0.0.0.0:4789":   "0.0.0.0:4789",
+		"127.0.0.1:0":    "127.0.0.1:0",
+		"[::1]:4789":     "[::1]:4789",
+		"[fe80::1%lo]:1": "[fe80::1%lo]:1",
+	} {
+		if got, err := config.ParseListen(in); err != nil || got.String() != want {
+			t.Errorf("ParseListen(%q) = %v, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", ":", "4789", "::1:4789", "host:1", "1.2.3.4", ":-1", ":http"} {
+		if got, err := config.ParseListen(in); err == nil {
+			t.Errorf("ParseListen(%q) = %v, want an error", in, got)
+		}
+	}
+}
