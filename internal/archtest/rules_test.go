@@ -22,9 +22,10 @@ var limits = []limit{
 	{"capture", []string{module + "packet", module + "tunnel", "golang.org/x/sys", "golang.org/x/net/bpf",
 		"github.com/klauspost/compress"}, stage},
 	{"decode", []string{module + "packet"}, stage},
-	{"session", []string{module + "packet", module + "internal/strictyaml"}, stage},
-	{"sink/pcap", []string{module + "packet", "golang.org/x/sys"}, stage},
-	{"bench/traffic", []string{module + "packet", module + "tunnel"}, part},
+	{"session", []string{module + "packet", module + "tunnel", module + "internal/strictyaml"}, stage},
+	{"sink", []string{module + "packet"}, "it is the contract between workers and sinks, not a sink"},
+	{"sink/pcap", []string{module + "packet", module + "sink", "golang.org/x/sys"}, stage},
+	{"bench/traffic", []string{module + "packet", module + "tunnel", "golang.org/x/sys"}, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 }
 
@@ -37,12 +38,12 @@ type confinement struct {
 }
 
 var confinements = []confinement{
-	{"github.com/google/gopacket", []string{"cmd/periscope"},
-		"hostile bytes make it panic and allocate gigabytes; it may read files given to send, and be a test's judge"},
+	{"github.com/google/gopacket", []string{"cmd/periscope", "internal/judge"},
+		"hostile bytes make it panic and allocate gigabytes; it may read files given to send, and judge in tests"},
 	{"github.com/prometheus", []string{"internal/metrics", "internal/admin"},
 		"stages count in plain fields, which tests read and no registry slows"},
-	{"go.yaml.in", []string{"internal/strictyaml"},
-		"one place turns YAML into values, with line and column in every error"},
+	{"go.yaml.in", []string{"internal/strictyaml", "internal/config"},
+		"one place turns YAML into values, with line and column in every error; another only prints it"},
 	{"github.com/spf13", []string{"cmd"}, "flags are for commands"},
 	{"github.com/coreos", []string{"cmd"}, "only the program knows that systemd started it"},
 	{module + "cmd", nil, "a command is the end of the line"},
