@@ -1,6 +1,9 @@
 package capture
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // EtherTypes in outer headers.
 const (
@@ -52,13 +55,14 @@ func linkOf(number uint32) link {
 // linkLayout says where a link header keeps the EtherType, and how long it is.
 // Without a header the IP version tells.
 var linkLayout = [...]struct{ etherType, len int }{
-	ethernet: {12, 14}, // destination, source, EtherType
-	cooked:   {14, 16}, // packet type, ARPHRD, address length, address (8), EtherType
-	cooked2:  {0, 20},  // EtherType, reserved, interface (4), ARPHRD, packet type, address length, address (8)
-	loopback: {-1, 4},
-	rawIP:    {-1, 0},
-	rawIPv4:  {-1, 0},
-	rawIPv6:  {-1, 0},
+	unknownLink: {0, math.MaxInt}, // no packet has one
+	ethernet:    {12, 14},         // destination, source, EtherType
+	cooked:      {14, 16},         // packet type, ARPHRD, address length, address (8), EtherType
+	cooked2:     {0, 20},          // EtherType, reserved, interface (4), ARPHRD, packet type, address length, address (8)
+	loopback:    {-1, 4},
+	rawIP:       {-1, 0},
+	rawIPv4:     {-1, 0},
+	rawIPv6:     {-1, 0},
 }
 
 // linkHeader returns the EtherType of what follows the link header, and where

@@ -67,11 +67,11 @@ func (p *pcapng) next(rec *record) error {
 	}
 }
 
-// block reads the next block that has to be understood, and skips those before
-// it. Every block is
+// block returns type and bytes of the next block that has to be understood, and
+// skips those before it. Every block is
 //
 //	0: type   4: length of the whole block   8: body   length-4: length again
-func (p *pcapng) block() (kind uint32, block []byte, err error) {
+func (p *pcapng) block() (uint32, []byte, error) {
 	for {
 		p.s.begin()
 		kind, n, err := p.header()
