@@ -64,3 +64,25 @@ func BenchmarkLookupUnknown(b *testing.B) {
 		t.Lookup(vni, packet.Addr{})
 	}
 }
+
+// BenchmarkSaw is what announcing costs a frame whose sender was announced.
+func BenchmarkSaw(b *testing.B) {
+	for _, n := range []int{1, 4000, 10_000} { // the last is beyond the limit
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := session.NewAnnouncer(quiet).NewWitness()
+			random := rand.New(rand.NewPCG(1, 2))
+			frames := make([]packet.Frame, n)
+			for i := range frames {
+				frames[i] = packet.Frame{Session: &packet.Session{ID: uint32(i) + 1}, Source: addr("10.0.0.1")}
+				w.Saw(&frames[i])
+			}
+			order := random.Perm(1 << 14)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				w.Saw(&frames[order[i%len(order)]%n])
+				i++
+			}
+		})
+	}
+}

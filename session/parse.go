@@ -11,9 +11,9 @@ import (
 	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
 
-// maxName bounds a name in bytes: written %XX throughout (192 bytes), with time,
-// number and suffixes (42), it is still a file name (255).
-const maxName = 64
+// maxName bounds a name in bytes: it is a metric label, and part of log lines
+// and file names.
+const maxName = 128
 
 // maxPacketLength is the most that a mirror session accepts as packet length
 // (EC2 API, CreateTrafficMirrorSession).

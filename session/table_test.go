@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -44,4 +47,213 @@ func many(kind string, n int) []session.Entry {
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// found looks a session up and returns its name, or the reason there is none.
+func found(table *session.Table, vni uint32, source string) string {
+	var from packet.Addr
+	if source != "" {
+		from = addr(source)
+	}
+	s, reason := table.Lookup(vni, from)
+	if (s == nil) != (reason != packet.None) {
+		return fmt.Sprintf("session %v with reason %v", s, reason)
+	}
+	if s == nil {
+		return reason.String()
+	}
+	return s.Name
+}
+
+func names(sessions []*packet.Session) []string {
+	var n []string
+	for _, s := range sessions {
+		n = append(n, s.Name)
+	}
+	return n
+}
+
+func TestLookupPrecedence(t *testing.T) {
+	entries := []session.Entry{
+		{Name: "any-1", VNI: 1},
+		{Name: "a-1", VNI: 1, Source: addr("10.0.0.1")},
+		{Name: "b-1", VNI: 1, Source: addr("fd00::1")},
+		{Name: "a-2", VNI: 2, Source: addr("10.0.0.1")},
+		{Name: "any-0", VNI: 0},
+		{Name: "any-max", VNI: session.MaxVNI},
+		{Name: "v6-3", VNI: 3, Source: addr("fd00::a00:1")}, // ends like 10.0.0.1
+	}
+	tests := []struct {
+		name   string
+		vni    uint32
+		source string
+		want   string
+	}{
+		{"the source's own entry", 1, "10.0.0.1", "a-1"},
+		{"IPv6", 1, "fd00::1", "b-1"},
+		{"mapped source", 1, "::ffff:10.0.0.1", "a-1"},
+		{"another source", 1, "10.0.0.2", "any-1"},
+		{"no source", 1, "", "any-1"},
+		{"same source, another vni", 2, "10.0.0.1", "a-2"},
+		{"the entry has another source", 2, "10.0.0.2", "vni-2"},
+		{"the entry has a source, the frame none", 2, "", "vni-2"},
+		{"least vni", 0, "10.0.0.1", "any-0"},
+		{"largest vni", session.MaxVNI, "", "any-max"},
+		{"only 24 bits count", 1<<24 | 1, "10.0.0.1", "a-1"},
+		{"an IPv4 address in the last bytes of an IPv6 one", 3, "10.0.0.1", "vni-3"},
+		{"IPv6 source", 3, "fd00::a00:1", "v6-3"},
+		{"unspecified IPv4", 3, "0.0.0.0", "vni-3"},
+		{"unknown", 4, "10.0.0.1", "vni-4"},
+		{"unknown, another source", 4, "10.0.0.2", "vni-4"},
+	}
+	table := newTable(t, session.Config{UnknownMax: 3})
+	table.Replace(entries)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := found(table, tt.vni, tt.source); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+	want := []string{"a-1", "a-2", "any-0", "any-1", "any-max", "b-1", "v6-3", "vni-2", "vni-3", "vni-4"}
+	if got := names(table.Sessions()); !slices.Equal(got, want) {
+		t.Errorf("sessions %v, want %v", got, want)
+	}
+}
+
+// Every entry of a full table is found, at sizes about those at which the
+// index grows, and every other VNI is not.
+func TestLookupAllOfMany(t *testing.T) {
+	for _, kind := range []string{"vni", "ipv4", "ipv6"} {
+		for _, n := range []int{0, 1, 5, 6, 7, 8, 767, 768, 769, 10_000} {
+			table := newTable(t, session.Config{Unknown: session.Drop})
+			entries := many(kind, n)
+			table.Replace(entries)
+			known := make(map[uint32]bool)
+			for i := range entries {
+				e := &entries[i]
+				known[e.VNI] = true
+				if s, _ := table.Lookup(e.VNI, e.Source); s == nil || s.Name != e.Name {
+					t.Fatalf("%d of kind %s: entry %s: found %v", n, kind, e.Name, s)
+				}
+			}
+			for vni := range uint32(1000) {
+				if s, r := table.Lookup(vni, packet.Addr{}); !known[vni] && r != packet.UnknownSession {
+					t.Fatalf("%d of kind %s: vni %d: found %v, %v", n, kind, vni, s, r)
+				}
+			}
+		}
+	}
+}
+
+func TestUnknownLimit(t *testing.T) {
+	var log strings.Builder
+	table := session.New(session.Config{
+		Workers: 2, UnknownMax: 3, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	table.Replace([]session.Entry{{Name: "known", VNI: 100}})
+	for vni := range uint32(3) { // up to the limit
+		if got, want := found(table, vni, ""), fmt.Sprintf("vni-%d", vni); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for _, vni := range []uint32{3, 4, 3} { // beyond
+		if got := found(table, vni, ""); got != "unknown_limit" {
+			t.Errorf("vni %d: got %s", vni, got)
+		}
+	}
+	for _, vni := range []uint32{0, 1, 2, 100} { // those there are stay
+		if s, r := table.Lookup(vni, packet.Addr{}); r != packet.None || s.Known != (vni == 100) || len(s.Tallies) != 2 {
+			t.Errorf("vni %d: %+v, %v", vni, s, r)
+		}
+	}
+	if n := strings.Count(log.String(), "sessions.unknown_max"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, &log)
+	}
+}
+
+func TestUnknownMaxZeroOrLess(t *testing.T) {
+	for _, n := range []int{0, -1} {
+		table := newTable(t, session.Config{UnknownMax: n})
+		if got := found(table, 1, ""); got != "unknown_limit" {
+			t.Errorf("unknown_max %d: got %s", n, got)
+		}
+	}
+}
+
+// One sender goes through a million VNIs, over and over.
+func TestMillionVNIs(t *testing.T) {
+	table := newTable(t, session.Config{UnknownMax: 256})
+	source := addr("10.0.0.1")
+	counts := make(map[packet.Reason]int)
+	for vni := range uint32(1_000_000) {
+		_, reason := table.Lookup(vni, source)
+		counts[reason]++
+	}
+	if counts[packet.None] != 256 || counts[packet.UnknownLimit] != 1_000_000-256 {
+		t.Errorf("reasons %v", counts)
+	}
+	if n := len(table.Sessions()); n != 256 {
+		t.Errorf("%d sessions, want 256", n)
+	}
+	vni := uint32(0)
+	if n := testing.AllocsPerRun(100_000, func() { vni++; table.Lookup(vni, source) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if n := len(table.Ended()); n != 0 {
+		t.Errorf("%d ended", n)
+	}
+}
+
+func TestLookupAllocatesNothing(t *testing.T) {
+	for _, kind := range []string{"vni", "ipv4", "ipv6"} {
+		table := newTable(t, session.Config{UnknownMax: 1})
+		entries := many(kind, 100)
+		table.Replace(entries)
+		table.Lookup(session.MaxVNI, packet.Addr{}) // an unknown one
+		n := testing.AllocsPerRun(10, func() {
+			for i := range entries {
+				table.Lookup(entries[i].VNI, entries[i].Source)
+			}
+			table.Lookup(session.MaxVNI, packet.Addr{})
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", kind, n)
+		}
+	}
+}
+
+// Several workers meet the same new VNIs at once: each is one session.
+func TestUnknownConcurrently(t *testing.T) {
+	const workers, vnis, limit = 4, 200, 100
+	table := newTable(t, session.Config{Workers: workers, UnknownMax: limit})
+	var admitted [workers]map[uint32]*packet.Session
+	var wg sync.WaitGroup
+	for w := range workers {
+		admitted[w] = make(map[uint32]*packet.Session)
+		wg.Go(func() {
+			for vni := range uint32(vnis) {
+				if s, r := table.Lookup(vni, packet.Addr{}); r == packet.None {
+					admitted[w][vni] = s
+				}
+			}
+		})
+	}
+	wg.Wait()
+	sessions := table.Sessions()
+	if len(sessions) != limit {
+		t.Fatalf("%d sessions, want %d", len(sessions), limit)
+	}
+	ids := make(map[uint32]bool)
+	for _, s := range sessions {
+		ids[s.ID] = true
+		for w := range workers {
+			if a := admitted[w][s.VNI]; a != nil && a != s {
+				t.Errorf("worker %d has another session of vni %d", w, s.VNI)
+			}
+		}
+	}
+	if len(ids) != limit {
+		t.Errorf("%d ids of %d sessions", len(ids), limit)
+	}
 }
