@@ -1,0 +1,216 @@
+package pcap
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxCompleting is how many files may wait to be completed before the
+	// writer waits too: at most 1,024 jobs of a path and 32 bytes, some 256
+	// KiB. It takes 1,024 sessions that rotate at once, or a disk that cannot
+	// keep up, in which case the chunks are the buffer.
+	maxCompleting = 1024
+
+	// maxFailed is how many files whose completion failed are tried again.
+	// Those beyond it are for the next start.
+	maxFailed = 1024
+
+	completeRetry = 10 * time.Second
+
+	// completeBatch is how many files share one sync of their directory.
+	completeBatch = 64
+)
+
+// A job is a file that is written and closed, and not complete.
+type job struct {
+	partial  string
+	dev, ino uint64
+	size     int64
+}
+
+// A completer makes files durable and gives them their names. It has its own
+// goroutine, since a sync takes as long as the disk likes.
+type completer struct {
+	sink    *Sink
+	log     *slog.Logger
+	keeper  *retainer // nil in replay
+	queue   chan job
+	failed  []job
+	failing bool // the last completion failed
+}
+
+func newCompleter(s *Sink, log *slog.Logger, keeper *retainer) *completer {
+	return &completer{sink: s, log: log, keeper: keeper, queue: make(chan job, maxCompleting)}
+}
+
+// run completes what comes until the queue is closed. It returns an error if
+// files are left that could not be completed.
+func (c *completer) run() error {
+	tick := time.NewTicker(completeRetry)
+	defer tick.Stop()
+	batch := make([]job, 0, completeBatch)
+	for {
+		select {
+		case j, more := <-c.queue:
+			if !more {
+				return c.last()
+			}
+			batch = c.fill(append(batch[:0], j))
+			c.complete(batch)
+		case <-tick.C:
+			c.retry()
+		}
+	}
+}
+
+// fill adds what is in the queue already.
+func (c *completer) fill(batch []job) []job {
+	for len(batch) < completeBatch {
+		select {
+		case j, more := <-c.queue:
+			if !more {
+				return batch
+			}
+			batch = append(batch, j)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (c *completer) retry() {
+	again := c.failed
+	c.failed = nil
+	for len(again) > 0 {
+		n := min(len(again), completeBatch)
+		c.complete(again[:n])
+		again = again[n:]
+	}
+}
+
+func (c *completer) last() error {
+	c.retry()
+	if n := len(c.failed); n > 0 {
+		return fmt.Errorf("pcap: %d files could not be completed and keep the suffix %s, %s first; the next start finishes them",
+			n, partialSuffix, c.failed[0].partial)
+	}
+	return nil
+}
+
+// complete makes each file durable before it gets its name, and then the names.
+func (c *completer) complete(batch []job) {
+	dirs := make(map[string]struct{}, 1)
+	for _, j := range batch {
+		if c.sink.aborted.Load() {
+			return
+		}
+		modified, err := completeFile(j)
+		if err != nil {
+			c.fail(j, err)
+			continue
+		}
+		dirs[filepath.Dir(j.partial)] = struct{}{}
+		c.failing = false
+		c.sink.gauges.completing.Add(-1)
+		c.sink.gauges.completed.Add(1)
+		if c.keeper != nil {
+			c.keeper.add(kept{path: final(j.partial), size: j.size, completed: modified})
+		}
+	}
+	for dir := range dirs {
+		if err := syncDir(dir); err != nil {
+			c.log.Error("directory of complete files could not be synced", "err", c.sink.gauges.noteError(err))
+		}
+	}
+}
+
+func (c *completer) fail(j job, err error) {
+	c.sink.gauges.noteError(err)
+	gone := errors.Is(err, errGone) || os.IsNotExist(err) || os.IsExist(err)
+	if gone || len(c.failed) >= maxFailed {
+		c.sink.gauges.completing.Add(-1)
+		c.sink.gauges.incomplete.Add(1)
+	} else {
+		c.failed = append(c.failed, j)
+	}
+	if !c.failing {
+		c.failing = true
+		c.log.Error("capture file could not be completed", "path", j.partial, "again", !gone, "err", err)
+	}
+}
+
+// completeFile syncs the file, if it is still the one that was written, and
+// takes the suffix off its name. Its time of modification becomes that of
+// completion, which is what retention by age goes by; it returns it, in
+// nanoseconds since 1970 UTC.
+func completeFile(j job) (modified int64, err error) {
+	fd, err := openFile(j.partial, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, &os.PathError{Op: "fstat", Path: j.partial, Err: err}
+	}
+	if st.Dev != j.dev || st.Ino != j.ino || st.Size != j.size {
+		return 0, &os.PathError{Op: "complete", Path: j.partial, Err: errGone}
+	}
+	now := time.Now()
+	times := []unix.Timespec{unix.NsecToTimespec(now.UnixNano()), unix.NsecToTimespec(now.UnixNano())}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, j.partial, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return 0, &os.PathError{Op: "utimensat", Path: j.partial, Err: err}
+	}
+	if err := again(func() error { return unix.Fdatasync(fd) }); err != nil {
+		return 0, &os.PathError{Op: "fdatasync", Path: j.partial, Err: err}
+	}
+	if err := renameNew(j.partial, final(j.partial)); err != nil {
+		return 0, err
+	}
+	return now.UnixNano(), nil
+}
+
+// renameNew renames a file and replaces none.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		// The file system does not know the flag. A link does not replace
+		// either.
+		if err = unix.Link(from, to); err == nil {
+			err = unix.Unlink(from)
+		}
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	fd, err := openFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := again(func() error { return unix.Fsync(fd) }); err != nil {
+		return &os.PathError{Op: "fsync", Path: path, Err: err}
+	}
+	return nil
+}
+
+// again repeats a system call that a signal interrupted.
+func again(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}

@@ -1,0 +1,25 @@
+// Package pcap keeps frames in rotating capture files, one series for each
+// mirror session:
+//
+//	DIR/<session>/<session>_<UTC of the first frame>_<sequence>.pcap
+//
+// Workers copy frames, as complete pcap records, into chunks of their own. One
+// writer goroutine merges the chunks of all workers in the order of
+// packet.Frame.Order and hands them to the kernel from where they lie, with
+// writev. A second goroutine completes files (sync, rename), a third removes
+// old ones, a fourth, where asked for, syncs files that are still being
+// written. None of them can hold a worker up.
+//
+// Memory: Config.Buffer bytes of chunks, taken by Open, divided evenly among
+// the workers. A chunk belongs to its worker while it is filled, to the writer
+// from the hand-over on, and goes back to the same worker. Files that wait for
+// completion, and those whose completion failed, are bounded by count.
+//
+// Durability: a frame counts as stored when the kernel has it, which is at most
+// a few hundred milliseconds after it was offered, so that it survives the end
+// of the process. A file without the suffix .partial is whole and was synced
+// before it got its name. Open finishes what an earlier process left.
+//
+// The package does not read captures, but for the walk over records that
+// finishing a file takes.
+package pcap

@@ -1,0 +1,223 @@
+package pcap
+
+import (
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// retryEvery is how long a session whose file could not be written waits
+// before it tries again.
+const retryEvery = time.Second
+
+// endGrace is how long the file of an ended session waits for frames that were
+// offered before: a hand-over, a round and the window, and some more.
+const endGrace = 2 * (window + roundEvery + time.Duration(handOverAge))
+
+// A stream is a session's place in the writer: the file it writes, and what the
+// round has gathered for it.
+type stream struct {
+	session *packet.Session
+	series  *series
+	file    *file // nil between files
+
+	// Segments of the round, as a list in writer.segments.
+	head, tail int32 // -1 if none
+	first      int64 // time of the first frame in them
+
+	failed bool        // the last write failed
+	reason packet.Drop // iff failed
+	retry  time.Time   // iff failed: when to try again
+	ended  time.Time   // when the session was found to be over
+}
+
+// A file is one capture file, from the first frame that was gathered for it to
+// its completion. It exists on disk from the first write on.
+type file struct {
+	size    int64 // bytes, with what the round has gathered
+	packets int64 // likewise
+
+	first  int64     // time of the first frame
+	opened int64     // the capture's clock at that moment
+	since  time.Time // the round of that moment
+
+	// Iff path is not empty, the file exists.
+	path    string // with partialSuffix
+	written int64  // bytes in it
+	stored  int64  // records in it
+	dev     uint64
+	ino     uint64
+	fd      int
+	slot    int    // in writer.open, -1: fd is closed
+	used    uint64 // for finding the least recently used
+	dirty   bool   // written since the last sync
+	fresh   bool   // its directory entry has not been synced
+}
+
+// stream returns the session's stream, which it makes if need be.
+func (w *writer) stream(session *packet.Session) *stream {
+	if w.latest != nil && w.latest.session == session {
+		return w.latest
+	}
+	s := w.streams[session]
+	if s == nil {
+		sr := w.series[session.Name]
+		if sr == nil {
+			sr = newSeries(w.dir, session.Name)
+			w.series[session.Name] = sr
+		}
+		sr.uses++
+		s = &stream{session: session, series: sr, head: -1, tail: -1}
+		w.streams[session] = s
+	}
+	w.latest = s
+	return s
+}
+
+// drop forgets a stream that has no file.
+func (w *writer) drop(s *stream) {
+	w.recovered(s)
+	delete(w.streams, s.session)
+	if w.latest == s {
+		w.latest = nil
+	}
+	if s.series.uses--; s.series.uses == 0 {
+		delete(w.series, s.session.Name)
+	}
+}
+
+// add takes an entry out of its chunk and gathers it for its file.
+func (w *writer) add(c *chunk, e *entry) {
+	w.counts[countOut]++
+	if e.order < w.emitted {
+		w.counts[countLate]++
+	}
+	w.emitted = max(w.emitted, e.order)
+	w.clock = max(w.clock, e.time)
+
+	s := w.stream(e.session)
+	if s.file != nil {
+		if cause, due := w.due(s.file, e); due {
+			w.flush(s)
+			w.finish(s, cause)
+		}
+	}
+	if s.failed && w.now.Before(s.retry) {
+		w.counts[countDropped+int(s.reason)]++
+		return
+	}
+	if s.file == nil {
+		s.file = &file{size: fileHeader, first: e.time, opened: w.clock, since: w.now, slot: -1}
+	}
+	s.file.size += int64(e.length)
+	s.file.packets++
+	w.gather(s, c, e)
+}
+
+// due reports whether the file has to end before e. In replay the clock is the
+// capture's, which never goes back: it depends on nothing but the order of the
+// frames. A single time in the far future stops rotation by time until the
+// others are past it; it does not make a file of every frame.
+func (w *writer) due(f *file, e *entry) (Cause, bool) {
+	r := w.rotate
+	elapsed := e.time - f.first
+	if w.replay {
+		elapsed = w.clock - f.opened
+	}
+	switch {
+	case r.Packets > 0 && f.packets >= r.Packets:
+		return ByPackets, true
+	case r.Size > 0 && f.packets > 0 && f.size+int64(e.length) > r.Size:
+		return BySize, true
+	case r.Every > 0 && elapsed >= int64(r.Every):
+		return ByTime, true
+	}
+	return 0, false
+}
+
+// sweep completes the files that are due although no frame comes for them, and
+// lets go of sessions that are over.
+func (w *writer) sweep() {
+	for _, s := range w.streams {
+		switch {
+		case s.failed && w.now.Sub(s.retry) >= retryEvery:
+			w.recovered(s) // nothing came for a second: there is no failure to speak of
+		case w.replay || !s.session.Ended.Load():
+		case s.ended.IsZero():
+			s.ended = w.now
+		case w.now.Sub(s.ended) >= endGrace:
+			w.finish(s, ByEnd)
+			w.drop(s)
+			continue
+		}
+		if f := s.file; f != nil && w.rotate.Every > 0 {
+			elapsed := w.now.Sub(f.since) // monotonic: the clock may be set
+			if w.replay {
+				elapsed = time.Duration(w.clock - f.opened)
+			}
+			if elapsed >= w.rotate.Every {
+				w.finish(s, ByTime)
+			}
+		}
+	}
+}
+
+// finishAll ends every file.
+func (w *writer) finishAll() {
+	for _, s := range w.streams {
+		w.finish(s, ByEnd)
+	}
+}
+
+// finish ends the stream's file, which has no segments left, and has it
+// completed.
+func (w *writer) finish(s *stream, cause Cause) {
+	f := s.file
+	s.file = nil
+	if f == nil || f.path == "" {
+		return
+	}
+	w.closeFile(f)
+	g := &w.sink.gauges
+	g.rotations[cause].Add(1)
+	g.completing.Add(1)
+	w.forget(f)
+	w.queue <- job{partial: f.path, dev: f.dev, ino: f.ino, size: f.written}
+}
+
+// forget takes the file out of the account of those being written.
+func (w *writer) forget(f *file) {
+	w.sink.gauges.partial.Add(-1)
+	w.sink.gauges.partialBytes.Add(-f.written)
+}
+
+// failure notes that writing for the stream failed, and logs it when no other
+// stream fails in the same way.
+func (w *writer) failure(s *stream, reason packet.Drop, err error) {
+	w.sink.gauges.writeErrors[reason].Add(1)
+	w.sink.gauges.noteError(err)
+	if s.failed && s.reason != reason {
+		w.recovered(s)
+	}
+	if !s.failed {
+		s.failed, s.reason = true, reason
+		w.sink.gauges.failing.Add(1)
+		if w.failing[reason]++; w.failing[reason] == 1 {
+			w.log.Error("captures cannot be written; frames are dropped and writing is tried again every second",
+				"reason", reason.String(), "session", s.session.Name, "err", err)
+		}
+	}
+	s.retry = w.now.Add(retryEvery)
+}
+
+// recovered notes that writing for the stream does not fail any more.
+func (w *writer) recovered(s *stream) {
+	if !s.failed {
+		return
+	}
+	s.failed = false
+	w.sink.gauges.failing.Add(-1)
+	if w.failing[s.reason]--; w.failing[s.reason] == 0 {
+		w.log.Info("captures are written again", "reason", s.reason.String())
+	}
+}

@@ -1,0 +1,242 @@
+package pcap
+
+import (
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+const (
+	// roundEvery is how often the writer looks at what it was given when
+	// nothing presses: frames are in the kernel within this, handOverAge and,
+	// if a worker lags, window.
+	roundEvery = 20 * time.Millisecond
+
+	// window is how long, live, a frame waits for earlier ones from others.
+	window = 100 * time.Millisecond
+
+	// sweepEvery is how often files are looked through for those that are due
+	// although no frame comes.
+	sweepEvery = 100 * time.Millisecond
+)
+
+// A writer merges the workers' chunks and writes them to files. One goroutine
+// runs it.
+type writer struct {
+	sink   *Sink
+	replay bool
+	log    *slog.Logger
+
+	// The merge.
+	heap    chunkHeap
+	limits  []limit // by worker
+	marks   []int64
+	held    []int // by worker: chunks in heap
+	pressed int   // workers of which the writer holds too many
+	spent   []*chunk
+	emitted int64 // highest order emitted
+	clock   int64 // highest time emitted: the capture's clock
+	counts  counts
+
+	// The files; file.go and open.go.
+	dir       string
+	lock      *dirLock
+	header    []byte
+	rotate    *Rotate
+	now       time.Time // of the round
+	swept     time.Time
+	streams   map[*packet.Session]*stream
+	series    map[string]*series // by session name
+	latest    *stream            // of the last frame
+	dirty     []*stream          // with segments
+	segments  []segment          // of the round
+	vector    vector
+	open      []*file
+	openMax   int
+	uses      uint64
+	failing   [packet.NumDrops]int // streams that cannot write
+	queue     chan<- job
+	sync      chan []syncJob // nil: not asked for
+	syncEvery time.Duration
+	synced    time.Time
+}
+
+func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
+	return &writer{
+		sink:      s,
+		replay:    c.Replay,
+		log:       c.Log,
+		limits:    make([]limit, len(s.workers)),
+		marks:     make([]int64, len(s.workers)),
+		held:      make([]int, len(s.workers)),
+		emitted:   math.MinInt64,
+		clock:     math.MinInt64,
+		dir:       c.Dir,
+		lock:      lock,
+		header:    newFileHeader(c.SnapLen),
+		streams:   make(map[*packet.Session]*stream),
+		series:    make(map[string]*series),
+		openMax:   c.OpenFiles,
+		queue:     queue,
+		syncEvery: c.Sync,
+	}
+}
+
+func (w *writer) run() {
+	tick := time.NewTicker(roundEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-w.sink.wake:
+		case <-w.sink.closing:
+			w.round(true)
+			w.finishAll()
+			w.publish()
+			return
+		}
+		w.round(false)
+	}
+}
+
+// round emits what may be emitted, all there is if it is the last one.
+func (w *writer) round(last bool) {
+	w.now = time.Now()
+	w.rotate = w.sink.rotate.Load()
+	w.setLimits(last) // before collect: a mark speaks of what is handed over
+	w.collect()
+	w.emit()
+	w.flushAll()
+	if w.now.Sub(w.swept) >= sweepEvery {
+		w.swept = w.now
+		w.sweep()
+		w.startSync()
+	}
+	w.publish()
+}
+
+// collect takes what workers have handed over.
+func (w *writer) collect() {
+	for {
+		select {
+		case c := <-w.sink.ready:
+			c.sort()
+			w.heap.push(c)
+			w.hold(c.worker, 1)
+		default:
+			return
+		}
+	}
+}
+
+// hold counts the chunks of a worker that the writer has. From three quarters
+// of them on it presses: live, its chunks are emitted no matter how far the
+// marks are, so that no worker can starve because another one is stuck.
+func (w *writer) hold(worker, n int) {
+	most := max(1, w.sink.quota*3/4)
+	was := w.held[worker] >= most
+	w.held[worker] += n
+	switch is := w.held[worker] >= most; {
+	case is && !was:
+		w.pressed++
+	case was && !is:
+		w.pressed--
+	}
+}
+
+// A limit is where the emission of one worker's entries ends: at what could
+// still come from others, or, if worker is -1, at everything of that order.
+type limit struct {
+	order  int64
+	worker int
+}
+
+func (l limit) allows(order int64, worker int) bool {
+	return order < l.order || order == l.order && worker < l.worker
+}
+
+// setLimits reads the marks. In replay nothing goes before what another worker
+// may still offer; the worker's own frames come in order. Live a worker's
+// frames may be out of order too, and no mark holds a frame up for longer than
+// the window.
+func (w *writer) setLimits(last bool) {
+	first := limit{math.MaxInt64, math.MaxInt}
+	second, lowest := first, -1
+	if !last {
+		for i := range w.marks {
+			l := limit{w.sink.workers[i].mark.Load(), i}
+			switch {
+			case l.order < first.order || lowest < 0:
+				second, first, lowest = first, l, i
+			case l.order < second.order || second.worker == math.MaxInt:
+				second = l
+			}
+		}
+	}
+	if !last && !w.replay {
+		first = limit{max(first.order, w.now.Add(-window).UnixNano()), -1}
+		lowest = -1
+	}
+	for i := range w.limits {
+		w.limits[i] = first
+	}
+	if lowest >= 0 {
+		w.limits[lowest] = second
+	}
+}
+
+// emit passes entries on in order, up to the limits. It gives chunks back
+// whenever a quarter of them is spent, so that workers go on meanwhile.
+func (w *writer) emit() {
+	most := max(1, w.sink.quota*len(w.sink.workers)/4)
+	for len(w.heap) > 0 {
+		c := w.heap[0]
+		e := &c.entries[c.at]
+		if !w.limits[c.worker].allows(e.order, c.worker) && (w.replay || w.pressed == 0) {
+			return
+		}
+		w.add(c, e)
+		c.at++
+		if c.at < len(c.entries) {
+			w.heap.fix()
+			continue
+		}
+		w.heap.pop()
+		w.hold(c.worker, -1)
+		w.spent = append(w.spent, c)
+		if len(w.spent) >= most {
+			w.flushAll()
+		}
+	}
+}
+
+// flushAll writes what was gathered and gives spent chunks back.
+func (w *writer) flushAll() {
+	for i, s := range w.dirty {
+		w.flush(s)
+		w.dirty[i] = nil
+	}
+	w.dirty = w.dirty[:0]
+	clear(w.segments)
+	w.segments = w.segments[:0]
+	w.publish() // before workers can offer more than is accounted for
+	for i, c := range w.spent {
+		owner := &w.sink.workers[c.worker]
+		c.reset()
+		owner.held.Add(-1)
+		owner.free.push(c)
+		select {
+		case owner.freed <- struct{}{}:
+		default:
+		}
+		w.spent[i] = nil
+	}
+	w.spent = w.spent[:0]
+}
+
+func (w *writer) publish() {
+	w.sink.tally.publish(&w.counts)
+	w.sink.gauges.progress.Add(1)
+}

@@ -1,0 +1,202 @@
+package pcap
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const openFlags = unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOFOLLOW
+
+// prepare makes the stream's file ready to be written: there, open, and as the
+// writer left it. A file that others removed or changed is given up, and the
+// frames at hand begin a new one.
+func (w *writer) prepare(s *stream) error {
+	f := s.file
+	w.uses++
+	f.used = w.uses
+	if f.path == "" {
+		return w.create(s)
+	}
+	err := w.reopen(f)
+	if err == nil {
+		err = f.check()
+	}
+	if err == nil {
+		return nil
+	}
+	if !os.IsNotExist(err) && err != errGone {
+		return err
+	}
+	w.log.Warn("capture file was removed or changed while it was written; a new one is begun", "path", f.path)
+	w.abandon(f)
+	gathered := f.size - f.written
+	s.file = &file{
+		size: fileHeader + gathered, packets: f.packets - f.stored, first: s.first, opened: w.clock, since: w.now,
+		slot: -1, used: f.used,
+	}
+	return w.create(s)
+}
+
+// create makes the stream's file, under a name that is not in use.
+func (w *writer) create(s *stream) error {
+	f, sr := s.file, s.series
+	if err := w.lock.check(); err != nil {
+		return err
+	}
+	if err := sr.load(); err != nil {
+		return err
+	}
+	w.makeRoom()
+	for made := false; ; {
+		name := filepath.Join(sr.dir, fileName(sr.name, f.first, sr.last+1))
+		if _, err := os.Lstat(name); err == nil {
+			sr.last++
+			continue
+		}
+		path := name + partialSuffix
+		fd, err := openFile(path, openFlags|unix.O_CREAT|unix.O_EXCL)
+		switch {
+		case err == nil:
+			sr.last++
+			return w.created(f, path, fd)
+		case os.IsExist(err):
+			sr.last++
+		case os.IsNotExist(err) && !made:
+			made = true
+			if err := makeDir(sr.dir); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+func (w *writer) created(f *file, path string, fd int) error {
+	var st unix.Stat_t
+	err := unix.Fchmod(fd, 0o640) // whatever the umask
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		unix.Close(fd)
+		os.Remove(path)
+		return &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	f.path, f.dev, f.ino, f.fresh = path, st.Dev, st.Ino, true
+	w.sink.gauges.partial.Add(1)
+	w.keepOpen(f, fd)
+	return nil
+}
+
+// reopen opens a file that was closed because others were used more recently.
+func (w *writer) reopen(f *file) error {
+	if f.slot >= 0 {
+		return nil
+	}
+	w.makeRoom()
+	fd, err := openFile(f.path, openFlags)
+	if err != nil {
+		return err
+	}
+	w.keepOpen(f, fd)
+	return nil
+}
+
+// check reports errGone unless the open file is the one that was created, has
+// its name still, and is as long as it should be.
+func (f *file) check() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: f.path, Err: err}
+	}
+	if st.Nlink == 0 || st.Size != f.written || st.Ino != f.ino || st.Dev != f.dev {
+		return errGone
+	}
+	return nil
+}
+
+func (w *writer) keepOpen(f *file, fd int) {
+	f.fd, f.slot = fd, len(w.open)
+	w.open = append(w.open, f)
+	w.sink.gauges.open.Store(int64(len(w.open)))
+}
+
+// makeRoom closes the file that was least recently used if as many are open as
+// may be. A search through all of them costs less than the system calls that
+// come with it.
+func (w *writer) makeRoom() {
+	if len(w.open) < w.openMax {
+		return
+	}
+	oldest := w.open[0]
+	for _, f := range w.open[1:] {
+		if f.used < oldest.used {
+			oldest = f
+		}
+	}
+	w.closeFile(oldest)
+}
+
+// closeFile closes the file's descriptor, if it is open.
+func (w *writer) closeFile(f *file) {
+	if f.slot < 0 {
+		return
+	}
+	unix.Close(f.fd)
+	last := len(w.open) - 1
+	w.open[f.slot] = w.open[last]
+	w.open[f.slot].slot = f.slot
+	w.open[last] = nil
+	w.open = w.open[:last]
+	f.slot = -1
+	w.sink.gauges.open.Store(int64(len(w.open)))
+}
+
+// abandon gives a file up: what is left of it, if anything, keeps the suffix
+// .partial and is for the next start to finish.
+func (w *writer) abandon(f *file) {
+	w.closeFile(f)
+	w.forget(f)
+	w.sink.gauges.incomplete.Add(1)
+}
+
+// openFile is open(2); files it makes are 0640.
+func openFile(path string, flags int) (int, error) {
+	for {
+		fd, err := unix.Open(path, flags, 0o640)
+		if err == nil {
+			return fd, nil
+		}
+		if err != unix.EINTR {
+			return -1, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+// final returns the name that a .partial file gets when it is complete.
+func final(partial string) string { return strings.TrimSuffix(partial, partialSuffix) }
+
+// makeDir makes a directory and those above it, 0750 whatever the umask, and
+// leaves alone what is there.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o750)
+	switch {
+	case err == nil:
+		return os.Chmod(path, 0o750)
+	case os.IsExist(err):
+		if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
+			return nil
+		}
+		return err
+	case !os.IsNotExist(err):
+		return err
+	}
+	if err := makeDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return makeDir(path)
+}

@@ -1,0 +1,161 @@
+package pcap
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Salvage says what Open found of an earlier process that did not end as it
+// should.
+type Salvage struct {
+	Finished int   // files that were whole and got their names
+	Salvaged int   // files cut back to their last whole record first
+	CutBytes int64 // from those
+	Removed  int   // files without a record
+	Left     int   // files that could not be finished and were left as they are
+}
+
+// salvage finishes every .partial file of this package's naming in dir, which
+// is locked. It reads each once, in pieces. What it cannot finish it logs and
+// leaves; the error is for a directory that cannot be read at all.
+func salvage(dir string, log *slog.Logger) (Salvage, error) {
+	var sum Salvage
+	err := walk(dir, func(session, name string) {
+		_, _, rest, ok := parseName(session, name)
+		if !ok || rest != suffix+partialSuffix {
+			return
+		}
+		path := filepath.Join(dir, session, name)
+		cut, removed, err := salvageFile(path)
+		switch {
+		case err != nil:
+			sum.Left++
+			log.Error("capture file of an earlier process could not be finished and is left as it is", "path", path, "err", err)
+		case removed:
+			sum.Removed++
+		case cut > 0:
+			sum.Salvaged++
+			sum.CutBytes += cut
+		default:
+			sum.Finished++
+		}
+	})
+	if err != nil {
+		return sum, fmt.Errorf("pcap: look for files of an earlier process: %w", err)
+	}
+	if sum != (Salvage{}) {
+		log.Info("finished capture files of an earlier process", "finished", sum.Finished,
+			"salvaged", sum.Salvaged, "cut_bytes", sum.CutBytes, "removed", sum.Removed, "left", sum.Left)
+	}
+	return sum, nil
+}
+
+// salvageFile cuts what follows the last whole record off, and completes the
+// file, or removes it if there is no record.
+func salvageFile(path string) (cut int64, removed bool, err error) {
+	fd, err := openFile(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return 0, false, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, false, &os.PathError{Op: "fstat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return 0, false, &os.PathError{Op: "salvage", Path: path, Err: fmt.Errorf("not a regular file")}
+	}
+	whole, err := wholeBytes(f)
+	if err != nil {
+		return 0, false, &os.PathError{Op: "salvage", Path: path, Err: err}
+	}
+	if whole <= fileHeader {
+		return 0, true, os.Remove(path)
+	}
+	if whole < st.Size {
+		if err := f.Truncate(whole); err != nil {
+			return 0, false, err
+		}
+	}
+	if _, err := completeFile(job{path, st.Dev, st.Ino, whole}); err != nil {
+		return 0, false, err
+	}
+	return st.Size - whole, false, syncDir(filepath.Dir(path))
+}
+
+// wholeBytes returns how many bytes the file header and the whole records
+// behind it take. A file cut within the header has none; one with another
+// header is an error, since it is not this package's.
+func wholeBytes(r io.Reader) (int64, error) {
+	b := bufio.NewReaderSize(r, 256<<10)
+	want := newFileHeader(0)
+	header, err := b.Peek(fileHeader)
+	if err == io.EOF {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if !bytes.Equal(header[:16], want[:16]) || binary.LittleEndian.Uint32(header[20:]) != linkEthernet {
+		return 0, fmt.Errorf("the file header is not one that this program writes")
+	}
+	b.Discard(fileHeader)
+	whole := int64(fileHeader)
+	for {
+		header, err := b.Peek(recordHeader)
+		if err == io.EOF {
+			return whole, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		length, ok := recordLength(header)
+		if !ok {
+			return whole, nil
+		}
+		if _, err := b.Discard(length); err == io.EOF {
+			return whole, nil
+		} else if err != nil {
+			return 0, err
+		}
+		whole += int64(length)
+	}
+}
+
+// walk calls visit for every entry of every directory in dir, a few at a time.
+func walk(dir string, visit func(session, name string)) error {
+	sessions, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if fi, err := os.Stat(filepath.Join(dir, s.Name())); err != nil || !fi.IsDir() {
+			continue
+		}
+		d, err := os.Open(filepath.Join(dir, s.Name()))
+		if err != nil {
+			return err
+		}
+		for err == nil {
+			var names []string
+			names, err = d.Readdirnames(1024)
+			for _, name := range names {
+				visit(s.Name(), name)
+			}
+		}
+		d.Close()
+		if err != io.EOF {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package pcap
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink"
+)
+
+// handOverAge is how long a frame stays with a live worker that does not fill
+// its chunk, in nanoseconds of the worker's clock.
+const handOverAge = int64(20 * time.Millisecond)
+
+var _ sink.Sink = (*Sink)(nil)
+
+// A Sink writes frames to capture files. Its methods may be called from any
+// goroutine, but for Offer, Mark and Close, whose rules sink.Sink states.
+type Sink struct {
+	replay  bool
+	snap    int
+	quota   int // chunks of a worker
+	workers []worker
+
+	ready   chan *chunk   // handed over; has room for every chunk
+	wake    chan struct{} // the writer should not wait for its next round
+	closing chan struct{}
+	aborted atomic.Bool // Close has run out of time
+	done    chan struct{}
+
+	rotate    atomic.Pointer[Rotate]
+	retain    atomic.Pointer[Retain]
+	tally     tally // the writer's
+	gauges    gauges
+	salvaged  Salvage
+	closeOnce sync.Once
+	closeErr  error // set before done is closed
+}
+
+// A worker is one worker's side of the sink.
+type worker struct {
+	// The worker's own.
+	chunk  *chunk // being filled; not empty, or nil
+	number uint64 // of the next chunk
+	now    int64
+	counts counts
+
+	_ [64]byte // apart from what others write
+
+	free  freeList
+	freed chan struct{} // replay: a chunk came back
+	held  atomic.Int32  // chunks handed over and not back
+	mark  atomic.Int64
+	tally tally
+
+	_ [64]byte
+}
+
+// Open locks the directory, finishes what an earlier process left in it and
+// starts the sink. The error is a *LockedError if another process has the
+// directory.
+func Open(c Config) (*Sink, error) {
+	if err := c.setDefaults(); err != nil {
+		return nil, err
+	}
+	if err := makeDir(c.Dir); err != nil {
+		return nil, fmt.Errorf("pcap: make the directory: %w", err)
+	}
+	lock, err := takeLock(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	salvaged, err := salvage(c.Dir, c.Log)
+	if err != nil {
+		lock.release()
+		return nil, err
+	}
+	s := newSink(&c)
+	s.salvaged = salvaged
+	go s.run(&c, lock)
+	return s, nil
+}
+
+func newSink(c *Config) *Sink {
+	quota := max(2, int(c.Buffer/int64(c.Workers)/chunkCost))
+	s := &Sink{
+		replay:  c.Replay,
+		snap:    c.SnapLen,
+		quota:   quota,
+		workers: make([]worker, c.Workers),
+		ready:   make(chan *chunk, quota*c.Workers),
+		wake:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	s.rotate.Store(&c.Rotate)
+	s.retain.Store(&c.Retain)
+	for i := range s.workers {
+		w := &s.workers[i]
+		w.mark.Store(math.MinInt64)
+		w.freed = make(chan struct{}, 1)
+		// Two allocations a worker: pages are only touched when used.
+		data := make([]byte, quota*chunkBytes)
+		entries := make([]entry, quota*chunkEntries)
+		chunks := make([]chunk, quota)
+		for j := range chunks {
+			b, e := j*chunkBytes, j*chunkEntries
+			chunks[j] = chunk{
+				worker:  i,
+				data:    data[b : b : b+chunkBytes],
+				entries: entries[e : e : e+chunkEntries],
+			}
+			w.free.push(&chunks[j])
+		}
+	}
+	return s
+}
+
+// run owns the sink's goroutines: it starts them and ends when they have, in
+// the order in which each feeds the next.
+func (s *Sink) run(c *Config, lock *dirLock) {
+	var keeper *retainer
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	if !c.Replay {
+		keeper = newRetainer(s, c)
+		wg.Go(func() { keeper.run(stop) })
+	}
+	completer := newCompleter(s, c.Log, keeper)
+	completed := make(chan error, 1)
+	go func() { completed <- completer.run() }()
+	w := newWriter(s, c, lock, completer.queue)
+	if c.Sync > 0 {
+		w.sync = make(chan []syncJob, 1)
+		wg.Go(func() { syncFiles(w.sync, c.Log) })
+	}
+
+	w.run()
+	close(completer.queue)
+	if w.sync != nil {
+		close(w.sync)
+	}
+	s.closeErr = <-completed
+	close(stop)
+	wg.Wait()
+	lock.release()
+	close(s.done)
+}
+
+// Offer copies f, cut to the snap length, for the writer. It allocates nothing
+// and takes no lock.
+func (s *Sink) Offer(worker int, f *packet.Frame) {
+	w := &s.workers[worker]
+	w.counts[countOffered]++
+	data := f.Data
+	if len(data) > s.snap {
+		data = data[:s.snap]
+	}
+	if !w.chunk.fits(len(data)) && !s.renew(w) {
+		w.counts[countDropped+int(packet.DropQueueFull)]++
+		return
+	}
+	w.chunk.add(f, data)
+	w.counts[countIn]++
+}
+
+// renew hands the worker's chunk over and takes a free one. It reports whether
+// there was one; in replay it waits for it.
+//
+// That wait ends. All workers that wait have handed over all they have, and
+// the others will, at their next Mark. So every entry of the worker with the
+// lowest mark goes before anything that can still come from another, and the
+// writer emits it.
+func (s *Sink) renew(w *worker) bool {
+	if w.chunk != nil {
+		s.handOver(w)
+	}
+	for {
+		if c := w.free.pop(); c != nil {
+			c.born = w.now
+			w.chunk = c
+			return true
+		}
+		if !s.replay {
+			return false
+		}
+		<-w.freed
+	}
+}
+
+// handOver gives the worker's chunk to the writer. It wakes the writer only
+// when there is much to do; otherwise the next round finds the chunk.
+func (s *Sink) handOver(w *worker) {
+	c := w.chunk
+	w.chunk = nil
+	c.number = w.number
+	w.number++
+	w.tally.publish(&w.counts)
+	last := c.last
+	held := int(w.held.Add(1))
+	s.ready <- c
+	if s.replay {
+		// In replay a worker's frames come in order, so the last one is a mark.
+		w.mark.Store(max(w.mark.Load(), last))
+	}
+	if s.replay || held*2 >= s.quota {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Mark publishes the worker's mark and counters, and hands over what has waited
+// long enough. In replay it hands everything over: a worker that gets no more
+// batches because another one waits must not hold back what that one waits for.
+func (s *Sink) Mark(worker int, mark, now int64) {
+	w := &s.workers[worker]
+	w.now = now
+	if c := w.chunk; c != nil && (s.replay || now-c.born >= handOverAge || now < c.born) {
+		s.handOver(w)
+	}
+	if w.chunk != nil {
+		mark = min(mark, w.chunk.lowest)
+	}
+	w.tally.publish(&w.counts)
+	w.mark.Store(mark)
+}
+
+// Close writes what was offered, completes every file and unlocks the
+// directory. When ctx is done first, it says so: files that are not complete
+// keep the suffix .partial, frames that are not written stay pending, and the
+// next Open finishes the files. It returns the error of a file that could not
+// be completed.
+func (s *Sink) Close(ctx context.Context) error {
+	s.closeOnce.Do(func() {
+		for i := range s.workers {
+			w := &s.workers[i]
+			if w.chunk != nil {
+				s.handOver(w)
+			}
+			w.tally.publish(&w.counts)
+		}
+		close(s.closing)
+	})
+	select {
+	case <-s.done:
+		return s.closeErr
+	case <-ctx.Done():
+		s.aborted.Store(true)
+		return fmt.Errorf("pcap: %w before all files were complete; the next start finishes them", ctx.Err())
+	}
+}
+
+// Reconfigure changes rotation, from the next frame on, and retention. In
+// replay retain is ignored.
+func (s *Sink) Reconfigure(rotate Rotate, retain Retain) error {
+	if err := rotate.check(); err != nil {
+		return err
+	}
+	if err := retain.check(); err != nil {
+		return err
+	}
+	s.rotate.Store(&rotate)
+	s.retain.Store(&retain)
+	return nil
+}
+
+// Salvaged returns what Open found and finished.
+func (s *Sink) Salvaged() Salvage { return s.salvaged }
