@@ -39,6 +39,9 @@ type FileConfig struct {
 	// 0 means 16, which is 9 MiB. To that come, while a file is read, a window
 	// of 1 MiB, and for zstd at most 128 MiB as the file asks.
 	Batches int
+
+	// BatchLen is the most datagrams of a batch, 1 to 256. 0 means 256.
+	BatchLen int
 }
 
 // Files is a Source that reads capture files.
@@ -51,9 +54,10 @@ type FileConfig struct {
 // Of a file that is cut short or corrupt, every packet before the damage is
 // handed over; then come the next files. Err says what was damaged.
 type Files struct {
-	bareVNI int64
-	paths   []string // not yet opened
-	stdin   io.Reader
+	bareVNI  int64
+	batchLen int
+	paths    []string // not yet opened
+	stdin    io.Reader
 
 	free  chan *packet.Batch
 	slabs map[*packet.Batch][]byte // never changed: any goroutine may look up
@@ -76,7 +80,7 @@ type Files struct {
 	poison bool // under test: Release overwrites the slab
 }
 
-// Next lends the next batch, of at most 256 datagrams. Their Order counts the
+// Next lends the next batch, of at most FileConfig.BatchLen datagrams. Their Order counts the
 // packet records of all files from 0, Mark is the Order of the first packet of
 // the next batch, and Now the largest time so far. It returns io.EOF after the
 // last batch and after Close, and no other error.
@@ -85,9 +89,9 @@ func (f *Files) Next() (*packet.Batch, error) {
 	if b == nil {
 		return nil, io.EOF
 	}
-	b.Resize(fileBatchLen)
+	b.Resize(f.batchLen)
 	slab, n := f.slabs[b], 0
-	for n < fileBatchLen && (f.pending || f.advance()) {
+	for n < f.batchLen && (f.pending || f.advance()) {
 		rest, ok := f.fill(&b.Datagrams[n], slab)
 		if f.pending = !ok; f.pending {
 			break

@@ -35,15 +35,19 @@ func OpenFiles(c FileConfig) (*Files, error) {
 	case c.Batches == 0:
 		c.Batches = defaultBatches
 	}
+	if c.BatchLen <= 0 || c.BatchLen > fileBatchLen {
+		c.BatchLen = fileBatchLen
+	}
 	f := &Files{
-		bareVNI: c.BareVNI,
-		paths:   c.Paths,
-		stdin:   c.Stdin,
-		free:    make(chan *packet.Batch, c.Batches),
-		slabs:   make(map[*packet.Batch][]byte, c.Batches),
-		window:  make([]byte, windowLen),
-		closed:  make(chan struct{}),
-		poison:  poison,
+		bareVNI:  c.BareVNI,
+		batchLen: c.BatchLen,
+		paths:    c.Paths,
+		stdin:    c.Stdin,
+		free:     make(chan *packet.Batch, c.Batches),
+		slabs:    make(map[*packet.Batch][]byte, c.Batches),
+		window:   make([]byte, windowLen),
+		closed:   make(chan struct{}),
+		poison:   poison,
 	}
 	var err error
 	if f.total, err = check(c.Paths, c.Stdin); err != nil {
