@@ -13,7 +13,7 @@ type FramesConfig struct {
 	Seed uint64
 
 	// Flows is the number of flows, distinct in their 5-tuple (ICMP: in their
-	// addresses and identifier); 0 means 100. A flow takes about 64 bytes.
+	// addresses and identifier); 0 means 100. A flow takes 48 bytes.
 	Flows int
 
 	// Size is brought into MinSize to MaxSize unless it is IMIX.
@@ -228,12 +228,12 @@ func far6(n uint32) packet.Addr {
 	return a
 }
 
-// newFiller returns n bytes of printable characters, in lines of 95 that each
-// begin one character later (after RFC 864).
+// newFiller returns n bytes of printable characters from 'a' on, in lines of 95
+// that each begin one character later (after RFC 864).
 func newFiller(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(' ' + (i+i/95)%95)
+		b[i] = byte(' ' + ('a'-' '+i+i/95)%95)
 	}
 	return b
 }

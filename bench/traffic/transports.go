@@ -66,9 +66,10 @@ func (g *Stacks) fill(b []byte, start, room int) []byte {
 	return append(b, g.filler[:max(room-(len(b)-start), 0)]...)
 }
 
-// ports returns those of a client or, as often, those of a server.
+// ports returns those of a client or, as often, those of a server. Dynamic ports
+// (RFC 6335) keep dissectors from reading the payload as some protocol.
 func (g *Stacks) ports() (src, dst uint16) {
-	src, dst = uint16(1024+g.rand.Uint32N(64512)), services[g.rand.IntN(len(services))]
+	src, dst = uint16(49152+g.rand.Uint32N(16384)), services[g.rand.IntN(len(services))]
 	if g.rand.Uint32()&1 == 0 {
 		return dst, src
 	}
@@ -127,7 +128,7 @@ func (g *Stacks) appendSCTP(b []byte, room int) []byte {
 	room = max(room, common+chunk+4) &^ 3
 	padding := g.rand.IntN(4)
 	length := room - common - padding
-	src, dst := uint16(49152+g.rand.Uint32N(8192)), uint16(49152+g.rand.Uint32N(8192))
+	src, dst := g.ports()
 	b = binary.BigEndian.AppendUint32(appendPorts(b, src, dst), g.rand.Uint32())
 	b = append(b, 0, 0, 0, 0, 0, 3, byte(length>>8), byte(length)) // checksum; one whole message
 	b = binary.BigEndian.AppendUint32(b, g.rand.Uint32())

@@ -1,0 +1,286 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/periscope-collector/periscope/tunnel"
+)
+
+// listen returns a socket on loopback and its address. What waits in it when
+// sending has ended is all there is: loopback delivers at once.
+func listen(t *testing.T, address string) (*net.UDPConn, netip.AddrPort) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	conn := c.(*net.UDPConn)
+	if err := conn.SetReadBuffer(1 << 20); err != nil {
+		t.Fatal(err)
+	}
+	return conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// received is what one datagram holds.
+type received struct {
+	port  uint16
+	vni   uint32
+	frame []byte
+}
+
+// drain reads what waits in the socket.
+func drain(t *testing.T, c *net.UDPConn) []received {
+	t.Helper()
+	var all []received
+	b := make([]byte, 1<<16)
+	for {
+		if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, from, err := c.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return all
+		}
+		v, frame, fault := tunnel.ParseVXLAN(b[:n])
+		if fault != tunnel.OK || v.Reserved {
+			t.Fatalf("datagram %d: fault %d, reserved %v", len(all), fault, v.Reserved)
+		}
+		all = append(all, received{from.Port(), v.VNI, append([]byte(nil), frame...)})
+	}
+}
+
+func TestSendArrivesWhole(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for _, rate := range []float64{0, 20_000} {
+			t.Run(fmt.Sprintf("%s rate %v", address, rate), func(t *testing.T) {
+				conn, to := listen(t, address)
+				const n = 300
+				result, err := Send(t.Context(), SendConfig{To: to, VNI: 0xabcdef, Rate: rate, Count: n, Seed: 3})
+				if err != nil {
+					t.Fatal(err)
+				}
+				all := drain(t, conn)
+				seen, bytes := make(map[uint64]bool), 0
+				for i, r := range all {
+					sequence, ok := Sequence(r.frame)
+					if !ok || sequence >= n || seen[sequence] {
+						t.Fatalf("datagram %d has sequence number %d, %v", i, sequence, ok)
+					}
+					seen[sequence] = true
+					bytes += len(r.frame)
+					if r.vni != 0xabcdef {
+						t.Fatalf("datagram %d has VNI %#x", i, r.vni)
+					}
+					if r.port < firstPort {
+						t.Fatalf("datagram %d comes from port %d", i, r.port)
+					}
+				}
+				if len(seen) != n || result.Packets != n || result.Bytes != int64(bytes) {
+					t.Errorf("%d arrived of %d bytes, result %+v", len(seen), bytes, result)
+				}
+			})
+		}
+	}
+}
+
+func TestSendUsesThePortOfTheFlow(t *testing.T) {
+	// Of the 128 ports, others may hold a few; Send then takes another one.
+	conn, to := listen(t, "127.0.0.1:0")
+	if _, err := Send(t.Context(), SendConfig{To: to, Count: 200, Size: 64}); err != nil {
+		t.Fatal(err)
+	}
+	right := 0
+	all := drain(t, conn)
+	for _, r := range all {
+		if r.port == SourcePort(r.frame) {
+			right++
+		}
+	}
+	if right < len(all)*9/10 {
+		t.Errorf("%d of %d come from the port of their flow", right, len(all))
+	}
+}
+
+func TestSendPortInUse(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "0.0.0.0:65500")
+	if err != nil {
+		t.Skipf("port 65500 is needed: %v", err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	g := newGroup(netip.MustParseAddrPort("127.0.0.1:9"))
+	t.Cleanup(func() { g.close() })
+	c, err := g.conn(t.Context(), 65500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.udp.LocalAddr().(*net.UDPAddr).Port; got == 65500 || got < firstPort {
+		t.Errorf("port %d instead of the one in use", got)
+	}
+	if again, _ := g.conn(t.Context(), 65500); again != c {
+		t.Error("the same port gives another socket")
+	}
+}
+
+func TestSendFrames(t *testing.T) {
+	conn, to := listen(t, "127.0.0.1:0")
+	// Short and long ones, more bytes than a batch holds.
+	want := make([][]byte, 20)
+	for i := range want {
+		want[i] = newFiller(i * 3000)
+	}
+	i := 0
+	next := func(b []byte) ([]byte, error) {
+		if i == len(want) {
+			return nil, io.EOF
+		}
+		i++
+		return append(b, want[i-1]...), nil
+	}
+	result, err := Send(t.Context(), SendConfig{To: to, Next: next})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := drain(t, conn)
+	if len(all) != len(want) || result.Packets != int64(len(want)) {
+		t.Fatalf("%d arrived, result %+v", len(all), result)
+	}
+	for i := range want {
+		if string(all[i].frame) != string(want[i]) {
+			t.Errorf("frame %d: %d bytes arrived, or others", i, len(all[i].frame))
+		}
+	}
+}
+
+func TestSendStopsAtErrors(t *testing.T) {
+	failure := errors.New("broken")
+	for _, test := range []struct {
+		name string
+		last func(b []byte) ([]byte, error)
+		want string
+	}{
+		{"of the frames", func([]byte) ([]byte, error) { return nil, failure }, "broken"},
+		{"too long", func(b []byte) ([]byte, error) { return append(b, make([]byte, maxFrame+1)...), nil }, "65500 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			conn, to := listen(t, "127.0.0.1:0")
+			frames, i := NewFrames(FramesConfig{}), 0
+			result, err := Send(t.Context(), SendConfig{To: to, Next: func(b []byte) ([]byte, error) {
+				if i++; i > 3 {
+					return test.last(b)
+				}
+				return frames.Append(b), nil
+			}})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v", err)
+			}
+			if n := len(drain(t, conn)); n != 3 || result.Packets != 3 {
+				t.Errorf("%d arrived of the 3 before, result %+v", n, result)
+			}
+		})
+	}
+}
+
+func TestSendLongestFrame(t *testing.T) {
+	conn, to := listen(t, "127.0.0.1:0")
+	_, err := Send(t.Context(), SendConfig{To: to, Count: 1, Next: func(b []byte) ([]byte, error) {
+		return append(b, make([]byte, maxFrame)...), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := drain(t, conn); len(all) != 1 || len(all[0].frame) != maxFrame {
+		t.Errorf("%d arrived", len(all))
+	}
+}
+
+func TestSendNothingListens(t *testing.T) {
+	conn, to := listen(t, "127.0.0.1:0")
+	conn.Close()
+	for _, n := range []int64{1, 500} {
+		result, err := Send(t.Context(), SendConfig{To: to, Count: n})
+		if err == nil || !strings.Contains(err.Error(), "nothing listens on "+to.String()) {
+			t.Errorf("error %v", err)
+		}
+		if result.Packets != n {
+			t.Errorf("%d sent of %d", result.Packets, n)
+		}
+	}
+}
+
+func TestSendIsCancelled(t *testing.T) {
+	_, to := listen(t, "127.0.0.1:0")
+	for _, rate := range []float64{0, 100_000, 0.001} {
+		ctx, cancel := context.WithCancel(t.Context())
+		frames := NewFrames(FramesConfig{})
+		result, err := Send(ctx, SendConfig{To: to, Rate: rate, Next: func(b []byte) ([]byte, error) {
+			cancel()
+			return frames.Append(b), nil
+		}})
+		if err != nil || result.Packets > batchLen {
+			t.Errorf("rate %v: %+v, %v", rate, result, err)
+		}
+	}
+}
+
+func TestSendRefusesBadConfiguration(t *testing.T) {
+	to := netip.MustParseAddrPort("127.0.0.1:4789")
+	for want, c := range map[string]SendConfig{
+		"target":   {},
+		"vni":      {To: to, VNI: 1 << 24},
+		"rate -1":  {To: to, Rate: -1},
+		"rate 1e+": {To: to, Rate: 1e10},
+		"count":    {To: to, Count: -1},
+		"flows":    {To: to, Flows: maxFlows + 1},
+	} {
+		if _, err := Send(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error about %q, got %v", want, err)
+		}
+	}
+	ok := SendConfig{To: to, VNI: 1<<24 - 1, Rate: 1e9, Flows: maxFlows}
+	if err := ok.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSendDoesNotAllocate(t *testing.T) {
+	_, to := listen(t, "127.0.0.1:0")
+	s := &sender{config: SendConfig{To: to}, group: newGroup(to), pacer: newPacer(0)}
+	frames := NewFrames(FramesConfig{Size: 9001, Burst: batchLen, Flows: 2})
+	s.next = func(b []byte) ([]byte, error) { return frames.Append(b), nil }
+	t.Cleanup(func() { s.group.close() })
+	ctx := t.Context()
+	send := func() {
+		if err := s.send(ctx, batchLen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	send()
+	if n := testing.AllocsPerRun(100, send); n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	to := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	result, err := Send(b.Context(), SendConfig{To: to, Count: int64(b.N)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(result.Bytes / result.Packets)
+	b.ReportMetric(result.Rate(), "packets/s")
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/periscope-collector/periscope/bench/traffic"
+	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// newSendCommand returns `periscope send`.
+func newSendCommand() *cobra.Command {
+	var to, size string
+	config := traffic.SendConfig{}
+	cmd := &cobra.Command{
+		Use:   "send [FILE|-]",
+		Short: "Send synthetic mirrored traffic, or the frames of a capture file",
+		Long: `Send Ethernet frames in VXLAN to a collector, as AWS VPC Traffic Mirroring does.
+
+Without FILE the frames are generated: TCP, UDP and ICMP over IPv4 and IPv6, in
+both directions of many flows, until --count or an interrupt ends it. With FILE,
+a pcap or pcapng file, its packets are sent once, in their order; - is standard
+input.`,
+		Example: `  # 100 packets to the collector on this machine, then stop
+  periscope send --count 100
+
+  # the frames of a file as VNI 7, as fast as possible
+  periscope send --to collector.example.com:4789 --vni 7 --rate 0 frames.pcap`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("send takes one file, not %d", len(args))}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if config.Size, err = traffic.ParseSize(size); err != nil {
+				return usageError{fmt.Errorf("--size: %w", err)}
+			}
+			if config.Flows < 1 {
+				return usageError{fmt.Errorf("--flows %d: want 1 or more", config.Flows)}
+			}
+			if len(args) == 1 && (cmd.Flags().Changed("flows") || cmd.Flags().Changed("size")) {
+				return usageError{errors.New("--flows and --size are for generated frames: leave them out with a file")}
+			}
+			if config.To, err = resolve(cmd.Context(), to); err != nil {
+				return err
+			}
+			if err := config.Validate(); err != nil {
+				return usageError{err}
+			}
+			return send(cmd, config, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&to, "to", "127.0.0.1:4789", "collector's `HOST:PORT`")
+	flags.Uint32Var(&config.VNI, "vni", 1, "VXLAN network identifier, 0 to 16777215")
+	flags.Float64Var(&config.Rate, "rate", 1000, "packets a second, 0 for as fast as possible")
+	flags.Int64Var(&config.Count, "count", 0, "stop after so many packets, 0 for no limit")
+	flags.IntVar(&config.Flows, "flows", 100, "number of generated flows, 1 to 1000000")
+	flags.StringVar(&size, "size", "imix", "generated frames' `BYTES` (64 to 9001), or imix")
+	return cmd
+}
+
+// send sends what the arguments name, and prints the result.
+func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
+	ctx := cmd.Context()
+	if len(args) == 1 {
+		files, err := capture.OpenFiles(capture.FileConfig{Paths: args, Stdin: cmd.InOrStdin(), Batches: 1})
+		if err != nil {
+			return err
+		}
+		defer files.Close()
+		config.Next = (&fileFrames{files: files, path: args[0]}).append
+	}
+	clear := ""
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		clear = "\r\x1b[K"
+		config.Progress = func(r traffic.Result) { fmt.Fprint(cmd.ErrOrStderr(), clear, r) }
+	}
+	result, err := traffic.Send(ctx, config)
+	fmt.Fprint(cmd.ErrOrStderr(), clear)
+	fmt.Fprintln(cmd.OutOrStdout(), result)
+	return err
+}
+
+// resolve returns the address and port of "HOST:PORT", IPv4 if there is a
+// choice.
+func resolve(ctx context.Context, to string) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(to)
+	if err != nil || host == "" {
+		return netip.AddrPort{}, usageError{fmt.Errorf("--to %q: want HOST:PORT, such as 127.0.0.1:4789", to)}
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return netip.AddrPort{}, usageError{fmt.Errorf("--to %q: port %q: want 1 to 65535", to, service)}
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("--to %s: %w", to, err)
+	}
+	best := addrs[0].Unmap()
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			best = a
+			break
+		}
+	}
+	return netip.AddrPortFrom(best, uint16(port)), nil
+}
+
+// fileFrames yields the frames of a capture file.
+type fileFrames struct {
+	files *capture.Files
+	path  string
+	batch *packet.Batch
+	next  int // in batch
+}
+
+// append appends the next frame to b. At the end it returns io.EOF, or what is
+// wrong with the file.
+func (f *fileFrames) append(b []byte) ([]byte, error) {
+	for f.batch == nil || f.next == len(f.batch.Datagrams) {
+		if f.batch != nil {
+			f.files.Release(f.batch)
+		}
+		var err error
+		f.next = 0
+		if f.batch, err = f.files.Next(); err != nil {
+			if damage := f.files.Err(); errors.Is(err, io.EOF) && damage != nil {
+				return nil, damage
+			}
+			return nil, err
+		}
+	}
+	d := &f.batch.Datagrams[f.next]
+	f.next++
+	if d.Reason != packet.None {
+		return nil, fmt.Errorf("%s: packet %d is neither Ethernet nor IP", f.path, d.Order+1)
+	}
+	return append(b, d.Buf[d.Off:]...), nil
+}

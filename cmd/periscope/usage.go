@@ -1,0 +1,4 @@
+package main
+
+// A usageError is an error of whoever called: exit status 2.
+type usageError struct{ error }
