@@ -18,8 +18,8 @@ type reader struct {
 	path    []string // of the value being read, each step as it is printed
 	fields  map[reflect.Type]map[string]int
 	inAlias int  // how many aliases lead to the value being read
-	aliased int  // values read through aliases
-	spent   bool // no more of them
+	aliased int  // aliases, keys and items read through aliases
+	spent   bool // too many: nothing more is read
 	errs    []*Error
 	more    int // errors not kept
 }
@@ -44,8 +44,6 @@ func (r *reader) value(n *yaml.Node, v reflect.Value) {
 		r.inAlias++
 		defer func() { r.inAlias-- }()
 		n = n.Alias
-	}
-	if r.inAlias > 0 {
 		if !r.spend(n) {
 			return
 		}
@@ -74,11 +72,10 @@ func (r *reader) value(n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// spend counts a value read through an alias, and reports whether there may be
-// one.
+// spend counts n if an alias leads to it, and reports whether it may be read.
 func (r *reader) spend(n *yaml.Node) bool {
-	if r.spent {
-		return false
+	if r.inAlias == 0 || r.spent {
+		return !r.spent
 	}
 	r.aliased++
 	if r.spent = r.aliased > maxAliased || len(r.path) > maxDepth; r.spent {
@@ -112,6 +109,8 @@ func (r *reader) keys(n *yaml.Node, f func(key string, k, v *yaml.Node)) {
 	for i := 0; i < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		switch {
+		case !r.spend(k):
+			return
 		case k.Tag == "!!merge":
 			r.errorf(k, "merge keys are not supported; write the keys out")
 		case k.Kind != yaml.ScalarNode:
@@ -164,6 +163,9 @@ func (r *reader) list(n *yaml.Node, v reflect.Value) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, item := range n.Content {
+		if !r.spend(item) {
+			return
+		}
 		r.path = append(r.path, "["+strconv.Itoa(i)+"]")
 		r.value(item, v.Index(i))
 		r.path = r.path[:len(r.path)-1]

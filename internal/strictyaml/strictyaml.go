@@ -5,8 +5,8 @@
 //
 // A [Document] holds the node tree of its input, some twenty times the input's
 // size, for as long as it is kept. It is immutable and safe for concurrent use.
-// Aliases are followed where they stand, at most maxAliased values of them, so
-// that a few lines cannot grow into gigabytes. Nesting is limited to maxDepth.
+// Aliases are followed where they stand, and bounded by maxAliased, so that a
+// few lines cannot grow into gigabytes. Nesting is limited to maxDepth.
 //
 // It is not a YAML library: it writes nothing, keeps no comments, and knows
 // neither merge keys nor application tags.
@@ -27,8 +27,9 @@ const (
 	// maxDepth limits how deep mappings and lists nest.
 	maxDepth = 100
 
-	// maxAliased limits how many values are read through aliases: 10,000
-	// sessions that share ten values each. At 100 bytes a value, 10 MB.
+	// maxAliased limits how many aliases, keys and items are read through
+	// aliases: 10,000 sessions that share nine values each. At 500 bytes an
+	// item, 50 MB.
 	maxAliased = 100_000
 
 	// maxErrors limits how many errors are reported at once.

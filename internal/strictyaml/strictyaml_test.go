@@ -233,8 +233,29 @@ func TestAliasBomb(t *testing.T) {
 	}
 }
 
+// TestAliasedUnknownKeys: what cannot be read counts too, else a few hundred
+// kilobytes would take minutes.
+func TestAliasedUnknownKeys(t *testing.T) {
+	in := "in: &a {" + keys(50_000) + "}\nlist: [" + strings.Repeat("*a,", 50_000) + "]"
+	err := strictyaml.Decode("f", []byte(in), new(outer))
+	// 50,000 of the mapping itself and at most 100,000 through aliases, of which
+	// ten are shown.
+	lines := strings.Split(err.Error(), "\n")
+	if got, want := lines[len(lines)-1], "f: and 149989 more; correct these first"; got != want {
+		t.Errorf("last line %q, want %q", got, want)
+	}
+}
+
+func keys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d: x, ", i)
+	}
+	return b.String()
+}
+
 func TestAliasLimit(t *testing.T) {
-	// Each alias stands for a struct and its string: two values.
+	// Each alias counts, and so does the key behind it.
 	for _, tt := range []struct {
 		aliases int
 		ok      bool
