@@ -3,7 +3,7 @@
 // document. Every error says the line, the column and the key path, and several
 // are reported at once.
 //
-// A [Document] holds the node tree of its input, some twenty times the input's
+// A [Document] holds the node tree of its input, some forty times the input's
 // size, for as long as it is kept. It is immutable and safe for concurrent use.
 // Aliases are followed where they stand, and bounded by maxAliased, so that a
 // few lines cannot grow into gigabytes. Nesting is limited to maxDepth.
