@@ -129,8 +129,9 @@ func (f *Files) Release(b *packet.Batch) {
 		panic("capture: released a batch of another source")
 	}
 	if f.poison {
-		for i := range slab {
-			slab[i] = 0xdb
+		slab[0] = 0xdb
+		for n := 1; n < len(slab); n *= 2 {
+			copy(slab[n:], slab[:n])
 		}
 	}
 	select {
