@@ -30,52 +30,30 @@ func NewAnnouncer(log *slog.Logger) *Announcer {
 	return &Announcer{log: log, seed: rand.Uint64()}
 }
 
-// A Witness tells an announcer what one worker saw. It belongs to that worker,
-// and takes 8 KiB.
-type Witness struct {
-	announcer *Announcer
-
-	// What was announced last among the sessions that share a place.
-	senders [256]sender
-	cuts    [256]uint32 // session IDs
-}
-
-type sender struct {
-	source  packet.Addr
-	session uint32 // ID, 0 if there is none
-}
-
-// NewWitness returns a witness for one worker.
-func (a *Announcer) NewWitness() *Witness { return &Witness{announcer: a} }
-
-// Saw announces what is new about a decoded frame. Frames without a session
-// count only where the policy is not to keep unknown ones. It does not keep f,
-// and takes a lock only when it has something to announce.
-func (w *Witness) Saw(f *packet.Frame) {
-	s := f.Session
-	if s == nil {
-		if f.Reason == packet.UnknownSession {
-			w.announcer.sender(f, 0)
-		}
+// Saw announces what is new about a decoded frame, which it does not keep.
+// Frames without a session count only where the policy is not to keep unknown
+// ones. It allocates nothing and takes no lock unless it has something to
+// announce.
+func (a *Announcer) Saw(f *packet.Frame) {
+	var id uint32
+	switch {
+	case f.Session != nil:
+		id = f.Session.ID
+	case f.Reason != packet.UnknownSession:
 		return
 	}
-	at := &w.senders[(s.ID^uint32(f.Source[15]))%uint32(len(w.senders))]
-	if now := (sender{f.Source, s.ID}); *at != now {
-		*at = now
-		w.announcer.sender(f, s.ID)
+	if !a.senders.full.Load() {
+		a.sender(f, id)
 	}
-	if f.Truncated() {
-		if at := &w.cuts[s.ID%uint32(len(w.cuts))]; *at != s.ID {
-			*at = s.ID
-			w.announcer.truncation(f)
-		}
+	if id != 0 && f.Truncated() {
+		a.truncation(f)
 	}
 }
 
 func (a *Announcer) sender(f *packet.Frame, id uint32) {
 	key := mix(a.seed ^ uint64(id)<<32 ^ uint64(f.VNI))
-	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[:8]))
 	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[8:]))
+	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[:8]))
 	switch a.senders.add(key) {
 	case first:
 		if f.Session == nil {

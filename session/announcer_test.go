@@ -11,8 +11,8 @@ import (
 )
 
 // logged returns an announcer and what it logs, without the time.
-func logged() (*session.Announcer, *strings.Builder) {
-	var log strings.Builder
+func logged() (*session.Announcer, *journal) {
+	var log journal
 	return session.NewAnnouncer(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
@@ -31,19 +31,16 @@ func frame(s *packet.Session, source packet.Addr, n, length int) *packet.Frame {
 func TestAnnouncerSenders(t *testing.T) {
 	announcer, log := logged()
 	known := &packet.Session{ID: 1, Name: "web", VNI: 7, Known: true, Workload: packet.Workload{AccountID: "111122223333"}}
-	unknown := &packet.Session{ID: 257, Name: "vni-8", VNI: 8} // shares its place with known
+	unknown := &packet.Session{ID: 2, Name: "vni-8", VNI: 8}
 	first, second := addr("10.0.0.1"), addr("fd00::2")
-	workers := []*session.Witness{announcer.NewWitness(), announcer.NewWitness()}
 	for range 3 {
-		for _, w := range workers {
-			w.Saw(frame(known, first, 60, 60))
-			w.Saw(frame(unknown, first, 60, 60))
-			w.Saw(frame(known, second, 60, 60))
-			w.Saw(&packet.Frame{VNI: 9, Source: first, Reason: packet.UnknownSession})
-			w.Saw(&packet.Frame{VNI: 10, Source: first, Reason: packet.UnknownSession})
-			w.Saw(&packet.Frame{VNI: 11, Source: first, Reason: packet.UnknownLimit})
-			w.Saw(&packet.Frame{Reason: packet.NotAllowed})
-		}
+		announcer.Saw(frame(known, first, 60, 60))
+		announcer.Saw(frame(unknown, first, 60, 60))
+		announcer.Saw(frame(known, second, 60, 60))
+		announcer.Saw(&packet.Frame{VNI: 9, Source: first, Reason: packet.UnknownSession})
+		announcer.Saw(&packet.Frame{VNI: 10, Source: first, Reason: packet.UnknownSession})
+		announcer.Saw(&packet.Frame{VNI: 11, Source: first, Reason: packet.UnknownLimit})
+		announcer.Saw(&packet.Frame{Reason: packet.NotAllowed})
 	}
 	want := `level=INFO msg="first frame of a sender" session=web vni=7 source=10.0.0.1 known=true
 level=INFO msg="first frame of a sender" session=vni-8 vni=8 source=10.0.0.1 known=false
@@ -95,10 +92,9 @@ func TestAnnouncerTruncation(t *testing.T) {
 			announcer, log := logged()
 			s := &packet.Session{ID: 1, Name: "web", VNI: 7, Workload: packet.Workload{PacketLength: tt.packetLength}}
 			for range 2 {
-				w := announcer.NewWitness()
-				w.Saw(frame(s, addr("10.0.0.1"), 9300, 9300))
-				w.Saw(frame(s, addr("10.0.0.1"), tt.bytes, 9300))
-				w.Saw(frame(s, addr("10.0.0.2"), 50, 9300)) // of the same session
+				announcer.Saw(frame(s, addr("10.0.0.1"), 9300, 9300))
+				announcer.Saw(frame(s, addr("10.0.0.1"), tt.bytes, 9300))
+				announcer.Saw(frame(s, addr("10.0.0.2"), 50, 9300)) // of the same session
 			}
 			if n := strings.Count(log.String(), "truncated"); n != 1 {
 				t.Errorf("logged %d times:\n%s", n, log)
@@ -112,8 +108,7 @@ func TestAnnouncerTruncation(t *testing.T) {
 
 func TestAnnouncerIsBounded(t *testing.T) {
 	announcer, log := logged()
-	w := announcer.NewWitness()
-	saw := func(id uint32) { w.Saw(frame(&packet.Session{ID: id, VNI: id}, addr("10.0.0.1"), 1, 2)) }
+	saw := func(id uint32) { announcer.Saw(frame(&packet.Session{ID: id, VNI: id}, addr("10.0.0.1"), 1, 2)) }
 	count := func() [3]int {
 		return [3]int{strings.Count(log.String(), "first frame"), strings.Count(log.String(), "first truncated"),
 			strings.Count(log.String(), "not announced")}
@@ -136,16 +131,15 @@ func TestAnnouncerIsBounded(t *testing.T) {
 	}
 }
 
-func TestWitnessAllocatesNothing(t *testing.T) {
+func TestAnnouncerAllocatesNothing(t *testing.T) {
 	announcer, _ := logged()
-	w := announcer.NewWitness()
 	var frames []*packet.Frame
-	for id := range uint32(1000) { // more than a witness remembers
+	for id := range uint32(1000) {
 		frames = append(frames, frame(&packet.Session{ID: id + 1, VNI: id}, addr("10.0.0.1"), 1, 2))
 	}
 	all := func() {
 		for _, f := range frames {
-			w.Saw(f)
+			announcer.Saw(f)
 		}
 	}
 	all()
@@ -159,9 +153,8 @@ func TestAnnouncerConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			w := announcer.NewWitness()
 			for id := range uint32(6000) {
-				w.Saw(frame(&packet.Session{ID: id + 1, VNI: id}, addr("10.0.0.1"), 1, 1))
+				announcer.Saw(frame(&packet.Session{ID: id + 1, VNI: id}, addr("10.0.0.1"), 1, 1))
 			}
 		})
 	}

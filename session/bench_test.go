@@ -69,7 +69,7 @@ func BenchmarkLookupUnknown(b *testing.B) {
 func BenchmarkSaw(b *testing.B) {
 	for _, n := range []int{1, 4000, 10_000} { // the last is beyond the limit
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			w := session.NewAnnouncer(quiet).NewWitness()
+			w := session.NewAnnouncer(quiet)
 			random := rand.New(rand.NewPCG(1, 2))
 			frames := make([]packet.Frame, n)
 			for i := range frames {

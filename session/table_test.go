@@ -17,6 +17,24 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
+// A journal holds what was logged.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 func newTable(t testing.TB, c session.Config) *session.Table {
 	t.Helper()
 	c.Workers, c.Log = max(c.Workers, 1), quiet
@@ -147,7 +165,7 @@ func TestLookupAllOfMany(t *testing.T) {
 }
 
 func TestUnknownLimit(t *testing.T) {
-	var log strings.Builder
+	var log journal
 	table := session.New(session.Config{
 		Workers: 2, UnknownMax: 3, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})

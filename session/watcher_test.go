@@ -27,7 +27,7 @@ const (
 type watched struct {
 	*testing.T
 	*session.Watcher
-	log    strings.Builder
+	log    journal
 	writes time.Duration
 }
 
