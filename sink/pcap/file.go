@@ -43,6 +43,7 @@ type file struct {
 
 	// Iff path is not empty, the file exists.
 	path    string // with partialSuffix
+	number  uint64 // in the series
 	written int64  // bytes in it
 	stored  int64  // records in it
 	dev     uint64

@@ -201,12 +201,12 @@ func (w *writer) emit() {
 		c.at++
 		if c.at < len(c.entries) {
 			w.heap.fix()
-			continue
+		} else {
+			w.heap.pop()
+			w.hold(c.worker, -1)
+			w.spent = append(w.spent, c)
 		}
-		w.heap.pop()
-		w.hold(c.worker, -1)
-		w.spent = append(w.spent, c)
-		if len(w.spent) >= most {
+		if len(w.spent) >= most || len(w.segments) >= maxSegments {
 			w.flushAll()
 		}
 	}

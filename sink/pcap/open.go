@@ -61,6 +61,7 @@ func (w *writer) create(s *stream) error {
 		switch {
 		case err == nil:
 			sr.last++
+			f.number = sr.last
 			return w.created(f, path, fd)
 		case os.IsExist(err):
 			sr.last++

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -179,5 +178,4 @@ func TestFileBytes(t *testing.T) {
 	if st := s.Stats(); st.FilesCompleted != 1 || st.FilesPartial != 0 || st.FilesCompleting != 0 || st.FilesOpen != 0 || st.BufferBytes != 0 {
 		t.Errorf("stats %+v", st)
 	}
-	_ = fmt.Sprint
 }

@@ -19,6 +19,9 @@ type segment struct {
 	next    int32 // of the same stream, -1: none
 }
 
+// maxSegments bounds what a round gathers before it is written: 2 MiB.
+const maxSegments = 1 << 16
+
 // errGone says that a file was removed, replaced or changed by others.
 var errGone = errors.New("file removed or changed while it was written")
 
@@ -84,7 +87,9 @@ func (w *writer) afterFailure(s *stream, err error) {
 		// Not one record: the name would belong to a frame that is not there.
 		w.closeFile(f)
 		w.forget(f)
-		os.Remove(f.path)
+		if os.Remove(f.path) == nil && s.series.last == f.number {
+			s.series.last-- // or a full disk would use up a number a second
+		}
 		s.file = nil
 	default:
 		f.size, f.packets = f.written, f.stored
