@@ -153,7 +153,7 @@ func (g *Stacks) begin() {
 	o.segment = g.current.transport.append(g, o.segment[:0], g.room())
 	o.fragment = len(o.segment)
 	if n.split {
-		o.fragment = (len(o.segment)/3 + 7) &^ 7
+		o.fragment = (len(o.segment) + 23) / 24 * 8
 	}
 }
 
