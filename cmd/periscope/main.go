@@ -1,0 +1,158 @@
+// Command periscope collects AWS VPC Traffic Mirroring: it takes mirrored
+// packets from the network or from capture files, says whose packet each one
+// is, keeps it, and accounts for what it does not keep.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/pipeline"
+	"github.com/periscope-collector/periscope/sink/pcap"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // bad usage or configuration
+)
+
+// execute runs one command and returns the exit code. Errors are one line on
+// stderr.
+func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "periscope:", oneLine(err))
+	var usage usageError
+	var locked *pcap.LockedError
+	if errors.As(err, &usage) || errors.As(err, &locked) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// oneLine joins the lines of an error, such as several faults of one file.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "periscope",
+		Short: "Collect AWS VPC Traffic Mirroring",
+		Long: `Periscope turns a machine into a target of AWS VPC Traffic Mirroring. It takes
+mirrored packets on UDP 4789 (VXLAN) and 6081 (GENEVE), says which mirror session
+each one came through, writes rotating pcap files, and accounts for every packet.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q; periscope --help lists what exists", args[0])}
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newRunCommand(), newReplayCommand(), newSendCommand(), newCheckCommand(), newVersionCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "periscope", version) },
+	}
+}
+
+func newCheckCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and print the effective one",
+		Long: `Validate the configuration file and the session file it names, and print the
+configuration that would be in force, defaults filled in and secrets left out.`,
+		Example: "  periscope check --config periscope.yaml",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			if err := pipeline.CheckSessions(cfg); err != nil {
+				return usageError{err}
+			}
+			text, err := cfg.Marshal()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
+	return cmd
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no arguments, got %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// loadConfig reads a configuration file, or returns the defaults without one.
+func loadConfig(path string) (*config.Config, error) {
+	if path == "" {
+		cfg := config.Default()
+		return &cfg, nil
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+// newLog returns the log on stderr, and the level, which a reload may change.
+func newLog(cfg config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	setLevel(level, cfg)
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)), level
+	}
+	return slog.New(slog.NewTextHandler(w, options)), level
+}
+
+// setLevel sets a level that config has validated.
+func setLevel(level *slog.LevelVar, cfg config.Log) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(cfg.Level)) == nil {
+		level.Set(l)
+	}
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/service"
+)
+
+func newRunCommand() *cobra.Command {
+	var path, listen, out, backend, iface, summary string
+	var workers int
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Collect live traffic",
+		Long: `Run listens on UDP 4789 (VXLAN) and 6081 (GENEVE) and keeps what AWS mirrors
+there. Without a configuration it accepts every VNI from private, shared, loopback
+and unique-local addresses, writes captures/, and serves metrics and health on
+127.0.0.1:9477.
+
+SIGINT flushes and exits. SIGTERM becomes unready, reads on for the configured
+drain time, then does the same. SIGHUP reloads the configuration. A second SIGINT
+or SIGTERM exits at once.`,
+		Example: `  periscope run
+  periscope run --config /etc/periscope/periscope.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			override := func(cfg *config.Config) error {
+				flags := cmd.Flags()
+				if flags.Changed("listen") {
+					cfg.Capture.Listen = []string{listen}
+				}
+				if flags.Changed("out") {
+					setOut(cfg, out)
+				}
+				if flags.Changed("backend") {
+					cfg.Capture.Backend = backend
+				}
+				if flags.Changed("interface") {
+					cfg.Capture.Interface = iface
+				}
+				if flags.Changed("workers") {
+					cfg.Capture.Workers = workers
+				}
+				if err := cfg.Validate(); err != nil {
+					return usageError{err}
+				}
+				return nil
+			}
+			load := func() (*config.Config, error) {
+				cfg, err := loadConfig(path)
+				if err == nil {
+					err = override(cfg)
+				}
+				return cfg, err
+			}
+			return run(cmd, load, summary)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
+	f.StringVar(&listen, "listen", "", "VXLAN address to listen on, `HOST:PORT` or :PORT")
+	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
+	f.StringVar(&backend, "backend", "", "auto or udp")
+	f.StringVar(&iface, "interface", "", "interface to capture on")
+	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core)")
+	f.StringVar(&summary, "summary", "", "write the ledger as JSON to `FILE` at the end, - for standard output")
+	return cmd
+}
+
+// run collects until a signal ends it, and shows the ledger.
+func run(cmd *cobra.Command, load func() (*config.Config, error), summary string) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	log, level := newLog(cfg.Log, cmd.ErrOrStderr())
+	s, err := service.New(*cfg, version, log)
+	if err != nil {
+		return err
+	}
+	tellWhere(log, s, cfg)
+	go control(signals, s, func() error {
+		cfg, err := load()
+		if err == nil {
+			err = s.Reload(*cfg)
+		}
+		if err == nil {
+			setLevel(level, cfg.Log)
+		}
+		return err
+	}, log, cmd.ErrOrStderr())
+	err = s.Run()
+	return errors.Join(err, finish(s.Ledger(), summary, cmd.OutOrStdout()))
+}
+
+// tellWhere says where the traffic comes in and where everything goes.
+func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
+	attrs := []any{"backend", "udp", "version", version}
+	if cfg.Sinks.PCAP != nil {
+		attrs = append(attrs, "captures", cfg.Sinks.PCAP.Dir)
+	}
+	if at := s.AdminAddr(); at != "" {
+		attrs = append(attrs, "metrics", "http://"+at+"/metrics", "health", "http://"+at+"/readyz")
+	}
+	log.Info("collecting", attrs...)
+}
+
+// interruptTimeout bounds the stop after SIGINT.
+const interruptTimeout = 5 * time.Second
+
+// control turns signals into calls. The second one that ends the program ends
+// it at once.
+func control(signals <-chan os.Signal, s *service.Service, reload func() error, log *slog.Logger, stderr io.Writer) {
+	stopping := false
+	for sig := range signals {
+		switch {
+		case sig == syscall.SIGHUP:
+			s.Reloading()
+			if err := reload(); err != nil {
+				log.Error("configuration not reloaded, the old one stays in force", "error", oneLine(err))
+			} else {
+				log.Info("configuration reloaded")
+			}
+			s.Reloaded()
+		case stopping:
+			fmt.Fprintf(stderr, "periscope: %s again: exiting at once; files not completed keep the suffix .partial\n", sig)
+			os.Exit(exitFailure)
+		case sig == os.Interrupt:
+			stopping = true
+			log.Info("stopping", "signal", "SIGINT")
+			go s.Stop(0, interruptTimeout)
+		default:
+			stopping = true
+			cfg := s.Config()
+			log.Info("stopping", "signal", "SIGTERM", "drain", cfg.Drain, "stop_timeout", cfg.StopTimeout)
+			go s.Stop(time.Duration(cfg.Drain), time.Duration(cfg.StopTimeout))
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink"
+)
+
+// A Volume is a number of frames and the sum of their real lengths. Where no
+// frame was found, the UDP payload's length counts.
+type Volume struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Lost is what the kernel counts as lost before it reached a source, in
+// datagrams.
+type Lost struct {
+	Socket uint64 `json:"socket"` // a socket's receive buffer was full
+	Ring   uint64 `json:"ring"`   // a capture ring was full
+	NIC    uint64 `json:"nic"`    // the interface dropped it
+}
+
+// A SessionLedger is one session's part of the ledger.
+type SessionLedger struct {
+	Name      string `json:"name"`
+	VNI       uint32 `json:"vni"`
+	Packets   uint64 `json:"packets"` // delivered
+	Bytes     uint64 `json:"bytes"`
+	Ingress   uint64 `json:"ingress"`
+	Egress    uint64 `json:"egress"`
+	Truncated uint64 `json:"truncated"`
+
+	Known        bool   `json:"known"`
+	NotDelivered uint64 `json:"not_delivered"`
+	LastSeen     int64  `json:"-"` // ns since 1970 UTC
+}
+
+// A SinkLedger is one sink's part of the ledger: frames for pcap, records
+// elsewhere.
+type SinkLedger struct {
+	Offered uint64            `json:"offered"`
+	Stored  uint64            `json:"stored"`
+	Pending uint64            `json:"pending"`
+	Dropped map[string]uint64 `json:"dropped"`
+	Late    uint64            `json:"-"`
+}
+
+// A Ledger is a snapshot of the account of every frame. Maps hold what is not
+// 0. Its JSON form is the summary that run and replay write.
+type Ledger struct {
+	Received     Volume                `json:"received"`
+	Delivered    Volume                `json:"delivered"`
+	NotDelivered map[string]uint64     `json:"not_delivered"`
+	InFlight     uint64                `json:"in_flight"`
+	Lost         Lost                  `json:"lost_before_us"`
+	Truncated    uint64                `json:"truncated"`
+	Late         uint64                `json:"late"`
+	Reserved     uint64                `json:"reserved_bits"`
+	Anomalies    map[string]uint64     `json:"anomalies"`
+	Sessions     []SessionLedger       `json:"sessions"`
+	Sinks        map[string]SinkLedger `json:"sinks"`
+	Balanced     bool                  `json:"balanced"`
+
+	// Imbalance is by how many frames the finished batches and the frames
+	// counted in them differ, and the sinks' accounts. Anything but 0 is a bug.
+	Imbalance uint64 `json:"-"`
+
+	// Workers are the frames each worker has finished.
+	Workers []uint64 `json:"-"`
+}
+
+// Ledger returns a snapshot. It is exact and balanced at any moment: frames in
+// batches that are being processed are in flight.
+func (p *Pipeline) Ledger() Ledger {
+	var total counts
+	l := Ledger{Sinks: make(map[string]SinkLedger), Workers: make([]uint64, len(p.workers))}
+	// Workers first: what they finished has been received by then.
+	for i := range p.workers {
+		before := total.finished
+		p.workers[i].read(&total)
+		l.Workers[i] = total.finished - before
+	}
+	for i := range p.readers {
+		p.readers[i].read(&total)
+	}
+	l.Received = Volume{total.received, total.bytes}
+	l.Delivered = Volume{total.delivered, total.deliveredBytes}
+	l.InFlight = total.received - total.finished
+	l.Truncated, l.Reserved = total.truncated, total.reserved
+
+	counted := total.delivered
+	l.NotDelivered = make(map[string]uint64)
+	for r, n := range total.notDelivered {
+		counted += n
+		if n != 0 {
+			l.NotDelivered[packet.Reason(r).String()] = n
+		}
+	}
+	l.Imbalance = difference(total.finished, counted)
+	l.Anomalies = make(map[string]uint64)
+	for a, n := range total.anomalies {
+		if n != 0 && packet.Anomaly(a) != packet.NoAnomaly {
+			l.Anomalies[packet.Anomaly(a).String()] = n
+		}
+	}
+	for _, s := range p.sinks {
+		account, imbalance := sinkLedger(s.Ledger())
+		l.Sinks[s.Name] = account
+		l.Late += account.Late
+		l.Imbalance += imbalance
+	}
+	if p.lost != nil {
+		l.Lost = p.lost()
+	}
+	l.Sessions = p.sessionLedgers()
+	l.Balanced = l.Imbalance == 0
+	return l
+}
+
+func sinkLedger(from sink.Ledger) (to SinkLedger, imbalance uint64) {
+	to = SinkLedger{
+		Offered: from.Offered,
+		Stored:  from.Stored,
+		Pending: from.Pending,
+		Late:    from.Late,
+		Dropped: make(map[string]uint64),
+	}
+	counted := from.Stored + from.Pending
+	for d, n := range from.Dropped {
+		counted += n
+		if n != 0 {
+			to.Dropped[packet.Drop(d).String()] = n
+		}
+	}
+	return to, difference(from.Offered, counted)
+}
+
+// sessionLedgers returns the sessions that had frames, and the configured ones,
+// live and ended, by name.
+func (p *Pipeline) sessionLedgers() []SessionLedger {
+	list := []SessionLedger{}
+	for _, s := range append(p.sessions.Sessions(), p.sessions.Ended()...) {
+		l := SessionLedger{Name: s.Name, VNI: s.VNI, Known: s.Known}
+		for i := range s.Tallies {
+			t := &s.Tallies[i]
+			l.Packets += t.Delivered.Load()
+			l.Bytes += t.Bytes.Load()
+			l.NotDelivered += t.NotDelivered.Load()
+			l.Truncated += t.Truncated.Load()
+			l.Ingress += t.Directions[packet.Ingress].Load()
+			l.Egress += t.Directions[packet.Egress].Load()
+			l.LastSeen = max(l.LastSeen, t.LastSeen.Load())
+		}
+		if l.Packets+l.NotDelivered == 0 && (!s.Known || s.Ended.Load()) {
+			continue
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+func difference(a, b uint64) uint64 {
+	if a > b {
+		return a - b
+	}
+	return b - a
+}
+
+// Write writes the ledger as indented JSON.
+func (l Ledger) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(l)
+}

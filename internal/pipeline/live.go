@@ -1,0 +1,262 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink/pcap"
+)
+
+// A Live is a pipeline on the tunnel ports of this machine.
+//
+// It starts from the sinks upstream and stops from the sockets downstream, so
+// that there is always somewhere for a frame to go: lock and salvage the
+// capture directory, read the session file, open the sockets; then, at the end,
+// read the sockets empty, finish the batches, flush the sinks.
+type Live struct {
+	*Pipeline
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what Reload changes
+	cfg     config.Config
+	watcher *session.Watcher
+	unwatch context.CancelFunc
+
+	table *session.Table
+	udp   *capture.UDP
+	pcap  *pcap.Sink // nil when off
+}
+
+// NewLive opens everything that cfg names. Datagrams arrive from then on; Run
+// takes them.
+func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
+	cfg.Capture.Workers = workers(cfg.Capture.Workers)
+	l := &Live{cfg: cfg, log: log, unwatch: func() {}}
+	defer func() {
+		if err != nil {
+			l.abandon()
+		}
+	}()
+	if l.pcap, err = openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, false, log); err != nil {
+		return nil, err
+	}
+	if l.table, err = newTable(&cfg, log); err != nil {
+		return nil, err
+	}
+	l.udp, err = capture.ListenUDP(capture.UDPConfig{
+		VXLAN:         cfg.Capture.Listen,
+		GENEVE:        cfg.Capture.Geneve,
+		Workers:       cfg.Capture.Workers,
+		ReceiveBuffer: int(cfg.Capture.ReceiveBuffer),
+		Log:           log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.Pipeline, err = New(Config{
+		Workers:  cfg.Capture.Workers,
+		Live:     true,
+		Allow:    cfg.Capture.Allow,
+		Sessions: l.table,
+		Sinks:    sinks(l.pcap),
+		Lost:     func() Lost { return Lost{Socket: l.udp.Lost()} },
+		Log:      log,
+	})
+	return l, err
+}
+
+// abandon closes what was opened before something failed.
+func (l *Live) abandon() {
+	if l.udp != nil {
+		l.udp.Close()
+	}
+	if l.pcap != nil {
+		l.pcap.Close(context.Background())
+	}
+}
+
+// Run takes datagrams until Stop was called and the sockets are empty, or a
+// socket fails.
+func (l *Live) Run() error {
+	l.mu.Lock()
+	l.watch()
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.unwatch()
+		l.mu.Unlock()
+	}()
+	var sources []decode.Source
+	for _, s := range l.udp.Sources() {
+		sources = append(sources, s)
+	}
+	return l.Pipeline.Run(context.Background(), sources...)
+}
+
+// Stop ends Run once what the sockets hold now is taken.
+func (l *Live) Stop() { l.udp.Stop() }
+
+// Close flushes the sinks until ctx is done, and closes the sockets. It comes
+// after Run.
+func (l *Live) Close(ctx context.Context) error {
+	err := l.Pipeline.Close(ctx)
+	if e := l.udp.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// Groups describes the sockets.
+func (l *Live) Groups() []capture.Group { return l.udp.Groups() }
+
+// PCAP returns the pcap sink, or nil when it is off.
+func (l *Live) PCAP() *pcap.Sink { return l.pcap }
+
+// Config returns the configuration in force.
+func (l *Live) Config() config.Config {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cfg
+}
+
+// Reload takes over a new configuration, with its session file, whole or not at
+// all. A change that needs a restart is an error that names the keys.
+func (l *Live) Reload(cfg config.Config) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cfg.Capture.Workers = workers(cfg.Capture.Workers)
+	if keys := config.Restart(&l.cfg, &cfg); len(keys) > 0 {
+		return fmt.Errorf("not reloaded: a restart is needed to change %v", keys)
+	}
+	entries, err := loadSessions(&cfg)
+	if err != nil {
+		return fmt.Errorf("not reloaded: %w", err)
+	}
+	if l.pcap != nil {
+		rotate, retain := pcapLimits(cfg.Sinks.PCAP)
+		if err := l.pcap.Reconfigure(rotate, retain); err != nil {
+			return fmt.Errorf("not reloaded: %w", err)
+		}
+	}
+	l.table.Update(entries, policy(&cfg), cfg.Sessions.UnknownMax)
+	l.Allow(cfg.Capture.Allow)
+	moved := cfg.Sessions.File != l.cfg.Sessions.File
+	l.cfg = cfg
+	if moved {
+		l.unwatch()
+		l.watch()
+	}
+	return nil
+}
+
+// watch looks after the session file, if there is one. The caller holds mu.
+func (l *Live) watch() {
+	l.unwatch = func() {}
+	if l.cfg.Sessions.File == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &session.Watcher{Path: l.cfg.Sessions.File, Table: l.table, Log: l.log}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	l.unwatch = func() {
+		cancel()
+		<-done
+	}
+}
+
+// newTable returns the session table as the configuration says.
+func newTable(cfg *config.Config, log *slog.Logger) (*session.Table, error) {
+	entries, err := loadSessions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	table := session.New(session.Config{
+		Workers:    cfg.Capture.Workers,
+		Unknown:    policy(cfg),
+		UnknownMax: cfg.Sessions.UnknownMax,
+		Log:        log,
+	})
+	table.Replace(entries)
+	return table, nil
+}
+
+func loadSessions(cfg *config.Config) ([]session.Entry, error) {
+	if cfg.Sessions.File == "" {
+		return nil, nil
+	}
+	return session.Load(cfg.Sessions.File)
+}
+
+func policy(cfg *config.Config) session.Policy {
+	if cfg.Sessions.Unknown == "drop" {
+		return session.Drop
+	}
+	return session.Keep
+}
+
+// openPCAP opens the pcap sink, or returns nil when it is off.
+func openPCAP(cfg *config.PCAP, workers int, replay bool, log *slog.Logger) (*pcap.Sink, error) {
+	if cfg == nil {
+		return nil, nil
+	}
+	rotate, retain := pcapLimits(cfg)
+	return pcap.Open(pcap.Config{
+		Dir:       cfg.Dir,
+		Rotate:    rotate,
+		Retain:    retain,
+		SnapLen:   int(cfg.SnapLength),
+		OpenFiles: cfg.OpenFiles,
+		Buffer:    int64(cfg.Buffer),
+		Sync:      time.Duration(cfg.Sync),
+		Workers:   workers,
+		Replay:    replay,
+		Log:       log,
+	})
+}
+
+func pcapLimits(cfg *config.PCAP) (pcap.Rotate, pcap.Retain) {
+	return pcap.Rotate{
+			Size:    int64(cfg.Rotate.Size),
+			Every:   time.Duration(cfg.Rotate.Every),
+			Packets: int64(cfg.Rotate.Packets),
+		}, pcap.Retain{
+			Size: int64(cfg.Retain.Size),
+			Age:  time.Duration(cfg.Retain.Age),
+			Free: float64(cfg.Retain.Free) / 100,
+		}
+}
+
+// sinks lists the sinks that are on.
+func sinks(p *pcap.Sink) []Sink {
+	if p == nil {
+		return nil
+	}
+	return []Sink{{Name: "pcap", Sink: p}}
+}
+
+// workers returns the number of workers: one a core unless configured.
+func workers(configured int) int {
+	if configured != 0 {
+		return configured
+	}
+	return min(runtime.NumCPU(), MaxWorkers)
+}
+
+// CheckSessions reads the session file that cfg names, and returns what is wrong
+// with it.
+func CheckSessions(cfg *config.Config) error {
+	_, err := loadSessions(cfg)
+	return err
+}

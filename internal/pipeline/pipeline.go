@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink"
+)
+
+// A Sink is a sink and the name that configuration, summary and metrics know it
+// by.
+type Sink struct {
+	Name string
+	sink.Sink
+}
+
+// A Config is what a pipeline is made of. The pipeline closes the sinks.
+type Config struct {
+	// Workers is the number of workers, 1 to MaxWorkers.
+	Workers int
+
+	// Live says that the traffic arrives now: sources are tested against
+	// Allow, and nothing waits for a sink. Otherwise it is a replay.
+	Live  bool
+	Allow []netip.Prefix
+
+	Sessions *session.Table
+	Sinks    []Sink
+
+	// Lost returns the datagrams that never reached the sources. May be nil.
+	Lost func() Lost
+
+	Log *slog.Logger // must not be nil
+}
+
+// A Pipeline takes batches from sources to sinks and accounts for every frame.
+// Its methods may be called from any goroutine, those of decode.Handler as the
+// pool does.
+type Pipeline struct {
+	live      bool
+	allow     atomic.Pointer[allowList]
+	sessions  *session.Table
+	sinks     []Sink
+	lost      func() Lost
+	log       *slog.Logger
+	announcer *session.Announcer
+
+	workers []worker
+	readers []account
+	panics  atomic.Uint64
+	pool    decode.Pool
+}
+
+var _ decode.Handler = (*Pipeline)(nil)
+
+// MaxWorkers is the largest number of workers.
+const MaxWorkers = 256
+
+// New returns a pipeline, which does nothing until Run.
+func New(cfg Config) (*Pipeline, error) {
+	if cfg.Workers < 1 || cfg.Workers > MaxWorkers {
+		return nil, fmt.Errorf("pipeline: %d workers: want 1 to %d", cfg.Workers, MaxWorkers)
+	}
+	p := &Pipeline{
+		live:      cfg.Live,
+		sessions:  cfg.Sessions,
+		sinks:     cfg.Sinks,
+		lost:      cfg.Lost,
+		log:       cfg.Log,
+		announcer: session.NewAnnouncer(cfg.Log),
+		workers:   make([]worker, cfg.Workers),
+		readers:   make([]account, cfg.Workers),
+	}
+	p.Allow(cfg.Allow)
+	p.pool = decode.Pool{Workers: cfg.Workers, Handler: p, Wait: !cfg.Live}
+	return p, nil
+}
+
+// Allow replaces the prefixes that live sources must be in.
+func (p *Pipeline) Allow(prefixes []netip.Prefix) {
+	list := newAllowList(prefixes)
+	p.allow.Store(&list)
+}
+
+// Run takes everything the sources yield to the sinks: one source for all
+// workers, or one each. It returns when they end, fail, or ctx is done. The
+// sinks stay open; Close ends them.
+func (p *Pipeline) Run(ctx context.Context, sources ...decode.Source) error {
+	return p.pool.Run(ctx, sources...)
+}
+
+// Close closes the sinks, each of which flushes until ctx is done. It comes
+// after Run.
+func (p *Pipeline) Close(ctx context.Context) error {
+	var err error
+	for _, s := range p.sinks {
+		if e := s.Close(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("sink %s: %w", s.Name, e))
+		}
+	}
+	return err
+}
+
+// Batches returns how many batches each worker has finished, empty ones too. A
+// worker that lives finishes several a second.
+func (p *Pipeline) Batches() []uint64 {
+	n := make([]uint64, len(p.workers))
+	for i := range p.workers {
+		n[i] = p.workers[i].batches.Load()
+	}
+	return n
+}

@@ -1,0 +1,218 @@
+package pipeline
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/session"
+)
+
+// counts are one worker's or reader's terms of the ledger.
+type counts struct {
+	received uint64 // datagrams in batches taken from a source
+	finished uint64 // frames in batches handed back
+	bytes    uint64 // real lengths of the finished frames
+
+	delivered      uint64
+	deliveredBytes uint64
+	notDelivered   [packet.NumReasons]uint64
+
+	truncated uint64
+	reserved  uint64
+	anomalies [packet.NumAnomalies]uint64
+}
+
+func (c *counts) add(o *counts) {
+	c.received += o.received
+	c.finished += o.finished
+	c.bytes += o.bytes
+	c.delivered += o.delivered
+	c.deliveredBytes += o.deliveredBytes
+	for i := range c.notDelivered {
+		c.notDelivered[i] += o.notDelivered[i]
+	}
+	c.truncated += o.truncated
+	c.reserved += o.reserved
+	for i := range c.anomalies {
+		c.anomalies[i] += o.anomalies[i]
+	}
+}
+
+// An account is counts of which a copy is published once a batch. Only its
+// owner counts; anyone may read the copy.
+type account struct {
+	counts
+
+	mu        sync.Mutex
+	published counts
+	_         [64]byte // the next account is another worker's
+}
+
+func (a *account) publish() {
+	a.mu.Lock()
+	a.published = a.counts
+	a.mu.Unlock()
+}
+
+func (a *account) read(into *counts) {
+	a.mu.Lock()
+	into.add(&a.published)
+	a.mu.Unlock()
+}
+
+// A worker is what one goroutine needs to take frames to their end.
+type worker struct {
+	account
+	run     sessionRun
+	batches atomic.Uint64 // finished ones, empty ones too: proof of life
+}
+
+// A sessionRun sums up consecutive frames of one session, so that the session's
+// tally is touched once a run.
+type sessionRun struct {
+	session                              *packet.Session
+	delivered, bytes, missing, truncated uint64
+	directions                           [packet.NumDirections]uint64
+	last                                 int64
+}
+
+func (r *sessionRun) flush(worker int) {
+	if r.session == nil {
+		return
+	}
+	t := &r.session.Tallies[worker]
+	t.Delivered.Add(r.delivered)
+	t.Bytes.Add(r.bytes)
+	if r.missing != 0 {
+		t.NotDelivered.Add(r.missing)
+	}
+	if r.truncated != 0 {
+		t.Truncated.Add(r.truncated)
+	}
+	for d, n := range r.directions {
+		if n != 0 {
+			t.Directions[d].Add(n)
+		}
+	}
+	t.LastSeen.Store(r.last)
+	*r = sessionRun{}
+}
+
+// Received implements decode.Handler.
+func (p *Pipeline) Received(reader int, b *packet.Batch) {
+	r := &p.readers[reader]
+	r.received += uint64(len(b.Frames))
+	r.publish()
+}
+
+// Open implements decode.Handler.
+func (p *Pipeline) Open(d *packet.Datagram, f *packet.Frame) {
+	if d.Reason == packet.None && p.live && !(*p.allow.Load()).admits(d.Source) {
+		d.Reason = packet.NotAllowed
+	}
+	open(d, f)
+}
+
+// Frame implements decode.Handler.
+func (p *Pipeline) Frame(worker int, f *packet.Frame) {
+	w := &p.workers[worker]
+	if f.Reason == packet.None {
+		f.Session, f.Reason = p.sessions.Lookup(f.VNI, f.Source)
+	}
+	if f.Reason != packet.None {
+		w.refuse(worker, f)
+		return
+	}
+	decode.Decode(f)
+	f.Direction = session.Direction(f)
+	p.announcer.Saw(f)
+	for _, s := range p.sinks {
+		s.Offer(worker, f)
+	}
+	w.deliver(worker, f)
+}
+
+func (w *worker) deliver(worker int, f *packet.Frame) {
+	w.delivered++
+	w.deliveredBytes += uint64(f.Length)
+	w.bytes += uint64(f.Length)
+	w.anomalies[f.Header.Anomaly]++
+	if f.Reserved {
+		w.reserved++
+	}
+	if f.Session != w.run.session {
+		w.run.flush(worker)
+		w.run.session = f.Session
+	}
+	r := &w.run
+	r.delivered++
+	r.bytes += uint64(f.Length)
+	r.directions[f.Direction]++
+	r.last = f.Time
+	if f.Truncated() {
+		w.truncated++
+		r.truncated++
+	}
+}
+
+func (w *worker) refuse(worker int, f *packet.Frame) {
+	w.notDelivered[f.Reason]++
+	w.bytes += uint64(f.Length)
+	if f.Session == nil {
+		return
+	}
+	if f.Session != w.run.session {
+		w.run.flush(worker)
+		w.run.session = f.Session
+	}
+	w.run.missing++
+}
+
+// Panicked implements decode.Handler. The first panics are logged whole, since
+// every one of them is a bug; all are counted.
+func (p *Pipeline) Panicked(worker int, f *packet.Frame, value any) {
+	p.workers[worker].refuse(worker, f)
+	if n := p.panics.Add(1); n <= maxPanicLogs {
+		p.log.Error("a frame made processing panic; it is counted under reason \"panic\", please report this",
+			slog.String("panic", fmt.Sprint(value)),
+			slog.Int("frame_bytes", len(f.Data)),
+			slog.String("stack", string(debug.Stack())))
+	}
+}
+
+const maxPanicLogs = 5
+
+// Done implements decode.Handler.
+func (p *Pipeline) Done(worker int, b *packet.Batch, n int) {
+	w := &p.workers[worker]
+	w.run.flush(worker)
+	w.finished += uint64(n)
+	w.publish()
+	for _, s := range p.sinks {
+		s.Mark(worker, b.Mark, b.Now)
+	}
+	w.batches.Add(1)
+}
+
+// Refused implements decode.Handler.
+func (p *Pipeline) Refused(reader int, b *packet.Batch, worker int) {
+	r := &p.readers[reader]
+	for i := range b.Frames {
+		if int(b.Assigned[i]) != worker {
+			continue
+		}
+		f := &b.Frames[i]
+		if f.Reason == packet.None {
+			f.Reason = packet.QueueFull
+		}
+		r.notDelivered[f.Reason]++
+		r.bytes += uint64(f.Length)
+		r.finished++
+	}
+	r.publish()
+}

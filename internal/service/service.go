@@ -1,0 +1,223 @@
+// Package service runs a live pipeline as a service: admin and health over
+// HTTP, readiness, the watchdog of the service manager, reload, and the order
+// in which all of it stops.
+//
+// It does not handle signals and does not exit; the command does.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/internal/admin"
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/metrics"
+	"github.com/periscope-collector/periscope/internal/pipeline"
+)
+
+// A Service is a collector that serves and is looked after. Its methods may be
+// called from any goroutine.
+type Service struct {
+	live    *pipeline.Live
+	version string
+	log     *slog.Logger
+	servers []*admin.Server
+	admin   *admin.Server // nil when off
+
+	pulse    pulse
+	running  atomic.Bool
+	draining atomic.Bool
+
+	stop     sync.Once
+	deadline chan time.Time // one value: when the stop must be over
+}
+
+// New opens everything that cfg names; datagrams arrive and HTTP answers from
+// then on, but nothing is taken before Run.
+func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) {
+	live, err := pipeline.NewLive(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{live: live, version: version, log: log, deadline: make(chan time.Time, 1)}
+	s.pulse.init(live)
+	if err := s.listen(cfg); err != nil {
+		live.Stop()
+		return nil, errors.Join(err, s.closeAll(context.Background()))
+	}
+	return s, nil
+}
+
+// listen opens the HTTP listeners that are on.
+func (s *Service) listen(cfg config.Config) error {
+	handler := admin.Handler(admin.Config{
+		Ready:     s.Ready,
+		Ledger:    func() any { return s.Ledger() },
+		Gatherer:  metrics.NewRegistry(s.snapshot),
+		TokenFile: cfg.Admin.TokenFile,
+		Log:       s.log,
+	})
+	if cfg.Admin.Listen != "" {
+		server, err := admin.Listen("admin.listen", cfg.Admin.Listen, handler)
+		if err != nil {
+			return err
+		}
+		s.admin = server
+		s.servers = append(s.servers, server)
+	}
+	if cfg.Health.Listen != "" {
+		server, err := admin.Listen("health.listen", cfg.Health.Listen, admin.HealthHandler(s.Ready))
+		if err != nil {
+			return err
+		}
+		s.servers = append(s.servers, server)
+	}
+	return nil
+}
+
+// AdminAddr returns where admin listens, or "" when it is off.
+func (s *Service) AdminAddr() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.Addr()
+}
+
+// Run collects until Stop, or until a socket fails, and returns when everything
+// is flushed and closed.
+func (s *Service) Run() error {
+	for _, server := range s.servers {
+		go func() {
+			if err := server.Serve(); err != nil {
+				s.log.Error("HTTP ended", "address", server.Addr(), "error", err)
+			}
+		}()
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.lookAfter(done) })
+	s.running.Store(true)
+	s.notify(daemon.SdNotifyReady)
+
+	err := s.live.Run()
+
+	close(done)
+	wg.Wait()
+	s.running.Store(false)
+	s.notify(daemon.SdNotifyStopping)
+	deadline := time.Now().Add(time.Duration(s.Config().StopTimeout))
+	select {
+	case deadline = <-s.deadline:
+	default: // a socket failed
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	return errors.Join(err, s.closeAll(ctx))
+}
+
+func (s *Service) closeAll(ctx context.Context) error {
+	err := s.live.Close(ctx)
+	for _, server := range s.servers {
+		err = errors.Join(err, server.Close(ctx))
+	}
+	return err
+}
+
+// Stop makes the service unready, lets it read on for drain, and then ends Run,
+// all within timeout. Later calls do nothing.
+func (s *Service) Stop(drain, timeout time.Duration) {
+	s.stop.Do(func() {
+		deadline := time.Now().Add(timeout)
+		s.draining.Store(true)
+		time.Sleep(drain)
+		s.deadline <- deadline
+		s.live.Stop()
+	})
+}
+
+// Ready returns nil when traffic should come here, else why not.
+func (s *Service) Ready() error {
+	switch {
+	case s.draining.Load():
+		return errors.New("stopping")
+	case !s.running.Load():
+		return errors.New("not running")
+	}
+	return s.pulse.stuck()
+}
+
+// Ledger returns the account of every frame.
+func (s *Service) Ledger() pipeline.Ledger { return s.live.Ledger() }
+
+// Config returns the configuration in force.
+func (s *Service) Config() config.Config { return s.live.Config() }
+
+// Reload takes over a configuration, whole or not at all.
+func (s *Service) Reload(cfg config.Config) error { return s.live.Reload(cfg) }
+
+// Reloading and Reloaded tell the service manager about a reload.
+func (s *Service) Reloading() {
+	var now unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	s.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+}
+
+// Reloaded ends what Reloading began.
+func (s *Service) Reloaded() { s.notify(daemon.SdNotifyReady) }
+
+func (s *Service) snapshot() metrics.Snapshot {
+	m := metrics.Snapshot{
+		Version: s.version,
+		Ready:   s.Ready() == nil,
+		Ledger:  s.Ledger(),
+		Groups:  s.live.Groups(),
+	}
+	if p := s.live.PCAP(); p != nil {
+		stats := p.Stats()
+		m.PCAP, m.RetainedSeconds = &stats, p.RetainedSeconds()
+	}
+	return m
+}
+
+// notify tells the service manager, if there is one.
+func (s *Service) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
+}
+
+// lookAfter takes the pulse and, as long as it beats, feeds the watchdog of the
+// service manager.
+func (s *Service) lookAfter(done <-chan struct{}) {
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		s.log.Warn("the watchdog of the service manager is not fed", "error", err)
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var fed time.Time
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			s.pulse.take(now)
+			if err := s.pulse.stuck(); err != nil {
+				s.log.Error("no progress", "error", err)
+				continue
+			}
+			if watchdog > 0 && now.Sub(fed) >= watchdog/4 {
+				s.notify(daemon.SdNotifyWatchdog)
+				fed = now
+			}
+		}
+	}
+}
