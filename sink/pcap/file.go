@@ -49,10 +49,11 @@ type file struct {
 	dev     uint64
 	ino     uint64
 	fd      int
-	slot    int    // in writer.open, -1: fd is closed
-	used    uint64 // for finding the least recently used
-	dirty   bool   // written since the last sync
-	fresh   bool   // its directory entry has not been synced
+	slot    int       // in writer.open, -1: fd is closed
+	used    uint64    // for finding the least recently used
+	looked  time.Time // when its name was last seen to be its own
+	dirty   bool      // written since the last sync
+	fresh   bool      // its directory entry has not been synced
 }
 
 // stream returns the session's stream, which it makes if need be.

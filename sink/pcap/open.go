@@ -4,9 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// lookEvery is how often the name of an open file is looked at. Whether it was
+// removed or cut is seen at every write.
+const lookEvery = time.Second
 
 const openFlags = unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOFOLLOW
 
@@ -23,6 +28,10 @@ func (w *writer) prepare(s *stream) error {
 	err := w.reopen(f)
 	if err == nil {
 		err = f.check()
+	}
+	if err == nil && w.now.Sub(f.looked) >= lookEvery {
+		f.looked = w.now
+		err = f.checkName()
 	}
 	if err == nil {
 		return nil
@@ -87,7 +96,7 @@ func (w *writer) created(f *file, path string, fd int) error {
 		os.Remove(path)
 		return &os.PathError{Op: "create", Path: path, Err: err}
 	}
-	f.path, f.dev, f.ino, f.fresh = path, st.Dev, st.Ino, true
+	f.path, f.dev, f.ino, f.fresh, f.looked = path, st.Dev, st.Ino, true, w.now
 	w.sink.gauges.partial.Add(1)
 	w.keepOpen(f, fd)
 	return nil
@@ -115,6 +124,19 @@ func (f *file) check() error {
 		return &os.PathError{Op: "fstat", Path: f.path, Err: err}
 	}
 	if st.Nlink == 0 || st.Size != f.written || st.Ino != f.ino || st.Dev != f.dev {
+		return errGone
+	}
+	return nil
+}
+
+// checkName reports errGone unless the file's name leads to it: it was moved
+// away otherwise, or its directory was.
+func (f *file) checkName() error {
+	var st unix.Stat_t
+	if err := unix.Lstat(f.path, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: f.path, Err: err}
+	}
+	if st.Ino != f.ino || st.Dev != f.dev {
 		return errGone
 	}
 	return nil
