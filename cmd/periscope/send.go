@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -28,8 +30,9 @@ func newSendCommand() *cobra.Command {
 
 Without FILE the frames are generated: TCP, UDP and ICMP over IPv4 and IPv6, in
 both directions of many flows, until --count or an interrupt ends it. With FILE,
-a pcap or pcapng file, its packets are sent once, in their order; - is standard
-input.`,
+a pcap or pcapng file, plain, gzip or zstd, its packets are sent once; - is
+standard input. In both cases datagrams come from the source ports AWS uses, by
+a hash of the inner flow; what has one port arrives in its order.`,
 		Example: `  # 100 packets to the collector on this machine, then stop
   periscope send --count 100
 
@@ -71,9 +74,12 @@ input.`,
 	return cmd
 }
 
-// send sends what the arguments name, and prints the result.
+// send sends what the arguments name until a signal ends it, and prints the
+// result. A second signal ends the process.
 func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
-	ctx := cmd.Context()
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
 	if len(args) == 1 {
 		files, err := capture.OpenFiles(capture.FileConfig{Paths: args, Stdin: cmd.InOrStdin(), Batches: 1})
 		if err != nil {
@@ -82,13 +88,13 @@ func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
 		defer files.Close()
 		config.Next = (&fileFrames{files: files, path: args[0]}).append
 	}
-	clear := ""
+	erase := ""
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		clear = "\r\x1b[K"
-		config.Progress = func(r traffic.Result) { fmt.Fprint(cmd.ErrOrStderr(), clear, r) }
+		erase = "\r\x1b[K"
+		config.Progress = func(r traffic.Result) { fmt.Fprint(cmd.ErrOrStderr(), erase, r) }
 	}
 	result, err := traffic.Send(ctx, config)
-	fmt.Fprint(cmd.ErrOrStderr(), clear)
+	fmt.Fprint(cmd.ErrOrStderr(), erase)
 	fmt.Fprintln(cmd.OutOrStdout(), result)
 	return err
 }
@@ -145,7 +151,7 @@ func (f *fileFrames) append(b []byte) ([]byte, error) {
 	d := &f.batch.Datagrams[f.next]
 	f.next++
 	if d.Reason != packet.None {
-		return nil, fmt.Errorf("%s: packet %d is neither Ethernet nor IP", f.path, d.Order+1)
+		return nil, fmt.Errorf("%s: packet %d: its link header is cut", f.path, d.Order+1)
 	}
 	return append(b, d.Buf[d.Off:]...), nil
 }
