@@ -6,8 +6,9 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// maxEnded bounds the ended sessions that are remembered: at about 700 bytes
-// and 64 a worker each, 1,024 of them take about 1 MiB with 4 workers.
+// maxEnded bounds the ended sessions that are remembered: at some
+// 1,200 bytes of identity and 64 a worker each, 1,024 of them take 1.5 MiB with
+// 4 workers.
 const maxEnded = 1024
 
 // A history remembers ended sessions, whose counts still belong to the ledger.

@@ -27,8 +27,8 @@ type Config struct {
 
 	// UnknownMax is how many of them are kept apart at once; frames of further
 	// ones are not delivered, reason unknown_limit. 0 keeps none. Each costs
-	// about 700 bytes and 64 a worker, and the room in the index is taken at
-	// once: 16 to 43 bytes each.
+	// about 500 bytes and 64 a worker, and the room in the index is taken at
+	// once: 21 to 43 bytes each.
 	UnknownMax int
 
 	// Log is told once when UnknownMax is reached. It must not be nil.
@@ -41,7 +41,10 @@ type Table struct {
 	workers int
 	log     *slog.Logger
 	view    atomic.Pointer[view]
-	lastID  atomic.Uint32
+
+	// lastID counts up: 10,000 identities that all change every hour would
+	// take 49 years to use the numbers up.
+	lastID atomic.Uint32
 
 	// reload makes Replace and its kin run one after the other. It guards
 	// known, and is held while a new view is prepared.

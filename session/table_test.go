@@ -190,6 +190,13 @@ func TestUnknownLimit(t *testing.T) {
 	}
 }
 
+func TestUnknownVNIHas24Bits(t *testing.T) {
+	table := newTable(t, session.Config{UnknownMax: 1})
+	if s, _ := table.Lookup(1<<24|9, packet.Addr{}); s.VNI != 9 || s.Name != "vni-9" {
+		t.Errorf("got %s of vni %d", s.Name, s.VNI)
+	}
+}
+
 func TestUnknownMaxZeroOrLess(t *testing.T) {
 	for _, n := range []int{0, -1} {
 		table := newTable(t, session.Config{UnknownMax: n})

@@ -56,6 +56,14 @@ func (w *watched) write(content string) {
 	}
 }
 
+// overwrite changes the file in place.
+func (w *watched) overwrite(content string) {
+	w.Helper()
+	if err := os.WriteFile(w.Path, []byte(content), 0o600); err != nil {
+		w.Fatal(err)
+	}
+}
+
 func (w *watched) touch(path string, at time.Time) {
 	w.Helper()
 	if err := os.Chtimes(path, at, at); err != nil {
@@ -122,6 +130,43 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
+// Each of time, size and inode tells a change by itself.
+func TestWatcherStat(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(w *watched, at time.Time)
+	}{
+		{"time", func(w *watched, at time.Time) {
+			w.overwrite(oneB)
+			w.touch(w.Path, at.Add(time.Nanosecond))
+		}},
+		{"size", func(w *watched, at time.Time) {
+			w.overwrite(oneB + "\n")
+			w.touch(w.Path, at)
+		}},
+		{"inode", func(w *watched, at time.Time) {
+			w.write(oneB)
+			w.touch(w.Path, at)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := watch(t)
+				w.write(oneA)
+				at := time.Now().Add(-time.Hour)
+				w.touch(w.Path, at)
+				if err := w.Reload(); err != nil {
+					t.Fatal(err)
+				}
+				w.start()
+				tt.change(w, at)
+				w.after("changed", []string{"b"}, "sessions read", 2)
+			})
+		})
+	}
+}
+
 // A file that was changed right before it was read may change again without
 // its time, size or inode telling.
 func TestWatcherSameStat(t *testing.T) {
@@ -133,16 +178,7 @@ func TestWatcherSameStat(t *testing.T) {
 		if err := w.Reload(); err != nil {
 			t.Fatal(err)
 		}
-		f, err := os.OpenFile(w.Path, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteString(oneB); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
+		w.overwrite(oneB)
 		w.touch(w.Path, now)
 		w.start()
 		w.after("same time, size and inode", []string{"b"}, "sessions read", 2)

@@ -1,0 +1,50 @@
+package session
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// What the hot path asks must be answered while every lock is held: where it
+// waited for one, this test would never end.
+func TestHotPathTakesNoLock(t *testing.T) {
+	source := packet.AddrFrom4([4]byte{10, 0, 0, 1})
+	table := New(Config{Workers: 1, UnknownMax: 1, Log: slog.New(slog.DiscardHandler)})
+	table.Replace([]Entry{{Name: "any", VNI: 1}, {Name: "one", VNI: 2, Source: source}})
+	unknown, _ := table.Lookup(3, source)
+	announcer := NewAnnouncer(slog.New(slog.DiscardHandler))
+	frame := packet.Frame{Session: unknown, Length: 1}
+	announcer.Saw(&frame)
+
+	table.mu.Lock()
+	table.reload.Lock()
+	announcer.senders.mu.Lock()
+	announcer.cuts.mu.Lock()
+	for vni, want := range map[uint32]packet.Reason{
+		1: packet.None, 2: packet.None, 3: packet.None, 4: packet.UnknownLimit,
+	} {
+		if _, r := table.Lookup(vni, source); r != want {
+			t.Errorf("vni %d: %v, want %v", vni, r, want)
+		}
+	}
+	announcer.Saw(&frame)
+	announcer.senders.full.Store(true)
+	announcer.cuts.full.Store(true)
+	announcer.Saw(&packet.Frame{Session: &packet.Session{ID: 99}, Length: 1})
+}
+
+// Two IPv6 sources whose hashes are equal share a key, and no more.
+func TestIndexComparesIPv6(t *testing.T) {
+	a := &packet.Session{Source: packet.Addr{0: 0xfd, 15: 1}}
+	b := &packet.Session{Source: packet.Addr{0: 0xfd, 15: 2}}
+	other := packet.Addr{0: 0xfd, 15: 3}
+	x := newIndex(2)
+	key := x.sourceKey(7, &a.Source)
+	x.add(key, a)
+	x.add(key, b)
+	if x.find(key, &a.Source) != a || x.find(key, &b.Source) != b || x.find(key, &other) != nil {
+		t.Errorf("found %v, %v, %v", x.find(key, &a.Source), x.find(key, &b.Source), x.find(key, &other))
+	}
+}
