@@ -13,24 +13,30 @@ func (r *reader) row() Row {
 		Stopped:  r.values["_ws.malformed"] != "" || r.values["_ws.short"] != "",
 		Payload:  -1,
 	}
+	var layers []string
 	for name := range strings.SplitSeq(r.values["frame.protocols"], ":") {
 		if name != "eth" && name != "ethertype" {
-			row.Layers = append(row.Layers, name)
+			layers = append(layers, name)
 		}
 	}
-	rest := r.link(&row.Header, row.Layers)
-	if len(rest) == 0 {
+	row.Tags, layers = r.link(&row.Header, layers)
+	if len(layers) == 0 {
 		return row
 	}
 	h := &row.Header
-	switch rest[0] {
+	row.Network, layers = layers[0], layers[1:]
+	switch row.Network {
 	case "arp":
 		h.Src, h.Dst = r.addr("arp.src.proto_ipv4"), r.addr("arp.dst.proto_ipv4")
+		return row
 	case "ip":
 		r.ipv4(h)
-		r.transport(&row, rest[1:])
 	case "ipv6":
-		r.transport(&row, r.ipv6(h, rest[1:]))
+		layers = r.ipv6(h, layers)
+	}
+	if len(layers) > 0 {
+		row.Transport = layers[0]
+		r.transport(&row)
 	}
 	return row
 }
@@ -41,8 +47,9 @@ var tags = map[string][2]string{
 	"ieee8021ad": {"ieee8021ad.id", "ieee8021ah.etype"},
 }
 
-// link reads the tags, and returns the layers behind them.
-func (r *reader) link(h *packet.Header, layers []string) []string {
+// link reads the tags, and returns their number and the layers behind them.
+func (r *reader) link(h *packet.Header, layers []string) (int, []string) {
+	n := 0
 	h.EtherType = uint16(r.first("eth.type") + r.first("eth.len"))
 	seen := make(map[string]int)
 	for len(layers) > 0 && tags[layers[0]][0] != "" {
@@ -54,9 +61,10 @@ func (r *reader) link(h *packet.Header, layers []string) []string {
 			h.VLANs++
 		}
 		seen[name]++
+		n++
 		layers = layers[1:]
 	}
-	return layers
+	return n, layers
 }
 
 func (r *reader) ipv4(h *packet.Header) {
@@ -87,14 +95,11 @@ func (r *reader) ipv6(h *packet.Header, layers []string) []string {
 	return layers
 }
 
-// transport reads the first of the layers behind the IP header. The fields of
-// a packet that an ICMP error quotes come after those.
-func (r *reader) transport(row *Row, layers []string) {
-	if len(layers) == 0 {
-		return
-	}
+// transport reads the layer behind the IP headers. The fields of a packet that
+// an ICMP error quotes come later, and do not count.
+func (r *reader) transport(row *Row) {
 	h := &row.Header
-	switch name := layers[0]; name {
+	switch name := row.Transport; name {
 	case "tcp", "udp", "sctp":
 		h.SrcPort, h.DstPort = uint16(r.first(name+".srcport")), uint16(r.first(name+".dstport"))
 		switch {

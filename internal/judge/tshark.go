@@ -22,9 +22,10 @@ type Row struct {
 	// Captured and Length are the bytes in the file, and those on the wire.
 	Captured, Length int
 
-	// Layers are the protocols in order, as frame.protocols names them, without
-	// eth and ethertype.
-	Layers []string
+	// Tags is the number of VLAN tags. Network and Transport are tshark's names
+	// of what follows them, and of what follows the IP headers; "" is nothing.
+	Tags               int
+	Network, Transport string
 
 	// Stopped says that tshark found the frame malformed, or cut where it read.
 	Stopped bool
