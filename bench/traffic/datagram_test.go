@@ -46,7 +46,7 @@ func TestOuterPacketsSatisfyTshark(t *testing.T) {
 		t.Errorf("tshark objects:\n%s", head(out, 10))
 	}
 	for filter, want := range map[string]int{
-		"vxlan.vni == 7 && vxlan.flag_i == 1 && udp.srcport >= 65408":            400,
+		"vxlan.vni == 7 && vxlan.flag_i == 1 && udp.srcport >= 65408":              400,
 		"geneve && udp.dstport == 6081 && udp.dstport == 4789":                     200,
 		"udp.checksum == 0 && ip.ttl == 255 && ip.id == 0 && ip.flags.df == 0":     300,
 		"geneve.option.class == 0x0108 && geneve.options && geneve.vni == 0":       200,

@@ -60,7 +60,7 @@ func (r Result) Rate() float64 {
 // String returns the result as a sentence.
 func (r Result) String() string {
 	return fmt.Sprintf("sent %d packets, %d bytes in %s: %.0f pps",
-		r.Packets, r.Bytes, r.Duration.Round(time.Millisecond), r.Rate())
+		r.Packets, r.Bytes, r.Duration.Round(10*time.Microsecond), r.Rate())
 }
 
 // maxFlows keeps the flows' memory, 48 bytes each, below 50 MB.
