@@ -1,3 +1,168 @@
 package pcap_test
 
-func writeForever(dir string) {}
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/pcap"
+)
+
+// writeForever is what the test's own binary does when it is started by
+// startWriter: it writes to dir as a collector does, until it is killed, and
+// says how many frames are stored.
+func writeForever(dir string) {
+	s, err := pcap.Open(pcap.Config{Dir: dir, Workers: 1, Rotate: pcap.Rotate{Size: 200_000}, OpenFiles: 2})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("writing")
+	sessions := []*packet.Session{{ID: 1, Name: "a"}, {ID: 2, Name: "b"}, {ID: 3, Name: "c"}}
+	var order int64
+	for {
+		now := time.Now().UnixNano()
+		for range 64 {
+			f := frame(sessions[order%3], order, 100+int(order%900))
+			f.Time, f.Order = now, now
+			s.Offer(0, f)
+			order++
+		}
+		s.Mark(0, now, now)
+		fmt.Println(s.Ledger().Stored)
+	}
+}
+
+// A writing is a process that runs writeForever.
+type writing struct {
+	*exec.Cmd
+	lines *bufio.Scanner
+}
+
+func startWriter(t *testing.T, dir string) writing {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "PCAP_TEST_WRITE="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	w := writing{cmd, bufio.NewScanner(out)}
+	if !w.lines.Scan() || w.lines.Text() != "writing" {
+		t.Fatalf("the writing process says %q", w.lines.Text())
+	}
+	return w
+}
+
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	var atLeast, inFiles uint64
+	for round := range 5 {
+		w := startWriter(t, dir)
+		var stored uint64
+		for w.lines.Scan() && stored < uint64(3000*(round+1)) {
+			fmt.Sscan(w.lines.Text(), &stored)
+		}
+		w.Process.Kill()
+		w.Wait()
+		atLeast += stored
+
+		partial := 0
+		for name, content := range tree(t, dir) {
+			if strings.HasSuffix(name, ".partial") {
+				partial++
+				content = content[:wholeBytes(content)]
+			}
+			if len(content) > 0 {
+				read(t, content) // fails on a record that is cut
+			}
+		}
+		if partial == 0 {
+			t.Error("nothing was being written")
+		}
+
+		s := open(t, pcap.Config{Dir: dir})
+		if got := s.Salvaged(); got.Finished+got.Salvaged+got.Removed != partial || got.Left != 0 {
+			t.Errorf("%d partial files, salvaged %+v", partial, got)
+		}
+		finish(t, s)
+		inFiles = 0
+		for name, content := range tree(t, dir) {
+			if !strings.HasSuffix(name, ".pcap") {
+				t.Errorf("%s after the next start", name)
+			}
+			inFiles += uint64(len(read(t, content)))
+		}
+		if inFiles < atLeast {
+			t.Errorf("round %d: %d frames in the files, of %d stored", round, inFiles, atLeast)
+		}
+	}
+}
+
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	w := startWriter(t, dir)
+	_, err := pcap.Open(pcap.Config{Dir: dir})
+	var locked *pcap.LockedError
+	if !errors.As(err, &locked) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d on ", w.Process.Pid)) {
+		t.Fatalf("error %v, want one that names pid %d", err, w.Process.Pid)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+	for name := range tree(t, dir) {
+		if strings.HasSuffix(name, ".partial") {
+			w.Process.Kill()
+			w.Wait()
+			s := open(t, pcap.Config{Dir: dir})
+			if _, err := pcap.Open(pcap.Config{Dir: dir}); !errors.As(err, &locked) {
+				t.Errorf("a second sink in the same process: %v", err)
+			}
+			finish(t, s)
+			finish(t, open(t, pcap.Config{Dir: dir}))
+			return
+		}
+	}
+	// The other process had no time to begin a file. What matters is above.
+}
+
+// A directory that was removed and is written by another process by the time
+// it is missed stays the other's.
+func TestLockLost(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, pcap.Config{Dir: dir, Replay: true})
+	os.Remove(dir + "/.lock")
+	other := open(t, pcap.Config{Dir: dir})
+	s.Offer(0, frame(session("s"), 0, 60))
+	finish(t, s)
+	if l := s.Ledger(); l.Dropped[packet.DropIO] != 1 || !strings.Contains(s.Stats().LastError, "is being written by pid") {
+		t.Errorf("ledger %+v, error %q", l, s.Stats().LastError)
+	}
+	finish(t, other)
+}
+
+func TestCloseOutOfTime(t *testing.T) {
+	s := open(t, pcap.Config{Dir: t.TempDir()})
+	s.Offer(0, frame(session("s"), 0, 60))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	// Either outcome is right, depending on who is faster; both are accounted.
+	if err := s.Close(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if l := s.Ledger(); l.Imbalance() != 0 {
+		t.Errorf("%+v", l)
+	}
+	finish(t, s)
+}

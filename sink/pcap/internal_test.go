@@ -1,0 +1,127 @@
+package pcap
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func TestEscape(t *testing.T) {
+	tests := []struct{ name, want string }{
+		{"web-1_a.b", "web-1_a.b"},
+		{"", "%"},
+		{".", "%2E"},
+		{"..", "%2E%2E"},
+		{"..a.b", "%2E%2Ea.b"},
+		{"a/b", "a%2Fb"},
+		{"../../etc", "%2E%2E%2F..%2Fetc"},
+		{"a b%c", "a%20b%25c"},
+		{"naïve\x00", "na%C3%AFve%00"},
+		{strings.Repeat("x", 200), strings.Repeat("x", 200)},
+	}
+	for _, tt := range tests {
+		if got := escape(tt.name); got != tt.want {
+			t.Errorf("escape(%q) = %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	a, b := escape(strings.Repeat("x", 201)), escape(strings.Repeat("x", 202))
+	if a == b || len(a) != maxName || len(b) != maxName {
+		t.Errorf("long names: %q, %q", a, b)
+	}
+}
+
+func FuzzName(f *testing.F) {
+	f.Add("web", "..", int64(0), uint64(1))
+	f.Add("a/b", "a%2Fb", int64(1773500966535000000), uint64(999_999))
+	f.Add(strings.Repeat("é", 100), strings.Repeat("é", 99)+"è", int64(-1), uint64(1_000_000))
+	f.Fuzz(func(t *testing.T, a, b string, ns int64, sequence uint64) {
+		ea, eb := escape(a), escape(b)
+		if (a == b) != (ea == eb) {
+			t.Errorf("%q and %q become %q and %q", a, b, ea, eb)
+		}
+		if ea == "" || len(ea) > maxName || ea[0] == '.' || strings.ContainsAny(ea, "/\x00") {
+			t.Errorf("%q is not the name of a directory", ea)
+		}
+		sequence %= 1e18
+		first, n, rest, ok := parseName(ea, fileName(ea, ns, sequence)+partialSuffix)
+		if !ok || n != sequence || rest != suffix+partialSuffix || !first.Equal(time.Unix(0, ns).Truncate(time.Millisecond)) {
+			t.Errorf("%s: %v %d %q %v", fileName(ea, ns, sequence), first, n, rest, ok)
+		}
+		parseName(a, b) // any bytes
+	})
+}
+
+func record(data string) []byte {
+	b := make([]byte, recordHeader, recordHeader+len(data))
+	putRecordHeader(b, 1, len(data), len(data))
+	return append(b, data...)
+}
+
+// FuzzWholeBytes holds that the walk stops at a place where only whole records
+// lie before, whatever the pieces the file arrives in, and finds no more there.
+func FuzzWholeBytes(f *testing.F) {
+	header := newFileHeader(MaxSnap)
+	f.Add([]byte{})
+	f.Add(header)
+	f.Add(append(bytes.Clone(header), record("frame")...))
+	f.Add(append(append(bytes.Clone(header), record("frame")...), 1, 2, 3))
+	f.Add(append(bytes.Clone(header), make([]byte, 64)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := wholeBytes(bytes.NewReader(b))
+		m, err2 := wholeBytes(iotest.OneByteReader(bytes.NewReader(b)))
+		if n != m || (err == nil) != (err2 == nil) {
+			t.Fatalf("%d, %v; by single bytes %d, %v", n, err, m, err2)
+		}
+		if err != nil || n == 0 {
+			return
+		}
+		if n < fileHeader || n > int64(len(b)) {
+			t.Fatalf("%d of %d bytes", n, len(b))
+		}
+		if again, err := wholeBytes(bytes.NewReader(b[:n])); again != n || err != nil {
+			t.Fatalf("%d bytes, then %d, %v", n, again, err)
+		}
+		data := b[fileHeader:n]
+		if _, whole := wholeRecords(data, len(data)); whole != len(data) {
+			t.Fatalf("%d of %d bytes are whole records", whole, len(data))
+		}
+	})
+}
+
+func TestWholeBytesReadError(t *testing.T) {
+	want := errors.New("disk")
+	if _, err := wholeBytes(iotest.ErrReader(want)); !errors.Is(err, want) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWholeRecords(t *testing.T) {
+	b := append(record("12345"), record("")...)
+	for n, want := range map[int][2]int{0: {0, 0}, 15: {0, 0}, 20: {0, 0}, 21: {1, 21}, 36: {1, 21}, 37: {2, 37}} {
+		if r, bytes := wholeRecords(b, n); r != want[0] || bytes != want[1] {
+			t.Errorf("first %d bytes: %d records in %d bytes, want %v", n, r, bytes, want)
+		}
+	}
+}
+
+func TestRecordTimes(t *testing.T) {
+	for ns, want := range map[int64][2]uint32{
+		0:                         {0, 0},
+		-1:                        {1<<32 - 1, 999_999_999},
+		1 << 32 * 1e9:             {0, 0},
+		1_773_500_966_535_000_001: {1_773_500_966, 535_000_001},
+	} {
+		b := make([]byte, recordHeader)
+		putRecordHeader(b, ns, 0, 1)
+		if sec, nsec := le32(b), le32(b[4:]); sec != want[0] || nsec != want[1] {
+			t.Errorf("%d ns: %d s and %d ns, want %v", ns, sec, nsec, want)
+		}
+	}
+}
+
+func le32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}
