@@ -59,10 +59,13 @@ func New(t testing.TB) *Lab {
 	l := &Lab{Client: ns[0], Host: ns[1], Collector: ns[2], t: t}
 	for _, n := range ns {
 		// Duplicate address detection would leave addresses unusable for a
-		// second, and router solicitations go on for longer than a test.
+		// second, and router solicitations go on for longer than a test. The
+		// kernel queues at most 1,000 frames for a processor; a TCP window of
+		// 1 MiB is 120 jumbo frames, and as many copies.
 		n.shell(`
 			echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 			echo 0 >/proc/sys/net/ipv6/conf/default/router_solicitations
+			echo 4096 131072 1048576 >/proc/sys/net/ipv4/tcp_rmem
 			ip link set lo up`)
 	}
 	l.addUnderlay()
@@ -132,14 +135,16 @@ func (l *Lab) addUnderlay() {
 }
 
 // addMirrored makes the network between client and host. The client's end
-// stays down.
+// stays down, and IPv6 off on both: without a carrier the kernel would report
+// its multicast groups all the same, which tc copies and tcpdump never sees.
 func (l *Lab) addMirrored(m *Mirror) {
 	l.t.Helper()
 	l.veth(m.Interface, MTU, l.Client, m.MAC, m.MAC[:len(m.MAC)-1]+"1")
-	l.Host.shell(fmt.Sprintf("ip address add %s/24 dev %s; ip address add %s/64 dev %[2]s; ip link set %[2]s up",
-		m.Host, m.Interface, m.Host6))
-	l.Client.shell(fmt.Sprintf("ip address add %s/24 dev %s; ip address add %s/64 dev %[2]s",
-		m.Client, m.Interface, m.Client6))
+	for _, n := range []*Namespace{l.Host, l.Client} {
+		n.shell("echo 1 >/proc/sys/net/ipv6/conf/" + m.Interface + "/disable_ipv6")
+	}
+	l.Host.shell(fmt.Sprintf("ip address add %s/24 dev %s; ip link set %[2]s up", m.Host, m.Interface))
+	l.Client.shell(fmt.Sprintf("ip address add %s/24 dev %s", m.Client, m.Interface))
 }
 
 // addTunnel makes the VXLAN device, with source ports and checksums like AWS's,
@@ -162,18 +167,23 @@ func (l *Lab) addTunnel(m *Mirror) {
 		done`, m.device, m.VNI, m.Source, m.Collector, VXLANPort, checksum, m.Interface))
 }
 
-// Connect brings the client's ends of the mirrored interfaces up, and returns
-// when both ends are. Whatever listened before has seen every frame since.
+// Connect brings the mirrored interfaces up at both ends. Whatever listened
+// before has seen every frame since.
 func (l *Lab) Connect() {
 	l.t.Helper()
 	for _, m := range l.Mirrors {
 		l.Client.shell("ip link set " + m.Interface + " up")
 	}
 	for _, m := range l.Mirrors {
-		for _, n := range []*Namespace{l.Host, l.Client} {
+		addresses := map[*Namespace]netip.Addr{l.Host: m.Host6, l.Client: m.Client6}
+		for n := range addresses {
 			Eventually(l.t, m.Interface+" is up in "+n.name, func() bool {
 				return strings.Contains(n.Run("ip", "link", "show", m.Interface), "state UP")
 			})
+		}
+		for n, address := range addresses {
+			n.shell(fmt.Sprintf("echo 0 >/proc/sys/net/ipv6/conf/%s/disable_ipv6; ip address add %s/64 dev %[1]s",
+				m.Interface, address))
 		}
 	}
 }

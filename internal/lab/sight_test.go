@@ -34,13 +34,25 @@ func watch(t *testing.T, l *lab.Lab) *sight {
 func (s *sight) settle() {
 	s.t.Helper()
 	for i, m := range s.l.Mirrors {
-		lab.Eventually(s.t, "tcpdump and the mirror agree on "+m.Interface, func() bool {
-			return len(readFrames(s.t, s.files[i])) == s.l.Mirrored(m)
-		})
+		s.agree(i)
 		s.l.Unmirror(m)
 		s.sent[i] = s.l.Mirrored(m)
 		s.stops[i]()
 	}
+}
+
+func (s *sight) agree(i int) {
+	s.t.Helper()
+	var seen, sent int
+	defer func() {
+		if seen != sent {
+			s.t.Logf("%s: tcpdump saw %d frames, and %d were mirrored", s.l.Mirrors[i].Interface, seen, sent)
+		}
+	}()
+	lab.Eventually(s.t, "tcpdump and the mirror agree", func() bool {
+		seen, sent = len(readFrames(s.t, s.files[i])), s.l.Mirrored(s.l.Mirrors[i])
+		return seen == sent
+	})
 }
 
 // frames returns what was seen on the i-th mirrored interface while it was
