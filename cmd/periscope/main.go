@@ -45,8 +45,9 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "periscope:", oneLine(err))
 	var usage usageError
+	var sessions *pipeline.SessionFileError
 	var locked *pcap.LockedError
-	if errors.As(err, &usage) || errors.As(err, &locked) {
+	if errors.As(err, &usage) || errors.As(err, &sessions) || errors.As(err, &locked) {
 		return exitUsage
 	}
 	return exitFailure
@@ -104,7 +105,7 @@ configuration that would be in force, defaults filled in and secrets left out.`,
 				return err
 			}
 			if err := pipeline.CheckSessions(cfg); err != nil {
-				return usageError{err}
+				return err
 			}
 			text, err := cfg.Marshal()
 			if err != nil {

@@ -196,8 +196,18 @@ func loadSessions(cfg *config.Config) ([]session.Entry, error) {
 	if cfg.Sessions.File == "" {
 		return nil, nil
 	}
-	return session.Load(cfg.Sessions.File)
+	entries, err := session.Load(cfg.Sessions.File)
+	if err != nil {
+		return nil, &SessionFileError{err}
+	}
+	return entries, nil
 }
+
+// A SessionFileError says what is wrong with the session file, and where.
+type SessionFileError struct{ error }
+
+// Unwrap returns the error of the session package.
+func (e *SessionFileError) Unwrap() error { return e.error }
 
 func policy(cfg *config.Config) session.Policy {
 	if cfg.Sessions.Unknown == "drop" {

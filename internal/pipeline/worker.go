@@ -125,6 +125,9 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		f.Session, f.Reason = p.sessions.Lookup(f.VNI, f.Source)
 	}
 	if f.Reason != packet.None {
+		if f.Reason == packet.UnknownSession {
+			p.announcer.Saw(f)
+		}
 		w.refuse(worker, f)
 		return
 	}
