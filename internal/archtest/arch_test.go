@@ -49,6 +49,7 @@ func TestCheck(t *testing.T) {
 		"there is a rule for internal/config, and no such package",
 		"there is a rule for internal/judge, and no such package",
 		"there is a rule for internal/metrics, and no such package",
+		"there is a rule for internal/service, and no such package",
 		"there is a rule for internal/admin, and no such package",
 	} {
 		i := slices.IndexFunc(got, func(line string) bool { return strings.HasPrefix(line, want) })
