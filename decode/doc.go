@@ -1,6 +1,6 @@
 // Package decode reads the headers of a mirrored frame, Ethernet to transport,
 // into a fixed [packet.Header]; hashes the flow a frame belongs to, so that both
-// its directions can meet on one worker; and provides the Pool: goroutines,
+// its directions can meet on one worker; and provides the [Pool]: goroutines,
 // batches, distribution.
 //
 // Reading is total: any bytes give a header, and an [packet.Anomaly] that names
