@@ -155,12 +155,13 @@ func (s *Sink) run(c *Config, lock *dirLock) {
 // and takes no lock.
 func (s *Sink) Offer(worker int, f *packet.Frame) {
 	w := &s.workers[worker]
-	w.counts[countOffered]++
 	data := f.Data
 	if len(data) > s.snap {
 		data = data[:s.snap]
 	}
-	if !w.chunk.fits(len(data)) && !s.renew(w) {
+	room := w.chunk.fits(len(data)) || s.renew(w)
+	w.counts[countOffered]++ // after renew, which publishes the counters
+	if !room {
 		w.counts[countDropped+int(packet.DropQueueFull)]++
 		return
 	}
