@@ -1,0 +1,7 @@
+// Package bench measures what no single package can: the whole path from the
+// datagram to the capture file, beside what others make of the same bytes. The
+// program in rate measures a running collector from outside.
+//
+// Timings live here and never in tests; allocations and exact counts are
+// asserted in the packages they belong to.
+package bench
