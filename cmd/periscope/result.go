@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
 
@@ -50,56 +49,75 @@ func writeSummary(l pipeline.Ledger, path string) error {
 // maxSessionLines bounds the sessions listed for people; --summary has all.
 const maxSessionLines = 20
 
+// A line of the account: what, how many packets and, where they are known, how
+// many bytes.
+type line struct {
+	name  string
+	count uint64
+	bytes string
+}
+
+// printLedger shows the account to people.
 func printLedger(w io.Writer, l pipeline.Ledger) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(name string, v pipeline.Volume) {
-		fmt.Fprintf(t, "%s\t%s\tpackets\t%s\tbytes\t\n", name, comma(v.Packets), comma(v.Bytes))
+	lines := ledgerLines(l)
+	var name, count, bytes int
+	for _, r := range lines {
+		name, count, bytes = max(name, len(r.name)), max(count, len(comma(r.count))), max(bytes, len(r.bytes))
 	}
-	row("received", l.Received)
-	row("delivered", l.Delivered)
-	count := func(name string, n uint64) { fmt.Fprintf(t, "%s\t%s\tpackets\t\t\t\n", name, comma(n)) }
-	for _, reason := range slices.Sorted(maps.Keys(l.NotDelivered)) {
-		count("not delivered, "+reason, l.NotDelivered[reason])
+	var b strings.Builder
+	for _, r := range lines {
+		fmt.Fprintf(&b, "%-*s  %*s packets", name, r.name, count, comma(r.count))
+		if r.bytes != "" {
+			fmt.Fprintf(&b, "  %*s bytes", bytes, r.bytes)
+		}
+		b.WriteByte('\n')
 	}
-	if l.InFlight > 0 {
-		count("in flight", l.InFlight)
+	if extra := len(l.Sessions) - maxSessionLines; extra > 0 {
+		fmt.Fprintf(&b, "and %d more sessions, which --summary lists\n", extra)
 	}
-	count("lost before us", l.Lost.Socket+l.Lost.Ring+l.Lost.NIC)
-	if l.Truncated > 0 {
-		count("truncated", l.Truncated)
+	if l.Balanced {
+		b.WriteString("the ledger balances\n")
+	} else {
+		b.WriteString("THE LEDGER DOES NOT BALANCE\n")
 	}
-	if l.Late > 0 {
-		count("late", l.Late)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func ledgerLines(l pipeline.Ledger) []line {
+	lines := []line{
+		{"received", l.Received.Packets, comma(l.Received.Bytes)},
+		{"delivered", l.Delivered.Packets, comma(l.Delivered.Bytes)},
 	}
-	for _, kind := range slices.Sorted(maps.Keys(l.Anomalies)) {
-		count("anomaly, "+kind, l.Anomalies[kind])
+	some := func(name string, n uint64) {
+		if n > 0 {
+			lines = append(lines, line{name: name, count: n})
+		}
+	}
+	each := func(prefix string, counts map[string]uint64) {
+		for _, key := range slices.Sorted(maps.Keys(counts)) {
+			some(prefix+key, counts[key])
+		}
+	}
+	each("not delivered: ", l.NotDelivered)
+	some("in flight", l.InFlight)
+	lines = append(lines, line{name: "lost before us", count: l.Lost.Socket + l.Lost.Ring + l.Lost.NIC})
+	some("truncated", l.Truncated)
+	some("late", l.Late)
+	each("anomaly: ", l.Anomalies)
+	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
+		s := l.Sinks[name]
+		lines = append(lines, line{name: "stored by " + name, count: s.Stored})
+		some("pending in "+name, s.Pending)
+		each("dropped by "+name+": ", s.Dropped)
 	}
 	for i, s := range l.Sessions {
 		if i == maxSessionLines {
-			fmt.Fprintf(t, "%d more sessions\t\t\t\t\t\n", len(l.Sessions)-i)
 			break
 		}
-		fmt.Fprintf(t, "session %s, VNI %d\t%s\tpackets\t%s\tbytes\t\n", s.Name, s.VNI, comma(s.Packets), comma(s.Bytes))
+		lines = append(lines, line{fmt.Sprintf("session %s (VNI %d)", s.Name, s.VNI), s.Packets, comma(s.Bytes)})
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
-		s := l.Sinks[name]
-		count("sink "+name+", stored", s.Stored)
-		if s.Pending > 0 {
-			count("sink "+name+", pending", s.Pending)
-		}
-		for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
-			count("sink "+name+", dropped, "+reason, s.Dropped[reason])
-		}
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	verdict := "the ledger balances"
-	if !l.Balanced {
-		verdict = "THE LEDGER DOES NOT BALANCE"
-	}
-	_, err := fmt.Fprintln(w, strings.TrimSpace(verdict))
-	return err
+	return lines
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }
