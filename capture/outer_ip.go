@@ -8,7 +8,7 @@ import (
 
 // An ipHeader is what an outer IP header says, extension headers included.
 type ipHeader struct {
-	off      int // of what follows, from the header's first byte
+	off      int // of what follows, from the header's first byte; it may not be captured
 	length   int // of the whole IP packet; 0 when the header does not say
 	protocol uint8
 	source   packet.Addr
@@ -17,14 +17,14 @@ type ipHeader struct {
 	later    bool // and not its beginning
 }
 
-// parseIPv4 reads an IPv4 header (RFC 791, section 3.1). It fails if the header
-// is cut or not one.
+// parseIPv4 reads an IPv4 header (RFC 791, section 3.1). It fails if the 20
+// bytes without options are cut, or not an IPv4 header.
 func parseIPv4(b []byte) (h ipHeader, ok bool) {
 	if len(b) < 20 || b[0]>>4 != 4 {
 		return h, false
 	}
 	h.off = int(b[0]&0x0f) * 4
-	if h.off < 20 || h.off > len(b) {
+	if h.off < 20 {
 		return h, false
 	}
 	h.length = int(binary.BigEndian.Uint16(b[2:])) // 0 when segmentation was left to the card
@@ -54,8 +54,8 @@ const (
 )
 
 // parseIPv6 reads an IPv6 header and its extension headers, up to the transport
-// header or the end of what a later fragment says. It fails if they are cut, or
-// too many.
+// header or the end of what a later fragment says. It fails if the fixed part of
+// one of them is cut, or if there are too many.
 func parseIPv6(b []byte) (h ipHeader, ok bool) {
 	if len(b) < ipv6Len || b[0]>>4 != 6 {
 		return h, false
@@ -80,9 +80,7 @@ func parseIPv6(b []byte) (h ipHeader, ok bool) {
 			offset := binary.BigEndian.Uint16(extension[2:])
 			h.setFragment(offset>>3, offset&1 != 0)
 		}
-		if h.protocol = extension[0]; n > len(b)-h.off {
-			return h, false
-		}
+		h.protocol = extension[0]
 		h.off += n
 	}
 	return h, !isExtension(h.protocol)

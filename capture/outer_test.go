@@ -142,6 +142,7 @@ func outerCases() []outerCase {
 		{"IPv6 first fragment", rawIP, ip6(44, fragmented(17, 1, vxlan)), 0, outerHeader{}, packet.OuterFragment},
 		{"IPv6 first fragment to another port", rawIP, ip6(44, fragmented(17, 1, udpTo(53, 33))), 0, outerHeader{}, packet.NotTunnel},
 		{"IPv6 later fragment", rawIP, ip6(44, fragmented(17, 8, []byte{1})), 0, outerHeader{}, packet.OuterFragment},
+		{"IPv6 later fragment of options", rawIP, ip6(44, fragmented(60, 8, extension(17, 0, vxlan))), 0, outerHeader{}, packet.NotTunnel},
 		{"IPv6 later fragment of TCP", rawIP, ip6(44, fragmented(6, 8, vxlan)), 0, outerHeader{}, packet.NotTunnel},
 
 		{"another port", rawIP, ip4(udpTo(4790, 33)), 0, outerHeader{}, packet.NotTunnel},
@@ -150,8 +151,9 @@ func outerCases() []outerCase {
 		{"ARP", ethernet, frame(0x0806, make([]byte, 28)), 0, outerHeader{}, packet.NotTunnel},
 		{"EtherType IPv6, IPv4 behind", ethernet, frame(0x86dd, ip4(vxlan)), 0, outerHeader{}, packet.NotTunnel},
 		{"EtherType IPv4, IPv6 behind", ethernet, frame(0x0800, ip6(17, vxlan)), 0, outerHeader{}, packet.NotTunnel},
-		{"header length 16", rawIP, ip4(vxlan, set(0, 0x44)), 0, outerHeader{}, packet.NotTunnel},
+		{"header length 16", rawIP, ip4(vxlan, set(0, 0x44), set(16, vxlan...)), 0, outerHeader{}, packet.NotTunnel},
 		{"header length past the packet", rawIP, ip4(nil, set(0, 0x4f)), 0, outerHeader{}, packet.NotTunnel},
+		{"extension header past the packet", rawIP, ip6(60, extension(17, 2, nil)[:8]), 0, outerHeader{}, packet.NotTunnel},
 		{"nothing", rawIP, nil, 0, outerHeader{}, packet.NotTunnel},
 	}
 }

@@ -260,6 +260,15 @@ func TestDamage(t *testing.T) {
 	longNG := ngFile(big)
 	longNG.iface(1, 0)
 	longNG.enhanced(0, 0, sample{data: make([]byte, maxPacket+1), wire: maxPacket + 1})
+	// commented has a packet with options, in a block of n bytes at 48.
+	commented := func(n int) []byte {
+		f := oneNG()
+		f.block(enhancedBlock, func() {
+			f.u32(0, 0, 0, 4, 4)
+			f.b = append(f.b, make([]byte, n-32)...)
+		})
+		return slices.Concat(f.b[:48], f.b[84:])
+	}
 	window := make([]byte, windowLen)
 	for _, tt := range []struct {
 		name    string
@@ -283,6 +292,8 @@ func TestDamage(t *testing.T) {
 		{"block not of words", edit(oneNG(), 32, 21), 0, "damaged at offset 28: it claims a block of 21 bytes"},
 		{"block of 8 bytes", edit(oneNG(), 32, 8), 0, "damaged at offset 28: it claims a block of 8 bytes"},
 		{"block of 4 GiB", edit(oneNG(), 52, 0xfc, 255, 255, 255), 0, "damaged at offset 48: it claims 4294967292 bytes for a block of type 0x6"},
+		{"longest block", commented(windowLen), 1, ""},
+		{"too long a block", commented(windowLen + 4), 0, "damaged at offset 48: it claims 1048580 bytes for a block of type 0x6"},
 		{"unknown block of 4 GiB", edit(oneNG(), 48, 99, 0, 0, 0, 0xfc, 255, 255, 255), 0, "cut short at offset 48"},
 		{"length again", edit(oneNG(), 44, 24), 0, "damaged at offset 28: it claims a block of 20 bytes at its beginning, of 24 at its end"},
 		{"length again, unknown block", edit(unknownFixture(), 28+16, 24), 0, "damaged at offset 28: it claims a block of 20 bytes at its beginning"},
