@@ -3,6 +3,8 @@ package pcap
 import (
 	"bytes"
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -52,6 +54,46 @@ func FuzzName(f *testing.F) {
 		}
 		parseName(a, b) // any bytes
 	})
+}
+
+// Each worker is held up by the lowest mark of the others in replay, and by the
+// lowest of all or the window live.
+func TestLimits(t *testing.T) {
+	const far = math.MaxInt64
+	tests := []struct {
+		name   string
+		replay bool
+		marks  []int64
+		want   []limit
+	}{
+		{"one worker waits for nobody", true, []int64{5}, []limit{{far, math.MaxInt}}},
+		{"the first is lowest", true, []int64{5, 9, 7}, []limit{{7, 2}, {5, 0}, {5, 0}}},
+		{"the second is lowest", true, []int64{9, 5, 7}, []limit{{5, 1}, {7, 2}, {5, 1}}},
+		{"the last is lowest", true, []int64{9, 7, 5}, []limit{{5, 2}, {5, 2}, {7, 1}}},
+		{"equal marks go by worker", true, []int64{5, 5}, []limit{{5, 1}, {5, 0}}},
+		{"nobody has spoken", true, []int64{math.MinInt64, math.MinInt64}, []limit{{math.MinInt64, 1}, {math.MinInt64, 0}}},
+		{"live, all above the window", false, []int64{1e18 + 9, 1e18 + 5}, []limit{{1e18 + 5, -1}, {1e18 + 5, -1}}},
+		{"live, one below the window", false, []int64{1e18 + 9, 5}, []limit{{1e18 - 1e8, -1}, {1e18 - 1e8, -1}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := len(tt.marks)
+			w := &writer{sink: &Sink{workers: make([]worker, n)}, replay: tt.replay, now: time.Unix(1e9, 0),
+				limits: make([]limit, n)}
+			for i, m := range tt.marks {
+				w.sink.workers[i].mark.Store(m)
+			}
+			if w.setLimits(false); !slices.Equal(w.limits, tt.want) {
+				t.Errorf("limits %v, want %v", w.limits, tt.want)
+			}
+			w.setLimits(true)
+			for i, l := range w.limits {
+				if !l.allows(far, i) {
+					t.Errorf("at the end worker %d is held up by %v", i, l)
+				}
+			}
+		})
+	}
 }
 
 func record(data string) []byte {

@@ -32,9 +32,8 @@ type writer struct {
 	// The merge.
 	heap    chunkHeap
 	limits  []limit // by worker
-	marks   []int64
-	held    []int // by worker: chunks in heap
-	pressed int   // workers of which the writer holds too many
+	held    []int   // by worker: chunks in heap
+	pressed int     // workers of which the writer holds too many
 	spent   []*chunk
 	emitted int64 // highest order emitted
 	clock   int64 // highest time emitted: the capture's clock
@@ -69,7 +68,6 @@ func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
 		replay:    c.Replay,
 		log:       c.Log,
 		limits:    make([]limit, len(s.workers)),
-		marks:     make([]int64, len(s.workers)),
 		held:      make([]int, len(s.workers)),
 		emitted:   math.MinInt64,
 		clock:     math.MinInt64,
@@ -165,7 +163,7 @@ func (w *writer) setLimits(last bool) {
 	first := limit{math.MaxInt64, math.MaxInt}
 	second, lowest := first, -1
 	if !last {
-		for i := range w.marks {
+		for i := range w.sink.workers {
 			l := limit{w.sink.workers[i].mark.Load(), i}
 			switch {
 			case l.order < first.order || lowest < 0:

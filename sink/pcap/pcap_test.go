@@ -140,6 +140,37 @@ func logger(t testing.TB) (*slog.Logger, *bytes.Buffer) {
 	return slog.New(slog.NewTextHandler(&b, nil)), &b
 }
 
+// waitFor waits for what the sink's goroutines do in their own time.
+func waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatal("waited 20 s in vain")
+		}
+	}
+}
+
+// descriptors returns what the process has open.
+func descriptors(t testing.TB) []string {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open []string
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
+			open = append(open, to)
+		}
+	}
+	return open
+}
+
 func TestFileBytes(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, pcap.Config{Dir: dir, Replay: true, SnapLen: 20})
