@@ -35,12 +35,13 @@ type FileConfig struct {
 	BareVNI int64
 
 	// Batches is how many batches can be lent at once. Each takes about
-	// 580 KiB: a slab of 512 KiB, and 256 datagrams and frames of 270 bytes.
-	// 0 means 16, which is 9 MiB. To that come, while a file is read, a window
-	// of 1 MiB, and for zstd at most 128 MiB as the file asks.
+	// 570 KiB: a slab of 512 KiB, and 256 datagrams with their frames, 233
+	// bytes together. 0 means 16, which is 9 MiB. To that come a window of
+	// 1 MiB on the file that is read, and for zstd as much as the file asks,
+	// at most 128 MiB.
 	Batches int
 
-	// BatchLen is the most datagrams of a batch, 1 to 256. 0 means 256.
+	// BatchLen is the most datagrams of a batch, at most 256. 0 means 256.
 	BatchLen int
 }
 
@@ -80,10 +81,10 @@ type Files struct {
 	poison bool // under test: Release overwrites the slab
 }
 
-// Next lends the next batch, of at most FileConfig.BatchLen datagrams. Their Order counts the
-// packet records of all files from 0, Mark is the Order of the first packet of
-// the next batch, and Now the largest time so far. It returns io.EOF after the
-// last batch and after Close, and no other error.
+// Next lends the next batch, which is not empty. The Order of its datagrams
+// counts the packet records of all files from 0, Mark is the Order of the first
+// one of the next batch, and Now the largest time so far. It returns io.EOF
+// after the last batch and after Close, and no other error.
 func (f *Files) Next() (*packet.Batch, error) {
 	b := f.take()
 	if b == nil {

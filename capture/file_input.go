@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,12 +33,11 @@ func OpenFiles(c FileConfig) (*Files, error) {
 		return nil, fmt.Errorf("VNI %d: not in 0 to %d", c.BareVNI, 1<<24-1)
 	case c.Batches < 0:
 		return nil, fmt.Errorf("%d batches: must not be negative", c.Batches)
-	case c.Batches == 0:
-		c.Batches = defaultBatches
+	case c.BatchLen < 0 || c.BatchLen > fileBatchLen:
+		return nil, fmt.Errorf("batches of %d datagrams: not in 0 to %d", c.BatchLen, fileBatchLen)
 	}
-	if c.BatchLen <= 0 || c.BatchLen > fileBatchLen {
-		c.BatchLen = fileBatchLen
-	}
+	c.Batches = cmp.Or(c.Batches, defaultBatches)
+	c.BatchLen = cmp.Or(c.BatchLen, fileBatchLen)
 	f := &Files{
 		bareVNI:  c.BareVNI,
 		batchLen: c.BatchLen,
@@ -54,7 +54,7 @@ func OpenFiles(c FileConfig) (*Files, error) {
 		return nil, err
 	}
 	for range c.Batches {
-		b := packet.NewBatch(fileBatchLen)
+		b := packet.NewBatch(c.BatchLen)
 		f.slabs[b] = make([]byte, slabLen)
 		f.free <- b
 	}

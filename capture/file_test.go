@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -254,6 +256,7 @@ func TestOpenFilesRefuses(t *testing.T) {
 		{"directory", FileConfig{Paths: []string{dir}}, "read " + dir + ": is a directory"},
 		{"standard input twice", FileConfig{Paths: []string{"-", whole, "-"}, Stdin: stdin}, `standard input ("-") can be read only once`},
 		{"VNI of 25 bits", FileConfig{Paths: []string{whole}, BareVNI: 1 << 24}, "VNI 16777216: not in 0 to 16777215"},
+		{"batches of 257", FileConfig{Paths: []string{whole}, BatchLen: 257}, "batches of 257 datagrams: not in 0 to 256"},
 		{"negative batches", FileConfig{Paths: []string{whole}, Batches: -1}, "-1 batches"},
 	} {
 		if f, err := OpenFiles(tt.c); f != nil || !strings.Contains(message(err), tt.want) {
@@ -268,6 +271,36 @@ func TestOpenFilesRefuses(t *testing.T) {
 	}
 	if _, err := OpenFiles(FileConfig{Paths: []string{whole}}); !os.IsPermission(err) {
 		t.Errorf("unreadable: error %v", err)
+	}
+}
+
+// A pipe is not opened before its turn, and its size is not known.
+func TestFilesNamedPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := pcapFile(little, false, 1, samples...).b
+	f := openFiles(t, FileConfig{Paths: append(store(t, file), pipe), BareVNI: 0})
+	written := make(chan error)
+	go func() { written <- os.WriteFile(pipe, file, 0) }()
+	all := drain(t, f)
+	if _, total := f.Progress(); len(all) != 8 || total != -1 || f.Err() != nil {
+		t.Errorf("%d packets, total %d, %v", len(all), total, f.Err())
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFilesBatchLen(t *testing.T) {
+	file := pcapFile(little, false, 1, slices.Repeat(samples, fileBatchLen)...).b
+	for asked, want := range map[int]int{0: fileBatchLen, 1: 1, 100: 100, fileBatchLen: fileBatchLen} {
+		f := openFiles(t, FileConfig{Paths: []string{"-"}, Stdin: bytes.NewReader(file), BareVNI: 0, BatchLen: asked})
+		b, err := f.Next()
+		if err != nil || len(b.Datagrams) != want || b.Mark != int64(want) {
+			t.Fatalf("BatchLen %d: %d datagrams, %v; want %d", asked, len(b.Datagrams), err, want)
+		}
 	}
 }
 

@@ -26,8 +26,8 @@ func minBlockLen(kind uint32) uint32 {
 	return 0
 }
 
-// maxInterfaces bounds the interfaces of a section: 65,536 of 48 bytes are
-// 3 MiB.
+// maxInterfaces bounds the interfaces of a section: 65,536 of 32 bytes are
+// 2 MiB.
 const maxInterfaces = 1 << 16
 
 // A pcapng reads a pcapng file.
