@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/periscope-collector/periscope/tunnel"
 )
 
 // Sizes of the network, in bytes.
@@ -17,9 +19,6 @@ const (
 	// UDP and IPv6: 9001 + 14 + 8 + 8 + 40 = 9071.
 	underlayMTU = 9216
 )
-
-// VXLANPort is the UDP port that mirrored frames are sent to.
-const VXLANPort = 4789
 
 // A Mirror is an interface of the host that is mirrored, with all its frames
 // in both directions.
@@ -164,7 +163,7 @@ func (l *Lab) addTunnel(m *Mirror) {
 		tc qdisc add dev %[7]s clsact
 		for hook in ingress egress; do
 			tc filter add dev %[7]s $hook protocol all prio 1 u32 match u32 0 0 action mirred egress mirror dev %[1]s
-		done`, m.device, m.VNI, m.Source, m.Collector, VXLANPort, checksum, m.Interface))
+		done`, m.device, m.VNI, m.Source, m.Collector, tunnel.VXLANPort, checksum, m.Interface))
 }
 
 // Connect brings the mirrored interfaces up at both ends. Whatever listened

@@ -12,6 +12,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/periscope-collector/periscope/internal/lab"
+	"github.com/periscope-collector/periscope/tunnel"
 )
 
 // TestLab holds the laboratory itself to what tests build on: every frame of a
@@ -49,7 +50,7 @@ func openVXLAN(t *testing.T, datagrams []frame) map[uint32][]frame {
 			continue // the underlay's own
 		}
 		udp := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
-		if udp.SrcPort < 65408 || udp.DstPort != lab.VXLANPort || udp.Checksum != 0 {
+		if udp.SrcPort < 65408 || udp.DstPort != tunnel.VXLANPort || udp.Checksum != 0 {
 			t.Fatalf("datagram from port %d to %d, checksum %#x", udp.SrcPort, udp.DstPort, udp.Checksum)
 		}
 		data := vxlan.LayerPayload()
