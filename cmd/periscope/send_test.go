@@ -33,8 +33,8 @@ func runSend(t *testing.T, stdin []byte, args ...string) (stdout string, err err
 	return out.String(), err
 }
 
-// collector is a socket on loopback.
-func collector(t *testing.T) *net.UDPConn {
+// receiver returns a socket on loopback.
+func receiver(t *testing.T) *net.UDPConn {
 	t.Helper()
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -77,7 +77,7 @@ func capturedFrames(n int, linkType uint32) (file []byte, frames [][]byte) {
 }
 
 func TestSendGenerates(t *testing.T) {
-	c := collector(t)
+	c := receiver(t)
 	out, err := runSend(t, nil, "--to", c.LocalAddr().String(), "--vni", "7", "--count", "20", "--rate", "0", "--size", "100", "--flows", "3")
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestSendFile(t *testing.T) {
 		{"no more than it holds", []string{"--count", "31", path}, 30},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := collector(t)
+			c := receiver(t)
 			out, err := runSend(t, file, append(test.args, "--rate", "0", "--to", c.LocalAddr().String())...)
 			if err != nil {
 				t.Fatal(err)
@@ -150,7 +150,7 @@ func TestSendFileThatIsWrong(t *testing.T) {
 		{"empty", "", 0, "no capture file header"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := collector(t)
+			c := receiver(t)
 			out, err := runSend(t, []byte(test.stdin), "--rate", "0", "--to", c.LocalAddr().String(), "-")
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one about %q", err, test.want)
@@ -193,7 +193,7 @@ func TestSendUsage(t *testing.T) {
 }
 
 func TestSendNothingListens(t *testing.T) {
-	c := collector(t)
+	c := receiver(t)
 	to := c.LocalAddr().String()
 	c.Close()
 	out, err := runSend(t, nil, "--to", to, "--count", "5", "--rate", "0")
