@@ -18,7 +18,8 @@ import (
 // flow of a frame is its number modulo flows.
 type fakeSource struct {
 	batches, perBatch, flows int
-	fail                     error // instead of the end
+	fail                     error         // instead of the end
+	ended                    chan struct{} // if set, closed at the end
 
 	mu       sync.Mutex
 	lent     map[*packet.Batch]bool
@@ -43,6 +44,9 @@ func (s *fakeSource) Next() (*packet.Batch, error) {
 	if s.batches == 0 {
 		if s.fail != nil {
 			return nil, s.fail
+		}
+		if s.ended != nil {
+			close(s.ended)
 		}
 		return nil, io.EOF
 	}
@@ -246,18 +250,12 @@ func TestPoolLiveRefusesWhatAFullQueueCannotTake(t *testing.T) {
 	h := newRecorder(2)
 	h.block = make(chan struct{})
 	source := newFakeSource(50, 50, 7, 60)
+	source.ended = make(chan struct{})
 	pool := decode.Pool{Workers: 2, Handler: h}
 	finished := make(chan error)
 	go func() { finished <- pool.Run(t.Context(), source) }()
 	// Worker 0 stands still; the reader must get to the end all the same.
-	source.mu.Lock()
-	for source.batches > 0 {
-		source.mu.Unlock()
-		h.mu.Lock()
-		h.mu.Unlock()
-		source.mu.Lock()
-	}
-	source.mu.Unlock()
+	<-source.ended
 	close(h.block)
 	if err := <-finished; err != nil {
 		t.Fatal(err)

@@ -33,8 +33,10 @@ type SessionLedger struct {
 	Egress    uint64 `json:"egress"`
 	Truncated uint64 `json:"truncated"`
 
+	ID           uint32 `json:"-"` // grows with every new session
 	Known        bool   `json:"known"`
 	NotDelivered uint64 `json:"not_delivered"`
+	Undirected   uint64 `json:"-"` // neither ingress nor egress; all three are read at moments of their own
 	LastSeen     int64  `json:"-"` // ns since 1970 UTC
 }
 
@@ -142,8 +144,13 @@ func sinkLedger(from sink.Ledger) (to SinkLedger, imbalance uint64) {
 // live and ended, by name.
 func (p *Pipeline) sessionLedgers() []SessionLedger {
 	list := []SessionLedger{}
+	seen := make(map[*packet.Session]bool) // one that ends meanwhile is in both
 	for _, s := range append(p.sessions.Sessions(), p.sessions.Ended()...) {
-		l := SessionLedger{Name: s.Name, VNI: s.VNI, Known: s.Known}
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		l := SessionLedger{Name: s.Name, VNI: s.VNI, ID: s.ID, Known: s.Known}
 		for i := range s.Tallies {
 			t := &s.Tallies[i]
 			l.Packets += t.Delivered.Load()
@@ -152,6 +159,7 @@ func (p *Pipeline) sessionLedgers() []SessionLedger {
 			l.Truncated += t.Truncated.Load()
 			l.Ingress += t.Directions[packet.Ingress].Load()
 			l.Egress += t.Directions[packet.Egress].Load()
+			l.Undirected += t.Directions[packet.DirectionUnknown].Load()
 			l.LastSeen = max(l.LastSeen, t.LastSeen.Load())
 		}
 		if l.Packets+l.NotDelivered == 0 && (!s.Known || s.Ended.Load()) {

@@ -27,7 +27,6 @@ type Live struct {
 
 	mu      sync.Mutex // guards what Reload changes
 	cfg     config.Config
-	watcher *session.Watcher
 	unwatch context.CancelFunc
 
 	table *session.Table

@@ -79,7 +79,7 @@ func (d *Document) find(path string) (n *yaml.Node, ok bool) {
 		var step, next string
 		switch {
 		case path[0] == '[':
-			step, next, ok = strings.Cut(path[1:], "]")
+			step, next, _ = strings.Cut(path[1:], "]")
 		case path[0] == '"':
 			if step, _ = strconv.QuotedPrefix(path); step == "" {
 				return n, false
