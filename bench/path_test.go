@@ -232,27 +232,22 @@ func layerParser(b *testing.B, batch [][]byte) {
 		parser.AddDecodingLayer(l)
 	}
 	parser.IgnoreUnsupported = true
-	out := newOutput(b)
-	counts := make(map[uint32]int)
 	var decoded []gopacket.LayerType
-	source := newReplayer(b.N, batch)
-	setBytes(b, batch)
-	b.ResetTimer()
-	for {
-		got, err := source.Next()
-		if err != nil {
-			break
-		}
-		for i := range got.Datagrams {
-			d := &got.Datagrams[i]
-			parser.DecodeLayers(d.Buf[d.Off:], &decoded)
-			counts[vxlan.VNI]++
-			out.write(time.Unix(0, d.Time), vxlan.Payload)
-		}
-	}
+	withGopacket(b, batch, func(payload []byte) *layers.VXLAN {
+		parser.DecodeLayers(payload, &decoded)
+		return &vxlan
+	})
 }
 
 func newPacket(b *testing.B, batch [][]byte) {
+	withGopacket(b, batch, func(payload []byte) *layers.VXLAN {
+		p := gopacket.NewPacket(payload, layers.LayerTypeVXLAN, gopacket.DecodeOptions{NoCopy: true})
+		return p.Layer(layers.LayerTypeVXLAN).(*layers.VXLAN)
+	})
+}
+
+// withGopacket decodes each datagram, counts it by VNI and writes its frame.
+func withGopacket(b *testing.B, batch [][]byte, decode func(payload []byte) *layers.VXLAN) {
 	out := newOutput(b)
 	counts := make(map[uint32]int)
 	source := newReplayer(b.N, batch)
@@ -265,8 +260,7 @@ func newPacket(b *testing.B, batch [][]byte) {
 		}
 		for i := range got.Datagrams {
 			d := &got.Datagrams[i]
-			p := gopacket.NewPacket(d.Buf[d.Off:], layers.LayerTypeVXLAN, gopacket.DecodeOptions{NoCopy: true})
-			vxlan := p.Layer(layers.LayerTypeVXLAN).(*layers.VXLAN)
+			vxlan := decode(d.Buf[d.Off:])
 			counts[vxlan.VNI]++
 			out.write(time.Unix(0, d.Time), vxlan.Payload)
 		}
