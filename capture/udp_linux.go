@@ -206,8 +206,7 @@ func (s *udpSocket) receive(b *packet.Batch, slab []byte, now int64) (int, error
 	switch errno {
 	case 0:
 	case unix.EAGAIN, unix.EINTR, unix.ECONNREFUSED:
-		// Whatever comes later was received by the kernel after now was read.
-		s.mark = now
+		s.mark = now - stampToQueue
 		return 0, nil
 	default:
 		return 0, fmt.Errorf("capture: recvmmsg: %w", errno)
@@ -216,13 +215,17 @@ func (s *udpSocket) receive(b *packet.Batch, slab []byte, now int64) (int, error
 	for i := range b.Datagrams {
 		s.datagram(&b.Datagrams[i], i, slab)
 	}
-	if int(n) < batchLen {
-		s.mark = now
-	} else {
-		s.mark = b.Datagrams[n-1].Time
+	s.mark = now - stampToQueue
+	if int(n) == batchLen { // there may be more, as old as these
+		s.mark = b.Datagrams[n-1].Time - stampToQueue
 	}
 	return int(n), nil
 }
+
+// stampToQueue is how long, in nanoseconds, the kernel may take from stamping a
+// datagram to queueing it on the socket. It takes microseconds, but whatever
+// runs it can be held up in between.
+const stampToQueue = int64(10 * time.Millisecond)
 
 // datagram reads what the kernel said of message i, and arms it again.
 func (s *udpSocket) datagram(d *packet.Datagram, i int, slab []byte) {

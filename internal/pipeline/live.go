@@ -27,6 +27,7 @@ type Live struct {
 
 	mu      sync.Mutex // guards what Reload changes
 	cfg     config.Config
+	watcher *session.Watcher // nil without a session file
 	unwatch context.CancelFunc
 
 	table *session.Table
@@ -47,8 +48,12 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 	if l.pcap, err = openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, false, log); err != nil {
 		return nil, err
 	}
-	if l.table, err = newTable(&cfg, log); err != nil {
-		return nil, err
+	l.table = newTable(&cfg, log)
+	l.watcher = l.newWatcher(cfg.Sessions.File)
+	if l.watcher != nil {
+		if err := l.watcher.Reload(); err != nil {
+			return nil, &SessionFileError{err}
+		}
 	}
 	l.udp, err = capture.ListenUDP(capture.UDPConfig{
 		VXLAN:         cfg.Capture.Listen,
@@ -147,24 +152,31 @@ func (l *Live) Reload(cfg config.Config) error {
 	}
 	l.table.Update(entries, policy(&cfg), cfg.Sessions.UnknownMax)
 	l.Allow(cfg.Capture.Allow)
-	moved := cfg.Sessions.File != l.cfg.Sessions.File
-	l.cfg = cfg
-	if moved {
+	if cfg.Sessions.File != l.cfg.Sessions.File {
 		l.unwatch()
+		l.watcher = l.newWatcher(cfg.Sessions.File)
 		l.watch()
 	}
+	l.cfg = cfg
 	return nil
+}
+
+// newWatcher returns what looks after a session file, or nil without one.
+func (l *Live) newWatcher(path string) *session.Watcher {
+	if path == "" {
+		return nil
+	}
+	return &session.Watcher{Path: path, Table: l.table, Log: l.log}
 }
 
 // watch looks after the session file, if there is one. The caller holds mu.
 func (l *Live) watch() {
 	l.unwatch = func() {}
-	if l.cfg.Sessions.File == "" {
+	if l.watcher == nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &session.Watcher{Path: l.cfg.Sessions.File, Table: l.table, Log: l.log}
-	done := make(chan struct{})
+	w, done := l.watcher, make(chan struct{})
 	go func() {
 		defer close(done)
 		w.Run(ctx)
@@ -175,20 +187,14 @@ func (l *Live) watch() {
 	}
 }
 
-// newTable returns the session table as the configuration says.
-func newTable(cfg *config.Config, log *slog.Logger) (*session.Table, error) {
-	entries, err := loadSessions(cfg)
-	if err != nil {
-		return nil, err
-	}
-	table := session.New(session.Config{
+// newTable returns a table without sessions.
+func newTable(cfg *config.Config, log *slog.Logger) *session.Table {
+	return session.New(session.Config{
 		Workers:    cfg.Capture.Workers,
 		Unknown:    policy(cfg),
 		UnknownMax: cfg.Sessions.UnknownMax,
 		Log:        log,
 	})
-	table.Replace(entries)
-	return table, nil
 }
 
 func loadSessions(cfg *config.Config) ([]session.Entry, error) {

@@ -53,10 +53,12 @@ func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay,
 	if err != nil {
 		return nil, err
 	}
-	table, err := newTable(&cfg, log)
+	entries, err := loadSessions(&cfg)
 	if err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
+	table := newTable(&cfg, log)
+	table.Replace(entries)
 	out, err := openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, true, log)
 	if err != nil {
 		return nil, errors.Join(err, files.Close())
