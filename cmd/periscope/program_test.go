@@ -135,7 +135,7 @@ func (p *process) wait() int {
 }
 
 // waitLog waits until the log has as many matches of a pattern, and returns the
-// submatches of the last of them.
+// submatches of that one, counted from 1.
 func (p *process) waitLog(pattern string, count int) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -151,7 +151,7 @@ func (p *process) waitLog(pattern string, count int) []string {
 		}
 		return false
 	})
-	return found[len(found)-1]
+	return found[count-1]
 }
 
 // A result is what a run of the program left.
