@@ -47,7 +47,7 @@ func TestRunKeepsEveryFrame(t *testing.T) {
 		"periscope_ledger_imbalance_packets":                            0,
 		`periscope_sink_stored_total{sink="pcap"}`:                      20_000,
 		`periscope_session_bytes_total{session="vni-1",vni="1"}`:        float64(l.Sessions[0].Bytes),
-		`periscope_lost_before_us_packets_total{where="socket"}`:        0,
+		`periscope_lost_packets_total{where="socket"}`:                  0,
 		`periscope_sessions{known="false"}`:                             2,
 		`periscope_ready`:                                               1,
 		`periscope_build_info{version="devel"}`:                         1,

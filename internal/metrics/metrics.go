@@ -6,9 +6,7 @@
 package metrics
 
 import (
-	"cmp"
-	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,12 +17,10 @@ import (
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
-// MaxSessions is how many sessions have metrics of their own. The others are
-// summed up as session "other", so that the number of series has a bound.
+// MaxSessions is how many sessions have series of their own. The others are
+// summed up as session "other" without a VNI, so that the number of series has
+// a bound.
 const MaxSessions = 1000
-
-// otherSessions is the label of the sessions beyond MaxSessions.
-const otherSessions = "other"
 
 // A Snapshot is what one scrape shows.
 type Snapshot struct {
@@ -35,6 +31,9 @@ type Snapshot struct {
 
 	PCAP            *pcap.Stats // nil when the sink is off
 	RetainedSeconds float64
+
+	known, unknown int       // number of sessions
+	sessions       []session // at most MaxSessions and one
 }
 
 // NewRegistry returns a registry with the collector's metrics and those of the
@@ -49,15 +48,19 @@ func NewRegistry(take func() Snapshot) *prometheus.Registry {
 	return r
 }
 
-// A metric is one row of the table: a name, what it means, and where its values
-// are in a snapshot.
+// A metric is one row of the table: a name, what it means, what to expect of it,
+// and where its values are in a snapshot.
 type metric struct {
 	name   string
-	help   string
 	kind   prometheus.ValueType
 	labels []string
+	help   string
+	normal string // may be empty
 	values func(s *Snapshot, emit emit)
 }
+
+// text is the metric's help as a scrape shows it.
+func (m *metric) text() string { return strings.TrimSpace(m.help + " " + m.normal) }
 
 // emit sends one value with its label values, in the order of metric.labels.
 type emit func(value float64, labels ...string)
@@ -74,8 +77,9 @@ type collector struct {
 
 func newCollector(take func() Snapshot) *collector {
 	c := &collector{take: take}
-	for _, m := range table {
-		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels, nil))
+	for i := range table {
+		m := &table[i]
+		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.text(), m.labels, nil))
 	}
 	return c
 }
@@ -90,74 +94,11 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.take()
-	s.Ledger.Sessions = capSessions(s.Ledger.Sessions)
+	s.setSessions()
 	for i, m := range table {
 		m.values(&s, func(value float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
 		})
-	}
-}
-
-// capSessions returns at most MaxSessions sessions and, if there are more, one
-// that sums up the rest. Live and ended sessions of one name are added up.
-// Configured sessions come before unknown ones, then the busiest.
-func capSessions(list []pipeline.SessionLedger) []pipeline.SessionLedger {
-	index := make(map[string]int, len(list))
-	var merged []pipeline.SessionLedger
-	for _, s := range list {
-		if i, ok := index[s.Name]; ok {
-			merged[i] = sum(merged[i], s)
-			continue
-		}
-		index[s.Name] = len(merged)
-		merged = append(merged, s)
-	}
-	if len(merged) <= MaxSessions {
-		return merged
-	}
-	slices.SortFunc(merged, func(a, b pipeline.SessionLedger) int {
-		if a.Known != b.Known {
-			if a.Known {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Name, b.Name))
-	})
-	other := pipeline.SessionLedger{Name: otherSessions}
-	for _, s := range merged[MaxSessions:] {
-		other = sum(other, s)
-	}
-	return append(merged[:MaxSessions:MaxSessions], other)
-}
-
-func sum(a, b pipeline.SessionLedger) pipeline.SessionLedger {
-	a.Packets += b.Packets
-	a.Bytes += b.Bytes
-	a.Ingress += b.Ingress
-	a.Egress += b.Egress
-	a.Truncated += b.Truncated
-	a.NotDelivered += b.NotDelivered
-	a.LastSeen = max(a.LastSeen, b.LastSeen)
-	return a
-}
-
-// sessionLabels are the label values of a session.
-func sessionLabels(s *pipeline.SessionLedger, more ...string) []string {
-	vni := ""
-	if s.Name != otherSessions {
-		vni = strconv.FormatUint(uint64(s.VNI), 10)
-	}
-	return append([]string{s.Name, vni}, more...)
-}
-
-// eachSession emits one value for each session that fits the metric.
-func eachSession(value func(s *pipeline.SessionLedger) float64) func(*Snapshot, emit) {
-	return func(s *Snapshot, emit emit) {
-		for i := range s.Ledger.Sessions {
-			l := &s.Ledger.Sessions[i]
-			emit(value(l), sessionLabels(l)...)
-		}
 	}
 }
 
@@ -184,6 +125,27 @@ func ofPCAP(value func(s *pcap.Stats) float64) func(*Snapshot, emit) {
 	}
 }
 
+// eachGroup emits one value for each address that is listened on.
+func eachGroup(value func(g capture.Group) float64) func(*Snapshot, emit) {
+	return func(s *Snapshot, emit emit) {
+		for _, g := range s.Groups {
+			emit(value(g), g.Address.String())
+		}
+	}
+}
+
+// eachCause emits one value for each of the causes while the pcap sink is on.
+func eachCause(value func(s *pcap.Stats, c pcap.Cause) float64, causes ...pcap.Cause) func(*Snapshot, emit) {
+	return func(s *Snapshot, emit emit) {
+		if s.PCAP == nil {
+			return
+		}
+		for _, c := range causes {
+			emit(value(s.PCAP, c), c.String())
+		}
+	}
+}
+
 func eachReason(s *Snapshot, emit emit) {
 	for r := packet.None + 1; r < packet.NumReasons; r++ {
 		emit(float64(s.Ledger.NotDelivered[r.String()]), r.String())
@@ -204,18 +166,9 @@ func eachDrop(s *Snapshot, emit emit) {
 	}
 }
 
-func eachDirection(s *Snapshot, emit emit) {
-	for i := range s.Ledger.Sessions {
-		l := &s.Ledger.Sessions[i]
-		for _, d := range []struct {
-			direction packet.Direction
-			packets   uint64
-		}{
-			{packet.Ingress, l.Ingress},
-			{packet.Egress, l.Egress},
-			{packet.DirectionUnknown, l.Packets - l.Ingress - l.Egress},
-		} {
-			emit(float64(d.packets), sessionLabels(l, d.direction.String())...)
-		}
+func float(b bool) float64 {
+	if b {
+		return 1
 	}
+	return 0
 }

@@ -1,0 +1,135 @@
+package metrics
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/periscope-collector/periscope/internal/pipeline"
+)
+
+// many returns n sessions, of which those with an even number are configured,
+// the last ones first. Each has one packet of ten bytes.
+func many(n int) []pipeline.SessionLedger {
+	var list []pipeline.SessionLedger
+	for i := n; i > 0; i-- {
+		list = append(list, pipeline.SessionLedger{
+			Name: fmt.Sprintf("s%d", i), VNI: uint32(i), ID: uint32(i), Known: i%2 == 0,
+			Packets: 1, Bytes: 10, Egress: 1, Truncated: 1, NotDelivered: 2, LastSeen: int64(i) * 1e9,
+		})
+	}
+	return list
+}
+
+func scrapeSessions(t *testing.T, list []pipeline.SessionLedger) map[string]float64 {
+	t.Helper()
+	s := Snapshot{}
+	s.Ledger.Sessions = list
+	return scrape(t, s)
+}
+
+// named returns the series of a metric.
+func named(series map[string]float64, name string) (labels []string) {
+	for s := range series {
+		if strings.HasPrefix(s, name+"{") {
+			labels = append(labels, strings.TrimPrefix(s, name))
+		}
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+func TestSessionCap(t *testing.T) {
+	for _, test := range []struct {
+		sessions, series int
+		other            float64 // bytes
+		latest           float64
+	}{
+		{0, 0, 0, 0},
+		{MaxSessions - 1, MaxSessions - 1, 0, 0},
+		{MaxSessions, MaxSessions, 0, 0},
+		// The odd ones are unknown, and of them the last came last.
+		{MaxSessions + 1, MaxSessions + 1, 10, MaxSessions + 1},
+		{3 * MaxSessions, MaxSessions + 1, 20 * MaxSessions, 3 * MaxSessions},
+	} {
+		t.Run(fmt.Sprint(test.sessions), func(t *testing.T) {
+			got := scrapeSessions(t, many(test.sessions))
+			if n := len(named(got, "periscope_session_bytes_total")); n != test.series {
+				t.Errorf("%d series, want %d", n, test.series)
+			}
+			other := `{session="other",vni=""}`
+			for name, want := range map[string]float64{
+				"periscope_session_bytes_total" + other:                                      test.other,
+				"periscope_session_truncated_packets_total" + other:                          test.other / 10,
+				"periscope_session_not_delivered_packets_total" + other:                      test.other / 5,
+				"periscope_session_last_seen_timestamp_seconds" + other:                      test.latest,
+				`periscope_session_packets_total{direction="egress",session="other",vni=""}`: test.other / 10,
+				`periscope_sessions{known="true"}`:                                           float64(test.sessions / 2),
+				`periscope_sessions{known="false"}`:                                          float64(test.sessions - test.sessions/2),
+			} {
+				if got[name] != want {
+					t.Errorf("%s is %v, want %v", name, got[name], want)
+				}
+			}
+			sum := 0.0
+			for _, labels := range named(got, "periscope_session_bytes_total") {
+				sum += got["periscope_session_bytes_total"+labels]
+			}
+			if sum != float64(10*test.sessions) {
+				t.Errorf("%v bytes in all, want %d", sum, 10*test.sessions)
+			}
+		})
+	}
+}
+
+// TestSessionCapKeeps says that who has series of its own keeps them, whatever
+// the traffic and whoever else comes, so that no counter goes back.
+func TestSessionCapKeeps(t *testing.T) {
+	list := many(MaxSessions + 1)
+	before := named(scrapeSessions(t, list), "periscope_session_bytes_total")
+	list[0].Bytes = 1e6
+	list = append(list, pipeline.SessionLedger{Name: "a-newcomer", VNI: 1 << 20, ID: MaxSessions + 2, Bytes: 1e9})
+	after := named(scrapeSessions(t, list), "periscope_session_bytes_total")
+	if !slices.Equal(before, after) {
+		t.Errorf("other sessions have series of their own:\n%v\n%v", before, after)
+	}
+}
+
+// TestSessionsOfOneName says that what has the same labels is added up: the
+// sessions of one name and VNI that a change of source left behind.
+func TestSessionsOfOneName(t *testing.T) {
+	got := scrapeSessions(t, []pipeline.SessionLedger{
+		{Name: "web", VNI: 7, ID: 9, Known: true, Packets: 3, Bytes: 30, Ingress: 1, Egress: 1, Undirected: 1, LastSeen: 5e9},
+		{Name: "web", VNI: 7, ID: 2, Known: true, Packets: 30, Bytes: 300, Ingress: 10, Egress: 10, Undirected: 10, LastSeen: 4e9},
+		{Name: "web", VNI: 8, ID: 1, Known: true, Bytes: 7},
+		{Name: "other", VNI: 9, ID: 3, Known: true, Bytes: 8},
+	})
+	for name, want := range map[string]float64{
+		`periscope_session_bytes_total{session="web",vni="7"}`:                       330,
+		`periscope_session_packets_total{direction="ingress",session="web",vni="7"}`: 11,
+		`periscope_session_packets_total{direction="egress",session="web",vni="7"}`:  11,
+		`periscope_session_packets_total{direction="unknown",session="web",vni="7"}`: 11,
+		`periscope_session_last_seen_timestamp_seconds{session="web",vni="7"}`:       5,
+		`periscope_session_bytes_total{session="web",vni="8"}`:                       7,
+		`periscope_session_bytes_total{session="other",vni="9"}`:                     8,
+		`periscope_sessions{known="true"}`:                                           3,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+}
+
+// TestSessionCalledOther says that a session may be called what the rest is
+// called.
+func TestSessionCalledOther(t *testing.T) {
+	list := many(MaxSessions + 1)
+	list[1].Name = "other"
+	got := named(scrapeSessions(t, list), "periscope_session_bytes_total")
+	for _, labels := range []string{`{session="other",vni=""}`, `{session="other",vni="1000"}`} {
+		if !slices.Contains(got, labels) {
+			t.Errorf("no series %s", labels)
+		}
+	}
+}
