@@ -131,14 +131,13 @@ func (s *Service) closeAll(ctx context.Context) error {
 	return err
 }
 
-// Stop makes the service unready, lets it read on for drain, and then ends Run,
-// all within timeout. Later calls do nothing.
+// Stop makes the service unready, lets it read on for drain, and then ends Run
+// within timeout. Later calls do nothing.
 func (s *Service) Stop(drain, timeout time.Duration) {
 	s.stop.Do(func() {
-		deadline := time.Now().Add(timeout)
 		s.draining.Store(true)
 		time.Sleep(drain)
-		s.deadline <- deadline
+		s.deadline <- time.Now().Add(timeout)
 		s.live.Stop()
 	})
 }
