@@ -6,17 +6,11 @@
 package admin
 
 import (
-	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -58,15 +52,23 @@ func Handler(c Config) http.Handler {
 	if c.TokenFile == "" {
 		return mux
 	}
-	return withToken(c, mux)
+	return &gate{file: c.TokenFile, log: c.Log, next: mux}
 }
 
-// HealthHandler returns what health.listen serves: /healthz and /readyz.
+// HealthHandler returns what health.listen serves: /healthz and /readyz. It
+// does not say why the collector is not ready, since anyone may ask.
 func HealthHandler(ready func() error) http.Handler {
 	mux := http.NewServeMux()
-	health(mux, ready)
+	health(mux, func() error {
+		if ready() != nil {
+			return errNotReady
+		}
+		return nil
+	})
 	return mux
 }
+
+var errNotReady = errors.New("not ready")
 
 // health adds the two questions a load balancer asks.
 func health(mux *http.ServeMux, ready func() error) {
@@ -78,65 +80,4 @@ func health(mux *http.ServeMux, ready func() error) {
 		}
 		fmt.Fprintln(w, "ready")
 	})
-}
-
-func withToken(c Config, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		want, err := os.ReadFile(c.TokenFile)
-		token := strings.TrimSpace(string(want))
-		if err != nil || token == "" {
-			c.Log.Error("admin: no token to compare requests with, refusing them", "file", c.TokenFile, "error", err)
-			http.Error(w, "no token is configured", http.StatusServiceUnavailable)
-			return
-		}
-		got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// A Server serves one address.
-type Server struct {
-	listener net.Listener
-	server   http.Server
-}
-
-// Listen opens an address; Serve then answers on it. key names the
-// configuration key in errors.
-func Listen(key, address string, handler http.Handler) (*Server, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w; choose another address in the configuration", key, err)
-	}
-	return &Server{listener: l, server: http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-	}}, nil
-}
-
-// Addr returns the address that is served.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
-
-// Serve answers until Close.
-func (s *Server) Serve() error {
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-// Close lets requests finish until ctx is done, then ends them.
-func (s *Server) Close(ctx context.Context) error {
-	if err := s.server.Shutdown(ctx); err != nil {
-		return s.server.Close()
-	}
-	return nil
 }

@@ -66,7 +66,7 @@ func (s *Service) listen(cfg config.Config) error {
 		Log:       s.log,
 	})
 	if cfg.Admin.Listen != "" {
-		server, err := admin.Listen("admin.listen", cfg.Admin.Listen, handler)
+		server, err := admin.Listen("admin.listen", cfg.Admin.Listen, handler, s.log)
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (s *Service) listen(cfg config.Config) error {
 		s.servers = append(s.servers, server)
 	}
 	if cfg.Health.Listen != "" {
-		server, err := admin.Listen("health.listen", cfg.Health.Listen, admin.HealthHandler(s.Ready))
+		server, err := admin.Listen("health.listen", cfg.Health.Listen, admin.HealthHandler(s.Ready), s.log)
 		if err != nil {
 			return err
 		}
