@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
@@ -120,7 +116,13 @@ func parsePace(s string) (float64, error) {
 }
 
 func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, summary string) error {
-	log, _ := newLog(cfg.Log, cmd.ErrOrStderr())
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+
+	screen := &screen{w: cmd.ErrOrStderr()}
+	log, _ := newLog(cfg.Log, screen)
+	what.Stdin = untilDone(ctx, what.Stdin)
 	r, err := pipeline.NewReplay(cfg, what, log)
 	if err != nil {
 		return err
@@ -130,60 +132,11 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	} else {
 		log.Info("replaying without a sink: frames are only counted; --out DIR writes them")
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
-
-	done := showProgress(ctx, cmd.ErrOrStderr(), r)
+	done := showProgress(ctx, screen, r)
 	err = r.Run(ctx)
 	done()
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; what was read until then has been replayed")
 	}
 	return errors.Join(err, r.Close(context.Background()), finish(r.Ledger(), summary, cmd.OutOrStdout()))
-}
-
-// showProgress keeps one line on a terminal up to date until the function it
-// returns is called. On anything but a terminal it writes nothing.
-func showProgress(ctx context.Context, w io.Writer, r *pipeline.Replay) (done func()) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(250 * time.Millisecond)
-		defer tick.Stop()
-		began := time.Now()
-		for {
-			select {
-			case <-ctx.Done():
-				fmt.Fprint(w, "\r\x1b[K")
-				return
-			case now := <-tick.C:
-				read, total := r.Progress()
-				fmt.Fprintf(w, "\r\x1b[K%s", progressLine(now.Sub(began), read, total, r.Ledger().Received.Packets))
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
-// progressLine says how far a replay is: bytes, packets a second, time left.
-func progressLine(since time.Duration, read, total int64, packets uint64) string {
-	line := humanize.IBytes(uint64(read))
-	if total > 0 {
-		line += fmt.Sprintf(" of %s (%d %%)", humanize.IBytes(uint64(total)), 100*read/total)
-	}
-	line += fmt.Sprintf(", %s packets/s", humanize.Comma(int64(float64(packets)/since.Seconds())))
-	if total > 0 && read > 0 {
-		left := time.Duration(float64(since) * float64(total-read) / float64(read))
-		line += fmt.Sprintf(", %s left", left.Round(time.Second))
-	}
-	return line
 }

@@ -81,7 +81,7 @@ func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	if len(args) == 1 {
-		files, err := capture.OpenFiles(capture.FileConfig{Paths: args, Stdin: cmd.InOrStdin(), Batches: 1})
+		files, err := capture.OpenFiles(capture.FileConfig{Paths: args, Stdin: untilDone(ctx, cmd.InOrStdin()), Batches: 1})
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
 	}
 	erase := ""
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		erase = "\r\x1b[K"
+		erase = eraseLine
 		config.Progress = func(r traffic.Result) { fmt.Fprint(cmd.ErrOrStderr(), erase, r) }
 	}
 	result, err := traffic.Send(ctx, config)
