@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
 )
@@ -71,6 +72,9 @@ func TestSendInterrupted(t *testing.T) {
 	p := newProcess(t, "send", "--to", c.LocalAddr().String(), "--rate", "0", "-")
 	p.cmd.Stdin = r
 	p.start()
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.Read(make([]byte, 1<<16)); err != nil { // it is at work
 		t.Fatal(err)
 	}

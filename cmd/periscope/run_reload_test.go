@@ -173,7 +173,7 @@ func TestSessionFileIsWatched(t *testing.T) {
 	l.send(0, 20)
 	c.waitReceived(20)
 	writeFile(t, path, []byte("sessions:\n  - {name: after, vni: 1}\n"))
-	c.waitLog(`msg="sessions read" .*sessions=1`, 1)
+	c.waitLog(`msg="sessions read" .*sessions=1`, 2) // the first time at the start
 	l.send(0, 30)
 	c.waitReceived(50)
 	// A file with a mistake changes nothing, and the place is told.

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/periscope-collector/periscope/bench/traffic"
+)
+
+// --help of every command lists what there is.
+func TestHelp(t *testing.T) {
+	root := newRootCommand()
+	top := runProgram(t, "--help")
+	if none := runProgram(t); none != top || top.code != exitOK || top.stderr != "" {
+		t.Errorf("without arguments %+v\nwith --help %+v", none, top)
+	}
+	for name, flags := range map[string][]string{
+		"run":     {"config", "listen", "out", "backend", "interface", "workers", "summary"},
+		"replay":  {"config", "out", "workers", "pace", "bare-vni", "sessions", "summary"},
+		"send":    {"to", "vni", "rate", "count", "flows", "size"},
+		"check":   {"config"},
+		"version": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, _, err := root.Find([]string{name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(top.stdout, fmt.Sprintf("  %-11s %s\n", name, cmd.Short)) {
+				t.Errorf("not in\n%s", top.stdout)
+			}
+			r := runProgram(t, name, "--help")
+			if r.code != exitOK || r.stderr != "" {
+				t.Errorf("%+v", r)
+			}
+			for _, flag := range flags {
+				if !strings.Contains(r.stdout, " --"+flag+" ") {
+					t.Errorf("no --%s in\n%s", flag, r.stdout)
+				}
+			}
+			n := 0
+			cmd.LocalFlags().VisitAll(func(*pflag.Flag) { n++ })
+			if n != len(flags)+1 { // and --help
+				t.Errorf("%d flags, want %q", n, flags)
+			}
+			if other := runProgram(t, "help", name); other != r {
+				t.Errorf("help %s differs: %+v", name, other)
+			}
+		})
+	}
+}
+
+// shell runs a script, with the program on its path, in a network namespace
+// where the tunnel ports are free.
+func shell(t *testing.T, dir, script string) (stdout string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		unavailable(t, "needs root to make a network namespace: run the test as root")
+	}
+	for _, name := range []string{"unshare", "ip", "curl", "tshark"} {
+		if _, err := exec.LookPath(name); err != nil {
+			unavailable(t, fmt.Sprintf("needs %s: run make tools", name))
+		}
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--pid", "--fork", "--kill-child",
+		"bash", "-euo", "pipefail", "-c", "ip link set lo up\n"+script)
+	var out, log bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &log
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
+	if err := cmd.Run(); err != nil || strings.Contains(log.String(), "DATA RACE") {
+		t.Fatalf("%v\n%s\n%s%s", err, script, &out, &log)
+	}
+	return out.String()
+}
+
+// The examples of --help do what they say.
+func TestHelpExamples(t *testing.T) {
+	dir := t.TempDir()
+	m := newMirror(1000)
+	writeFile(t, filepath.Join(dir, "mirror.pcap"), m.file)
+	frames, _ := capturedFrames(30, traffic.LinkEthernet)
+	writeFile(t, filepath.Join(dir, "frames.pcap"), frames)
+	shipped, err := os.ReadFile("../../deploy/periscope.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.Replace(string(shipped), "/var/lib/periscope/captures", "shipped", 1)
+	writeFile(t, filepath.Join(dir, "periscope.yaml"), []byte(config))
+
+	var run, send, other []string
+	for _, cmd := range newRootCommand().Commands() {
+		for _, line := range exampleLines(cmd) {
+			line = strings.NewReplacer("/etc/periscope/", "", "collector.example.com", "127.0.0.1").Replace(line)
+			switch {
+			case strings.HasPrefix(line, "periscope run"):
+				run = append(run, line)
+			case strings.HasPrefix(line, "periscope send"):
+				send = append(send, line)
+			default:
+				other = append(other, line)
+			}
+		}
+	}
+	if len(run) < 2 || len(send) < 2 || len(other) < 3 {
+		t.Errorf("examples %q, %q, %q", run, send, other)
+	}
+	script := strings.Join(other, "\n") + "\n"
+	for _, line := range run {
+		script += line + " &\npid=$!\n" +
+			"until curl -sf -o /dev/null http://127.0.0.1:9477/readyz; do kill -0 $pid; sleep 0.1; done\n" +
+			strings.Join(send, "\n") + "\nkill -INT $pid\nwait $pid\n"
+	}
+	shell(t, dir, script)
+	if n := records(readTree(t, filepath.Join(dir, "frames"))); n != m.frames {
+		t.Errorf("%d frames replayed, want %d", n, m.frames)
+	}
+	for _, out := range []string{"captures", "shipped"} {
+		files := readTree(t, filepath.Join(dir, out))
+		once(t, sequences(t, files, "vni-1"), 0, 100)
+		once(t, sequences(t, files, "vni-7"), 0, 30)
+	}
+}
+
+func exampleLines(cmd *cobra.Command) (lines []string) {
+	for line := range strings.Lines(cmd.Example) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// The commands of README.md do what it says, one after the other as written,
+// and print the account it shows.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
+	uses := regexp.MustCompile(`(?m)^periscope `)
+	script, account := "", ""
+	for _, m := range block.FindAllStringSubmatch(string(readme), -1) {
+		switch {
+		case m[1] == "sh" && uses.MatchString(m[2]):
+			script += m[2]
+		case m[1] == "text" && strings.Contains(m[2], "the ledger balances"):
+			account = m[2]
+		}
+	}
+	// What the test has done already.
+	script = strings.NewReplacer("make build\n", "", "export PATH=\"$PWD/bin:$PATH\"\n", "").Replace(script)
+	if strings.Count(script, "\nperiscope ")+1 < 8 || account == "" {
+		t.Fatalf("commands:\n%s\naccount:\n%s", script, account)
+	}
+	dir := t.TempDir()
+	out := shell(t, dir, script)
+	if !strings.Contains(out, account) {
+		t.Errorf("the account is not\n%s\nin\n%s", account, out)
+	}
+	once(t, sequences(t, readTree(t, filepath.Join(dir, "demo")), "vni-7"), 0, 1000)
+	once(t, sequences(t, readTree(t, filepath.Join(dir, "again")), "vni-7"), 0, 1000)
+	summary, err := os.ReadFile(filepath.Join(dir, "demo.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := readLedger(t, summary); l.Sinks["pcap"].Stored != 1000 {
+		t.Errorf("%+v", l)
+	}
+}

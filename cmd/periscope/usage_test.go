@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What is wrong is said in one line on standard error, with what to do, and
+// the exit status tells bad usage and configuration from other failures.
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string { return writeFile(t, filepath.Join(dir, name), []byte(text)) }
+	m := newMirror(2)
+	capture := file("mirror.pcap", string(m.file))
+	badKey := file("key.yaml", "capture:\n  wrokers: 2\n")
+	badValue := file("value.yaml", "capture: {workers: 257}\ndrain: 5\n")
+	badSessions := file("sessions.yaml", "sessions:\n  - {name: a, vni: 16777216}\n")
+	configured := file("sessions-of.yaml", "sessions: {file: sessions.yaml}\n")
+	noSessions := file("no-sessions.yaml", "sessions: {file: nowhere.yaml}\n")
+	for _, test := range []struct {
+		args string
+		code int
+		want string // all of standard error, after the program's name
+	}{
+		{"nonsense", 2, `unknown command "nonsense"; periscope --help lists what exists`},
+		{"--nonsense", 2, `unknown flag: --nonsense; periscope --help lists the flags`},
+		{"run --nonsense", 2, `unknown flag: --nonsense; periscope run --help lists the flags`},
+		{"run -x", 2, `unknown shorthand flag: 'x' in -x; periscope run --help lists the flags`},
+		{"run --config", 2, `flag needs an argument: --config; periscope run --help lists the flags`},
+		{"run extra", 2, `periscope run takes no arguments, got "extra"`},
+		{"check extra", 2, `periscope check takes no arguments, got "extra"`},
+		{"version extra", 2, `periscope version takes no arguments, got "extra"`},
+
+		{"check --config nowhere.yaml", 2, `open nowhere.yaml: no such file or directory`},
+		{"run --config nowhere.yaml", 2, `open nowhere.yaml: no such file or directory`},
+		{"replay --config nowhere.yaml x", 2, `open nowhere.yaml: no such file or directory`},
+		{"check --config " + badKey, 2, badKey + `:2:3: capture.wrokers: unknown key; known here: allow, backend, geneve, interface, listen, receive_buffer, workers`},
+		{"check --config " + badValue, 2, badValue + `:2:8: drain: 5 has no unit; write it as in 30s, 5m or 72h`},
+		{"run --config " + badKey, 2, badKey + `:2:3: capture.wrokers: unknown key; known here: allow, backend, geneve, interface, listen, receive_buffer, workers`},
+		{"check --config " + configured, 2, badSessions + `:2:20: sessions[0].vni: must be 0 to 16777215, not 16777216`},
+		{"run --config " + configured, 2, badSessions + `:2:20: sessions[0].vni: must be 0 to 16777215, not 16777216`},
+		{"replay --sessions " + badSessions + " " + capture, 2, badSessions + `:2:20: sessions[0].vni: must be 0 to 16777215, not 16777216`},
+		{"check --config " + noSessions, 2, `session file: stat ` + filepath.Join(dir, "nowhere.yaml") + `: no such file or directory`},
+		{"replay --sessions nowhere.yaml " + capture, 2, `session file: stat nowhere.yaml: no such file or directory`},
+
+		{"run --listen 4789", 2, `capture.listen[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "4789"`},
+		{"run --listen localhost:4789", 2, `capture.listen[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "localhost:4789"`},
+		{"run --workers -1", 2, `capture.workers: must be 0 to 256, not -1`},
+		{"run --backend xdp", 2, `capture.backend: xdp is not available in this version; use auto or udp`},
+		{"run --backend pcap", 2, `capture.backend: must be auto or udp, not "pcap"`},
+		{"run --out=", 2, `sinks.pcap.dir: empty; name a directory, or remove sinks.pcap to keep no captures`},
+
+		{"replay", 2, `replay needs a capture file, or - for standard input`},
+		{"replay --workers 257 x", 2, `capture.workers: must be 0 to 256, not 257`},
+		{"replay --pace 3 x", 2, `--pace "3": want max, real, or a factor such as 2x`},
+		{"replay --pace 0x x", 2, `--pace "0x": want max, real, or a factor such as 2x`},
+		{"replay --pace NaNx x", 2, `--pace "NaNx": want max, real, or a factor such as 2x`},
+		{"replay --bare-vni 16777216 x", 2, `--bare-vni 16777216: want 0 to 16777215`},
+		{"replay --bare-vni -1 x", 2, `--bare-vni -1: want 0 to 16777215`},
+		{"replay " + dir, 1, `read ` + dir + `: is a directory; name the capture files in it`},
+		{"replay - -", 1, `standard input ("-") can be read only once`},
+		{"replay nowhere.pcap", 1, `stat nowhere.pcap: no such file or directory`},
+		{"replay --out /dev/null/out " + capture, 1, `pcap: make the directory: mkdir /dev/null/out: not a directory`},
+
+		{"send a b", 2, `send takes one file, not 2`},
+		{"send --size 63", 2, `--size: frame size "63": want imix, or bytes from 64 to 9001`},
+		{"send --flows 0", 2, `--flows 0: want 1 or more`},
+		{"send --vni 16777216", 2, `vni 16777216: want 0 to 16777215`},
+		{"send --to 127.0.0.1", 2, `--to "127.0.0.1": want HOST:PORT, such as 127.0.0.1:4789`},
+		{"send --size 64 " + capture, 2, `--flows and --size are for generated frames: leave them out with a file`},
+		{"send nowhere.pcap", 1, `stat nowhere.pcap: no such file or directory`},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			r := runProgram(t, strings.Fields(test.args)...)
+			if r.code != test.code || r.stdout != "" {
+				t.Errorf("exit status %d, want %d; standard output %q", r.code, test.code, r.stdout)
+			}
+			if want := "periscope: " + test.want + "\n"; r.stderr != want {
+				t.Errorf("standard error\n%swant\n%s", r.stderr, want)
+			}
+		})
+	}
+}
+
+func TestSendNobodyListens(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := c.LocalAddr().String()
+	c.Close()
+	r := runProgram(t, "send", "--to", to, "--count", "10", "--rate", "0")
+	want := regexp.MustCompile(fmt.Sprintf(`^periscope: nothing listens on %s: it refused at least \d+ datagrams\n$`, to))
+	if r.code != exitFailure || !strings.HasPrefix(r.stdout, "sent 10 packets, ") || !want.MatchString(r.stderr) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if r := runProgram(t, "version"); r.code != exitOK || r.stdout != "periscope devel\n" || r.stderr != "" {
+		t.Errorf("%+v", r)
+	}
+}
