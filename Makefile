@@ -47,8 +47,8 @@ test: tools ## run every test with the race detector, and vet for arm64; as root
 .PHONY: lint
 lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
-	go vet ./...
-	go tool -modfile=tools/go.mod staticcheck ./...
+	go vet -tags soak ./...
+	go tool -modfile=tools/go.mod staticcheck -tags soak ./...
 
 .PHONY: bench
 bench: ## run the benchmarks
@@ -64,7 +64,7 @@ lab: tools ## only the real mirror session, between network namespaces (needs ro
 
 .PHONY: soak
 soak: tools ## what takes long: ten minutes of fuzzing each target, and the tests named TestSoak
-	SOAK=1 go test -race -count=1 -timeout 0 -v -run '^TestSoak' ./...
+	go test -tags soak -race -count=1 -timeout 0 -v -run '^TestSoak' ./...
 	tools/fuzz 10m
 
 .PHONY: install

@@ -23,17 +23,16 @@ import (
 // A setup is a configuration of `periscope run` on loopback ports that the
 // kernel chooses. Fields left empty have a plain default.
 type setup struct {
-	dir     string   // of the configuration, and of what it names
-	listen  string   // capture.listen
-	geneve  string   // capture.geneve: "" is none
-	capture string   // further keys of each section, in flow style
-	session string   //
-	rotate  string   //
-	pcap    string   //
-	admin   string   //
-	more    string   // further lines
-	env     []string // of the process
-	args    []string // of run
+	dir    string // of the configuration, and of what it names
+	listen string // capture.listen
+	geneve string // capture.geneve; it is off by default
+
+	// Further keys of sections, in flow style.
+	capture, session, rotate, retain, pcap, admin string
+
+	more string   // further lines
+	env  []string // of the process
+	args []string // of run
 }
 
 // write writes the configuration and returns its path.
@@ -51,10 +50,10 @@ func (s *setup) write(t testing.TB) string {
 	}
 	text := fmt.Sprintf(`capture: {workers: 2, listen: [%q], geneve: [%s], %s}
 sessions: {%s}
-sinks: {pcap: {dir: captures, rotate: {%s}, retain: {free: 0}, %s}}
+sinks: {pcap: {dir: captures, rotate: {%s}, retain: {free: 0, %s}, %s}}
 admin: {listen: "127.0.0.1:0", %s}
 %s
-`, listen, geneve, s.capture, s.session, s.rotate, s.pcap, s.admin, s.more)
+`, listen, geneve, s.capture, s.session, s.rotate, s.retain, s.pcap, s.admin, s.more)
 	return writeFile(t, filepath.Join(s.dir, "periscope.yaml"), []byte(text))
 }
 
@@ -80,7 +79,7 @@ func startRun(t testing.TB, s setup) *collector {
 	}
 	args := []string{"run", "--config", config, "--summary", c.summary}
 	c.process = newProcess(t, append(args, s.args...)...)
-	c.cmd.Env = append(os.Environ(), s.env...)
+	c.cmd.Env = append(environment(), s.env...)
 	c.start()
 	return c
 }
@@ -94,9 +93,10 @@ func collect(t testing.TB, s setup) *collector {
 	if s.geneve != "" {
 		c.geneve = netip.MustParseAddrPort(c.waitLog(`level=(?:INFO|WARN) msg="?listening.* address=(\S+)`, 2)[1])
 	}
-	if status, body := c.get("/readyz"); status != http.StatusOK {
-		t.Fatalf("/readyz: %d %s", status, body)
-	}
+	eventually(t, "ready", func() bool {
+		status, _ := c.get("/readyz")
+		return status == http.StatusOK
+	})
 	return c
 }
 

@@ -21,9 +21,18 @@ type load struct {
 	vni    uint32
 	frames *traffic.Frames
 
-	mu   sync.Mutex
-	sent []time.Time // by sequence number
+	mu    sync.Mutex
+	made  int
+	marks []mark
 }
+
+// A mark says how many frames were made before a moment.
+type mark struct {
+	at   time.Time
+	made int
+}
+
+const markEvery = 10 * time.Millisecond
 
 func newLoad(t testing.TB, to netip.AddrPort, vni uint32, size traffic.Size) *load {
 	return &load{t: t, to: to, vni: vni, frames: traffic.NewFrames(traffic.FramesConfig{Seed: uint64(vni), Size: size})}
@@ -33,7 +42,10 @@ func newLoad(t testing.TB, to netip.AddrPort, vni uint32, size traffic.Size) *lo
 func (l *load) next(b []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent = append(l.sent, time.Now())
+	if now := time.Now(); len(l.marks) == 0 || now.Sub(l.marks[len(l.marks)-1].at) >= markEvery {
+		l.marks = append(l.marks, mark{now, l.made})
+	}
+	l.made++
 	return l.frames.Append(b), nil
 }
 
@@ -67,18 +79,21 @@ func (l *load) start(rate float64) (stop func()) {
 func (l *load) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.sent)
+	return l.made
 }
 
-// before returns how many frames were made before a moment.
-func (l *load) before(at time.Time) int {
+// before returns how many frames were certainly made before a moment, which may
+// be up to markEvery too few.
+func (l *load) before(at time.Time) (made int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
-	for n < len(l.sent) && l.sent[n].Before(at) {
-		n++
+	for _, m := range l.marks {
+		if m.at.After(at) {
+			break
+		}
+		made = m.made
 	}
-	return n
+	return made
 }
 
 // dial returns a socket that sends to an address, from a given loopback

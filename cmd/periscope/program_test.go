@@ -82,11 +82,15 @@ func newProcess(t testing.TB, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
-	p.cmd.Dir = t.TempDir()
+	p.cmd.Dir, p.cmd.Env = t.TempDir(), environment()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.log
 	p.cmd.WaitDelay = patience
 	return p
 }
+
+// environment is that of the test, and has a program with the race detector not
+// sleep for a second at its end.
+func environment() []string { return append(os.Environ(), "GORACE=atexit_sleep_ms=0") }
 
 // start starts the process, which does not outlive the test.
 func (p *process) start() *process {
