@@ -26,6 +26,7 @@ type Live struct {
 	log *slog.Logger
 
 	mu      sync.Mutex // guards what Reload changes
+	running bool       // only then is the session file watched
 	cfg     config.Config
 	watcher *session.Watcher // nil without a session file
 	unwatch context.CancelFunc
@@ -91,10 +92,12 @@ func (l *Live) abandon() {
 // socket fails.
 func (l *Live) Run() error {
 	l.mu.Lock()
+	l.running = true
 	l.watch()
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
+		l.running = false
 		l.unwatch()
 		l.mu.Unlock()
 	}()
@@ -172,7 +175,7 @@ func (l *Live) newWatcher(path string) *session.Watcher {
 // watch looks after the session file, if there is one. The caller holds mu.
 func (l *Live) watch() {
 	l.unwatch = func() {}
-	if l.watcher == nil {
+	if l.watcher == nil || !l.running {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

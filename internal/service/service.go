@@ -27,6 +27,7 @@ import (
 // called from any goroutine.
 type Service struct {
 	live    *pipeline.Live
+	collect func() error // live.Run
 	version string
 	log     *slog.Logger
 	servers []*admin.Server
@@ -38,6 +39,7 @@ type Service struct {
 
 	stop     sync.Once
 	deadline chan time.Time // one value: when the stop must be over
+	ended    chan struct{}  // closed when nothing is collected any more
 }
 
 // New opens everything that cfg names; datagrams arrive and HTTP answers from
@@ -47,11 +49,14 @@ func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{live: live, version: version, log: log, deadline: make(chan time.Time, 1)}
+	s := &Service{
+		live: live, collect: live.Run, version: version, log: log,
+		deadline: make(chan time.Time, 1), ended: make(chan struct{}),
+	}
 	s.pulse.init(live)
 	if err := s.listen(cfg); err != nil {
 		live.Stop()
-		return nil, errors.Join(err, s.closeAll(context.Background()))
+		return nil, errors.Join(err, live.Close(context.Background()), s.closeServers(context.Background()))
 	}
 	return s, nil
 }
@@ -92,7 +97,8 @@ func (s *Service) AdminAddr() string {
 }
 
 // Run collects until Stop, or until a socket fails, and returns when everything
-// is flushed and closed.
+// is flushed and closed, or when the stop has run out of time. It is called
+// once.
 func (s *Service) Run() error {
 	for _, server := range s.servers {
 		go func() {
@@ -107,24 +113,50 @@ func (s *Service) Run() error {
 	s.running.Store(true)
 	s.notify(daemon.SdNotifyReady)
 
-	err := s.live.Run()
+	deadline, err := s.wait()
 
 	close(done)
 	wg.Wait()
 	s.running.Store(false)
 	s.notify(daemon.SdNotifyStopping)
-	deadline := time.Now().Add(time.Duration(s.Config().StopTimeout))
-	select {
-	case deadline = <-s.deadline:
-	default: // a socket failed
-	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	return errors.Join(err, s.closeAll(ctx))
+	if !errors.Is(err, errStuck) {
+		err = errors.Join(err, s.live.Close(ctx)) // else a worker may still use the sinks
+	}
+	return errors.Join(err, s.closeServers(ctx))
 }
 
-func (s *Service) closeAll(ctx context.Context) error {
-	err := s.live.Close(ctx)
+var errStuck = errors.New("a worker did not end in time; what it held is lost, and the next start finishes the capture files")
+
+// wait runs the pipeline to its end and returns its error, and when the rest of
+// the stop must be over. The error is errStuck when that comes first.
+func (s *Service) wait() (deadline time.Time, err error) {
+	result := make(chan error, 1)
+	go func() {
+		defer close(s.ended)
+		result <- s.collect()
+	}()
+	select {
+	case err = <-result:
+		select {
+		case deadline = <-s.deadline:
+		default: // a socket failed
+			deadline = time.Now().Add(time.Duration(s.Config().StopTimeout))
+		}
+		return deadline, err
+	case deadline = <-s.deadline:
+	}
+	select {
+	case err = <-result:
+		return deadline, err
+	case <-time.After(time.Until(deadline)):
+		return deadline, errStuck
+	}
+}
+
+func (s *Service) closeServers(ctx context.Context) error {
+	var err error
 	for _, server := range s.servers {
 		err = errors.Join(err, server.Close(ctx))
 	}
@@ -136,7 +168,12 @@ func (s *Service) closeAll(ctx context.Context) error {
 func (s *Service) Stop(drain, timeout time.Duration) {
 	s.stop.Do(func() {
 		s.draining.Store(true)
-		time.Sleep(drain)
+		wait := time.NewTimer(drain)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-s.ended: // a socket failed
+		}
 		s.deadline <- time.Now().Add(timeout)
 		s.live.Stop()
 	})
@@ -196,27 +233,33 @@ func (s *Service) notify(state string) {
 // lookAfter takes the pulse and, as long as it beats, feeds the watchdog of the
 // service manager.
 func (s *Service) lookAfter(done <-chan struct{}) {
+	every := time.Second
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		s.log.Warn("the watchdog of the service manager is not fed", "error", err)
 	}
-	tick := time.NewTicker(time.Second)
+	if watchdog > 0 {
+		every = min(every, watchdog/4)
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var fed time.Time
+	var was error
 	for {
 		select {
 		case <-done:
 			return
 		case now := <-tick.C:
 			s.pulse.take(now)
-			if err := s.pulse.stuck(); err != nil {
-				s.log.Error("no progress", "error", err)
-				continue
-			}
-			if watchdog > 0 && now.Sub(fed) >= watchdog/4 {
-				s.notify(daemon.SdNotifyWatchdog)
-				fed = now
-			}
+		}
+		err := s.pulse.stuck()
+		switch {
+		case err != nil && was == nil:
+			s.log.Error("no progress; not ready until it moves again", "error", err)
+		case err == nil && was != nil:
+			s.log.Info("progress again")
+		}
+		if was = err; err == nil && watchdog > 0 {
+			s.notify(daemon.SdNotifyWatchdog)
 		}
 	}
 }
