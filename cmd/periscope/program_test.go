@@ -68,10 +68,19 @@ func (l *transcript) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-func (l *transcript) String() string {
+func (l *transcript) String() string { return l.from(0) }
+
+// from returns what was written from an offset on.
+func (l *transcript) from(offset int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.text.String()
+	return string(l.text.Bytes()[offset:])
+}
+
+func (l *transcript) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Len()
 }
 
 // newProcess returns a process that is not yet started.
@@ -142,10 +151,16 @@ func (p *process) wait() int {
 // submatches of that one, counted from 1.
 func (p *process) waitLog(pattern string, count int) []string {
 	p.t.Helper()
+	return p.waitLogFrom(0, pattern, count)
+}
+
+// waitLogFrom is waitLog for what is written from an offset on.
+func (p *process) waitLogFrom(offset int, pattern string, count int) []string {
+	p.t.Helper()
 	re := regexp.MustCompile(pattern)
 	var found [][]string
 	eventually(p.t, fmt.Sprintf("%d of %q in the log", count, pattern), func() bool {
-		if found = re.FindAllStringSubmatch(p.log.String(), -1); len(found) >= count {
+		if found = re.FindAllStringSubmatch(p.log.from(offset), -1); len(found) >= count {
 			return true
 		}
 		select {

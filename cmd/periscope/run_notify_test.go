@@ -58,7 +58,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	c := collect(t, setup{env: []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=4000000", "WATCHDOG_PID="}})
 	wait("READY=1", 1)
 	wait("WATCHDOG=1", 2)
-	c.reload(1)
+	c.reload()
 	wait("RELOADING=1", 1)
 	wait("READY=1", 2)
 	if n := count("STOPPING=1"); n != 0 {
