@@ -24,6 +24,7 @@ type load struct {
 	mu    sync.Mutex
 	made  int
 	marks []mark
+	sent  int // valid once a send has ended
 }
 
 // A mark says how many frames were made before a moment.
@@ -53,9 +54,17 @@ func (l *load) next(b []byte) ([]byte, error) {
 func (l *load) send(rate float64, n int) {
 	l.t.Helper()
 	config := traffic.SendConfig{To: l.to, VNI: l.vni, Rate: rate, Count: int64(n), Next: l.next}
-	if r, err := traffic.Send(l.t.Context(), config); err != nil || r.Packets != int64(n) {
+	r, err := traffic.Send(l.t.Context(), config)
+	if err != nil || r.Packets != int64(n) {
 		l.t.Fatalf("%s, error %v", r, err)
 	}
+	l.add(r)
+}
+
+func (l *load) add(r traffic.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent += int(r.Packets)
 }
 
 // start sends frames at a rate until the function it returns is called. That
@@ -65,7 +74,8 @@ func (l *load) start(rate float64) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = traffic.Send(ctx, traffic.SendConfig{To: l.to, VNI: l.vni, Rate: rate, Next: l.next})
+		r, _ := traffic.Send(ctx, traffic.SendConfig{To: l.to, VNI: l.vni, Rate: rate, Next: l.next})
+		l.add(r)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -75,11 +85,12 @@ func (l *load) start(rate float64) (stop func()) {
 	return stop
 }
 
-// count returns how many frames were made so far.
+// count returns how many frames were sent, once that has ended. Of those made,
+// the last ones may not have been.
 func (l *load) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.made
+	return l.sent
 }
 
 // before returns how many frames were certainly made before a moment, which may
