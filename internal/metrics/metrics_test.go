@@ -116,7 +116,7 @@ func TestSinkOff(t *testing.T) {
 // what NewRegistry serves: with the metrics of process and runtime.
 func TestLint(t *testing.T) {
 	s := started()
-	s.Ledger.Sessions = []pipeline.SessionLedger{{Name: "web", VNI: 7}}
+	s.Ledger.Sessions = []pipeline.SessionLedger{{Name: "web", VNI: 7, ID: 1}}
 	families, err := NewRegistry(func() Snapshot { return s }).Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -133,3 +133,21 @@ func TestSessionCalledOther(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionsSummedUpAlready says that what the ledger does not tell apart any
+// more counts as other, below the cap and above it.
+func TestSessionsSummedUpAlready(t *testing.T) {
+	for _, test := range []struct {
+		sessions int
+		bytes    float64
+	}{{3, 5}, {MaxSessions + 1, 15}} {
+		list := append(many(test.sessions), pipeline.SessionLedger{Name: "other", Packets: 1, Bytes: 5})
+		got := scrapeSessions(t, list)
+		if n := got[`periscope_session_bytes_total{session="other",vni=""}`]; n != test.bytes {
+			t.Errorf("%d sessions: %v bytes of others, want %v", test.sessions, n, test.bytes)
+		}
+		if n := got[`periscope_sessions{known="true"}`] + got[`periscope_sessions{known="false"}`]; n != float64(test.sessions) {
+			t.Errorf("%v sessions, want %d", n, test.sessions)
+		}
+	}
+}
