@@ -3,11 +3,9 @@ package capture
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +15,9 @@ import (
 
 // A UDPConfig says where to listen.
 type UDPConfig struct {
-	// VXLAN and GENEVE are the addresses to listen on, as HOST:PORT with a
-	// numeric host. An empty host means all addresses of both families.
-	VXLAN, GENEVE []string
+	// VXLAN and GENEVE are the addresses to listen on. The unspecified IPv6
+	// address means all addresses of both families.
+	VXLAN, GENEVE []netip.AddrPort
 
 	// Workers is the number of sources, each with a socket of its own on every
 	// address. At least 1.
@@ -46,6 +44,9 @@ type Group struct {
 	Address netip.AddrPort
 	Encap   packet.Encap
 
+	// Sockets is their number: one a worker.
+	Sockets int
+
 	// Asked and Granted are bytes of receive buffer a socket.
 	Asked, Granted int
 
@@ -68,7 +69,7 @@ func ListenUDP(cfg UDPConfig) (*UDP, error) {
 	for _, list := range []struct {
 		encap     packet.Encap
 		port      int
-		addresses []string
+		addresses []netip.AddrPort
 	}{{packet.VXLAN, tunnel.VXLANPort, cfg.VXLAN}, {packet.GENEVE, tunnel.GENEVEPort, cfg.GENEVE}} {
 		for _, address := range list.addresses {
 			group, err := u.listen(address, list.encap, list.port, cfg.ReceiveBuffer)
@@ -119,7 +120,8 @@ func (u *UDP) Stop() {
 	}
 }
 
-// Close closes the sockets. The sources must have ended.
+// Close closes the sockets that are still open: a source that ended has closed
+// its own. No source may be in use.
 func (u *UDP) Close() error {
 	var err error
 	for _, s := range u.sources {
@@ -135,25 +137,16 @@ func (g Group) report(log *slog.Logger) {
 		slog.Bool("steered_by_inner_flow", g.Steered),
 	}
 	level, text := slog.LevelInfo, "listening"
+	if g.Sockets > 1 && !g.Steered {
+		level = slog.LevelWarn
+		text = "listening, but the kernel does not steer by the inner flow: both directions of Amazon DNS may reach different workers"
+	}
 	if g.Granted < g.Asked {
 		level = slog.LevelWarn
 		text = "listening, but the kernel capped the receive buffer; raise it with: sysctl -w net.core.rmem_max=" + strconv.Itoa(g.Asked)
 		attrs = append(attrs, slog.Int("asked_bytes", g.Asked))
 	}
 	log.LogAttrs(context.Background(), level, text, attrs...)
-}
-
-// parseListen returns the address to bind and whether it stands for all
-// addresses of both families.
-func parseListen(address string) (netip.AddrPort, error) {
-	if port, ok := strings.CutPrefix(address, ":"); ok {
-		address = "[::]:" + port
-	}
-	a, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return a, fmt.Errorf("capture: listen %q: want HOST:PORT with a numeric host, for example :4789", address)
-	}
-	return a, nil
 }
 
 // A udpSource is one worker's sockets and the memory its datagrams land in.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/tunnel"
 )
 
 type pollFD = unix.PollFd
@@ -93,7 +94,8 @@ func (s *udpSocket) rearm(i int) {
 
 // Next lends the next batch. It waits at most 25 ms for the first datagram; the
 // batch is then empty and only brings the clock. After Stop, and once the
-// sockets hold nothing from before it, it returns io.EOF.
+// sockets hold nothing from before it, it closes them and returns io.EOF, so
+// that what is sent later does not count as lost.
 func (s *udpSource) Next() (*packet.Batch, error) {
 	if s.lent {
 		return nil, errors.New("capture: a UDP source lends one batch at a time")
@@ -111,7 +113,9 @@ func (s *udpSource) Next() (*packet.Batch, error) {
 		}
 		if got == 0 && s.stop.Load() != 0 {
 			s.ended = true
-			s.check(now)
+			if err := s.close(); err != nil {
+				return nil, err
+			}
 			return nil, io.EOF
 		}
 		if got > 0 || waited {
@@ -177,13 +181,6 @@ func (s *udpSource) mark() int64 {
 	return m
 }
 
-// check reads every socket's drop counter.
-func (s *udpSource) check(now int64) {
-	for _, sock := range s.sockets {
-		sock.checkDrops(now)
-	}
-}
-
 func (s *udpSource) close() error {
 	var err error
 	for _, sock := range s.sockets {
@@ -205,7 +202,7 @@ func (s *udpSocket) receive(b *packet.Batch, slab []byte, now int64) (int, error
 		batchLen, unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	switch errno {
 	case 0:
-	case unix.EAGAIN, unix.EINTR, unix.ECONNREFUSED:
+	case unix.EAGAIN, unix.EINTR, unix.ECONNREFUSED, unix.ENOMEM, unix.ENOBUFS:
 		s.mark = now - stampToQueue
 		return 0, nil
 	default:
@@ -303,12 +300,8 @@ func sourceAddr(b []byte) packet.Addr {
 }
 
 // listen opens the group of sockets on one address, one for each source.
-func (u *UDP) listen(address string, encap packet.Encap, port, buffer int) (Group, error) {
-	at, err := parseListen(address)
-	if err != nil {
-		return Group{}, err
-	}
-	g := Group{Address: at, Encap: encap, Asked: buffer}
+func (u *UDP) listen(at netip.AddrPort, encap packet.Encap, port, buffer int) (Group, error) {
+	g := Group{Encap: encap, Sockets: len(u.sources), Asked: buffer}
 	fds, at, err := bindGroup(at, len(u.sources))
 	if err != nil {
 		return Group{}, err
@@ -322,7 +315,7 @@ func (u *UDP) listen(address string, encap packet.Encap, port, buffer int) (Grou
 		u.sources[i].sockets = append(u.sources[i].sockets, newUDPSocket(fd, encap, u.sources[i].slab))
 	}
 	if len(fds) > 1 {
-		g.Steered, err = steer(fds, port)
+		g.Steered, err = steer(fds, encap, port)
 	}
 	return g, err
 }
@@ -337,7 +330,7 @@ func bindGroup(at netip.AddrPort, n int) ([]int, netip.AddrPort, error) {
 			unix.Close(fd)
 		}
 		if errors.Is(err, unix.EADDRINUSE) {
-			return nil, at, fmt.Errorf("capture: listen udp %s: %w: another collector, or a kernel VXLAN device, owns the port; see \"ss -ulpn\" and \"ip -d link show type vxlan\"", at, ErrInUse)
+			return nil, at, fmt.Errorf("capture: listen udp %s: %w: another collector, another address of this configuration, or a tunnel device of the kernel has the port; see \"ss -ulpn\" and \"ip -d link\"", at, ErrInUse)
 		}
 		return nil, at, fmt.Errorf("capture: listen udp %s: %w", at, err)
 	}
@@ -447,12 +440,12 @@ func setReceiveBuffer(fd, n int) int {
 // steer attaches the program that chooses the socket by the inner flow, after
 // a rehearsal on sockets of its own showed that datagrams of all sizes survive
 // it, and reports whether it did. It is an error only if the program is wrong.
-func steer(fds []int, port int) (bool, error) {
+func steer(fds []int, encap packet.Encap, port int) (bool, error) {
 	program, err := Steering(port, len(fds))
 	if err != nil {
 		return false, err
 	}
-	if !rehearse(program, len(fds)) {
+	if !rehearse(program, encap, len(fds)) {
 		return false, nil
 	}
 	return attach(fds[0], program) == nil, nil
@@ -471,10 +464,12 @@ func attach(fd int, program []bpf.Instruction) error {
 		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
-// rehearse sends datagrams of several sizes over the loopback to a group with
-// the program, and reports whether all arrived: kernels are known that lost
-// large datagrams on the way through such a program.
-func rehearse(program []bpf.Instruction, n int) bool {
+// rehearse sends flows in datagrams of several sizes over the loopback to a
+// group with the program, and reports whether all arrived whole, each at the
+// one socket of its flow, and not all at the same: kernels and drivers are
+// known that lost large datagrams on the way through such a program. What only
+// a driver does with what comes from its wire, this cannot show.
+func rehearse(program []bpf.Instruction, encap packet.Encap, n int) bool {
 	fds, at, err := bindGroup(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), n)
 	if err != nil {
 		return false
@@ -492,22 +487,59 @@ func rehearse(program []bpf.Instruction, n int) bool {
 		return false
 	}
 	defer unix.Close(sender)
+	used := make(map[int]bool)
 	buf := make([]byte, packet.MaxDatagram)
-	for _, size := range []int{1, 64, 1500, 4000, 8973, packet.MaxDatagram} {
-		if unix.Sendto(sender, buf[:size], 0, sockaddr(at, unix.AF_INET)) != nil {
-			return false
-		}
-		if ready, err := unix.Poll(polls, 200); err != nil || ready != 1 {
-			return false
-		}
-		for i := range polls {
-			if polls[i].Revents == 0 {
-				continue
+	for flow := range byte(16) {
+		chosen := -1
+		for _, size := range []int{100, 1500, 8973, packet.MaxDatagram} {
+			clear(buf)
+			putFlow(buf, encap, flow)
+			if unix.Sendto(sender, buf[:size], 0, sockaddr(at, unix.AF_INET)) != nil {
+				return false
+			}
+			i := arrived(polls)
+			if i < 0 || chosen >= 0 && i != chosen {
+				return false
 			}
 			if got, _, err := unix.Recvfrom(fds[i], buf, 0); err != nil || got != size {
 				return false
 			}
+			chosen = i
+		}
+		used[chosen] = true
+	}
+	return len(used) > 1
+}
+
+// putFlow writes a tunnel header and the headers of an inner UDP packet, which
+// differ with flow in the last byte of the addresses alone.
+func putFlow(b []byte, encap packet.Encap, flow byte) {
+	frame := b[tunnel.VXLANLen:]
+	if encap == packet.GENEVE {
+		binary.BigEndian.PutUint16(b[2:], tunnel.ProtocolEthernet)
+		frame = b[tunnel.GENEVELen:]
+	} else {
+		b[0] = 0x08
+	}
+	frame[12], frame[14], frame[23] = 0x08, 0x45, 17
+	copy(frame[26:], []byte{10, 0, 0, flow, 10, 0, 1, flow})
+}
+
+// arrived waits for one socket to have something, and returns which, or -1.
+func arrived(polls []unix.PollFd) int {
+	for range 10 {
+		n, err := unix.Poll(polls, 200)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n != 1 {
+			return -1
+		}
+		for i := range polls {
+			if polls[i].Revents != 0 {
+				return i
+			}
 		}
 	}
-	return true
+	return -1
 }

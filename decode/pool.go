@@ -21,8 +21,9 @@ type Source interface {
 // A Handler is what the pool does with batches.
 //
 // Received and Refused are called from the goroutine that reads the source,
-// Open as well when one source feeds several workers. Frame, Panicked and Done
-// are called from the worker's goroutine alone.
+// Open as well when one source feeds several workers: then in the order of the
+// input. Frame and Done are called from the worker's goroutine alone, Panicked
+// from either.
 type Handler interface {
 	// Received is called once a batch, before anything else.
 	Received(reader int, b *packet.Batch)
@@ -35,8 +36,10 @@ type Handler interface {
 	// Reason. Its last act is to count it.
 	Frame(worker int, f *packet.Frame)
 
-	// Panicked counts a frame during which Frame or Open panicked with value.
-	Panicked(worker int, f *packet.Frame, value any)
+	// Panicked is told of a panic in Open or Frame, while its stack is there.
+	// The frame has the reason packet.Panic and goes to Frame once more, which
+	// must not do more than count it.
+	Panicked(f *packet.Frame, value any)
 
 	// Done is called once a batch, after the worker's frames in it, of which
 	// there were n. Frames and their bytes are not valid after it.
@@ -119,7 +122,8 @@ func (p *Pool) pinned(ctx context.Context, worker int, source Source) error {
 func (p *Pool) openAndFinish(worker int, b *packet.Batch, i int) (next int) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.panicked(worker, &b.Frames[i], v)
+			p.panicked(b, i, v)
+			p.Handler.Frame(worker, &b.Frames[i])
 			next = i + 1
 		}
 	}()
@@ -130,9 +134,11 @@ func (p *Pool) openAndFinish(worker int, b *packet.Batch, i int) (next int) {
 	return i
 }
 
-func (p *Pool) panicked(worker int, f *packet.Frame, value any) {
-	f.Reason = packet.Panic
-	p.Handler.Panicked(worker, f, value)
+// panicked leaves of frame i what is needed to count it.
+func (p *Pool) panicked(b *packet.Batch, i int, value any) {
+	d, f := &b.Datagrams[i], &b.Frames[i]
+	*f = packet.Frame{Time: d.Time, Order: d.Order, Length: d.Length, Session: f.Session, Reason: packet.Panic}
+	p.Handler.Panicked(f, value)
 }
 
 // shared reads one source for all workers.
@@ -191,7 +197,8 @@ func (p *Pool) read(ctx context.Context, source Source, queues []chan *packet.Ba
 func (p *Pool) openAndAssign(b *packet.Batch, i int) (next int) {
 	defer func() {
 		if v := recover(); v != nil {
-			b.Frames[i] = packet.Frame{Length: b.Datagrams[i].Length, Reason: packet.Panic}
+			b.Frames[i].Session = nil // of the batch before
+			p.panicked(b, i, v)
 			b.Assigned[i] = 0
 			next = i + 1
 		}
@@ -219,7 +226,8 @@ func (p *Pool) share(worker int, b *packet.Batch) {
 func (p *Pool) finish(worker int, b *packet.Batch, i int, n *int) (next int) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.panicked(worker, &b.Frames[i], v)
+			p.panicked(b, i, v)
+			p.Handler.Frame(worker, &b.Frames[i])
 			next = i + 1
 		}
 	}()

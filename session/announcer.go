@@ -30,16 +30,23 @@ func NewAnnouncer(log *slog.Logger) *Announcer {
 	return &Announcer{log: log, seed: rand.Uint64()}
 }
 
-// Saw announces what is new about a decoded frame, which it does not keep.
-// Frames without a session count only where the policy is not to keep unknown
-// ones. It allocates nothing and takes no lock unless it has something to
+// refusals says why the first frame of a sender is not delivered, where an
+// operator can do something about it.
+var refusals = map[packet.Reason]string{
+	packet.NotAllowed:     "capture.allow does not admit its address",
+	packet.UnknownSession: "no session explains its VNI, and sessions.unknown is drop",
+	packet.UnknownLimit:   "no session explains its VNI, and there are sessions.unknown_max unknown ones already",
+}
+
+// Saw announces what is new about a frame, which it does not keep: one with a
+// session, which must be decoded, or one that is not delivered. It allocates nothing and takes no lock unless it has something to
 // announce.
 func (a *Announcer) Saw(f *packet.Frame) {
 	var id uint32
 	switch {
 	case f.Session != nil:
 		id = f.Session.ID
-	case f.Reason != packet.UnknownSession:
+	case f.Reason != packet.NotAllowed && f.Reason != packet.UnknownSession && f.Reason != packet.UnknownLimit:
 		return
 	}
 	if !a.senders.full.Load() {
@@ -51,14 +58,17 @@ func (a *Announcer) Saw(f *packet.Frame) {
 }
 
 func (a *Announcer) sender(f *packet.Frame, id uint32) {
-	key := mix(a.seed ^ uint64(id)<<32 ^ uint64(f.VNI))
+	key := mix(a.seed ^ uint64(f.Reason)<<56 ^ uint64(id)<<24 ^ uint64(f.VNI))
+	if f.Reason == packet.NotAllowed || f.Reason == packet.UnknownLimit {
+		key = mix(a.seed ^ uint64(f.Reason)<<56) // once a sender, whatever its VNIs
+	}
 	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[8:]))
 	key = mix(key ^ binary.LittleEndian.Uint64(f.Source[:8]))
 	switch a.senders.add(key) {
 	case first:
 		if f.Session == nil {
-			a.log.Warn("first frame of a sender is dropped: no session explains its VNI, and sessions.unknown is drop",
-				"vni", f.VNI, "source", f.Source.String())
+			a.log.Warn("first frame of a sender is not delivered: "+refusals[f.Reason],
+				"reason", f.Reason.String(), "vni", f.VNI, "source", f.Source.String())
 			return
 		}
 		a.log.Info("first frame of a sender",

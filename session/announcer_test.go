@@ -40,13 +40,17 @@ func TestAnnouncerSenders(t *testing.T) {
 		announcer.Saw(&packet.Frame{VNI: 9, Source: first, Reason: packet.UnknownSession})
 		announcer.Saw(&packet.Frame{VNI: 10, Source: first, Reason: packet.UnknownSession})
 		announcer.Saw(&packet.Frame{VNI: 11, Source: first, Reason: packet.UnknownLimit})
-		announcer.Saw(&packet.Frame{Reason: packet.NotAllowed})
+		announcer.Saw(&packet.Frame{VNI: 12, Source: first, Reason: packet.UnknownLimit}) // once a sender
+		announcer.Saw(&packet.Frame{Source: second, Reason: packet.NotAllowed})
+		announcer.Saw(&packet.Frame{Source: second, Reason: packet.VXLANShort})
 	}
 	want := `level=INFO msg="first frame of a sender" session=web vni=7 source=10.0.0.1 known=true
 level=INFO msg="first frame of a sender" session=vni-8 vni=8 source=10.0.0.1 known=false
 level=INFO msg="first frame of a sender" session=web vni=7 source=fd00::2 known=true
-level=WARN msg="first frame of a sender is dropped: no session explains its VNI, and sessions.unknown is drop" vni=9 source=10.0.0.1
-level=WARN msg="first frame of a sender is dropped: no session explains its VNI, and sessions.unknown is drop" vni=10 source=10.0.0.1
+level=WARN msg="first frame of a sender is not delivered: no session explains its VNI, and sessions.unknown is drop" reason=unknown_session vni=9 source=10.0.0.1
+level=WARN msg="first frame of a sender is not delivered: no session explains its VNI, and sessions.unknown is drop" reason=unknown_session vni=10 source=10.0.0.1
+level=WARN msg="first frame of a sender is not delivered: no session explains its VNI, and there are sessions.unknown_max unknown ones already" reason=unknown_limit vni=11 source=10.0.0.1
+level=WARN msg="first frame of a sender is not delivered: capture.allow does not admit its address" reason=not_allowed vni=0 source=fd00::2
 `
 	if log.String() != want {
 		t.Errorf("logged\n%swant\n%s", log, want)

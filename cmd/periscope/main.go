@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -137,23 +136,4 @@ func loadConfig(path string) (*config.Config, error) {
 		return nil, usageError{err}
 	}
 	return cfg, nil
-}
-
-// newLog returns the log on stderr, and the level, which a reload may change.
-func newLog(cfg config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	setLevel(level, cfg)
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
-}
-
-// setLevel sets a level that config has validated.
-func setLevel(level *slog.LevelVar, cfg config.Log) {
-	var l slog.Level
-	if l.UnmarshalText([]byte(cfg.Level)) == nil {
-		level.Set(l)
-	}
 }

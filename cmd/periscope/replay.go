@@ -116,12 +116,16 @@ func parsePace(s string) (float64, error) {
 }
 
 func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, summary string) error {
+	if err := probeSummary(summary); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
 	screen := &screen{w: cmd.ErrOrStderr()}
-	log, _ := newLog(cfg.Log, screen)
+	log, _, flush := newLog(cfg.Log, screen)
+	defer flush()
 	what.Stdin = untilDone(ctx, what.Stdin)
 	r, err := pipeline.NewReplay(cfg, what, log)
 	if err != nil {

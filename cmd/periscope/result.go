@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,20 +19,39 @@ import (
 // balance.
 func finish(l pipeline.Ledger, summary string, stdout io.Writer) error {
 	var err error
-	switch summary {
-	case "-":
+	if summary == "-" {
 		err = l.Write(stdout)
-	case "":
-		err = printLedger(stdout, l)
-	default:
-		if err = printLedger(stdout, l); err == nil {
+	} else {
+		if summary != "" {
 			err = writeSummary(l, summary)
 		}
+		err = errors.Join(err, printLedger(stdout, l))
 	}
-	if err == nil && !l.Balanced {
-		err = fmt.Errorf("the ledger is off by %d frames; this is a bug in periscope, please report it", l.Imbalance)
+	if !l.Balanced {
+		err = errors.Join(err, fmt.Errorf("the ledger is off by %d frames; this is a bug in periscope, please report it", l.Imbalance))
 	}
 	return err
+}
+
+// probeSummary returns the error that writing the summary would end in, at the
+// start instead of after days. It leaves nothing behind.
+func probeSummary(path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	existed := err == nil
+	if existed && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // a pipe waits for its reader
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return usageError{fmt.Errorf("--summary: %w", err)}
+	}
+	if !existed {
+		os.Remove(path)
+	}
+	return f.Close()
 }
 
 func writeSummary(l pipeline.Ledger, path string) error {
@@ -39,11 +59,7 @@ func writeSummary(l pipeline.Ledger, path string) error {
 	if err != nil {
 		return fmt.Errorf("--summary: %w", err)
 	}
-	if err := l.Write(f); err != nil {
-		f.Close()
-		return fmt.Errorf("--summary %s: %w", path, err)
-	}
-	return f.Close()
+	return errors.Join(l.Write(f), f.Close())
 }
 
 // maxSessionLines bounds the sessions listed for people; --summary has all.

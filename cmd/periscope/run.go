@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -79,21 +77,28 @@ or SIGTERM exits at once.`,
 
 // run collects until a signal ends it, and shows the ledger.
 func run(cmd *cobra.Command, load func() (*config.Config, error), summary string) error {
+	// While things are opened, SIGINT and SIGTERM end the program as they end
+	// any; a SIGHUP waits.
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
-	log, level := newLog(cfg.Log, cmd.ErrOrStderr())
+	if err := probeSummary(summary); err != nil {
+		return err
+	}
+	log, level, flush := newLog(cfg.Log, cmd.ErrOrStderr())
+	defer flush()
 	s, err := service.New(*cfg, version, log)
 	if err != nil {
 		return err
 	}
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	tellWhere(log, s, cfg)
-	go control(signals, s, func() error {
+	c := control{service: s, log: log, flush: flush, reload: func() error {
 		cfg, err := load()
 		if err == nil {
 			err = s.Reload(*cfg)
@@ -102,7 +107,8 @@ func run(cmd *cobra.Command, load func() (*config.Config, error), summary string
 			setLevel(level, cfg.Log)
 		}
 		return err
-	}, log, cmd.ErrOrStderr())
+	}}
+	go c.run(signals)
 	err = s.Run()
 	return errors.Join(err, finish(s.Ledger(), summary, cmd.OutOrStdout()))
 }
@@ -119,35 +125,59 @@ func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
 	log.Info("collecting", attrs...)
 }
 
-// interruptTimeout bounds the stop after SIGINT.
-const interruptTimeout = 5 * time.Second
+// interruptTimeout bounds the stop after SIGINT, which is to be over in 5 s: the
+// rest is for HTTP and the account.
+const interruptTimeout = 4500 * time.Millisecond
 
-// control turns signals into calls. The second one that ends the program ends
-// it at once.
-func control(signals <-chan os.Signal, s *service.Service, reload func() error, log *slog.Logger, stderr io.Writer) {
+// A control turns signals into calls. None of them may keep it from the next
+// signal.
+type control struct {
+	service *service.Service
+	log     *slog.Logger
+	flush   func()
+	reload  func() error
+}
+
+// run handles signals. The second one that ends the program ends it at once.
+func (c *control) run(signals <-chan os.Signal) {
+	reloads := make(chan struct{}, 1)
+	go c.reloadOn(reloads)
 	stopping := false
 	for sig := range signals {
 		switch {
 		case sig == syscall.SIGHUP:
-			s.Reloading()
-			if err := reload(); err != nil {
-				log.Error("configuration not reloaded, the old one stays in force", "error", oneLine(err))
-			} else {
-				log.Info("configuration reloaded")
+			if stopping {
+				continue
 			}
-			s.Reloaded()
+			select {
+			case reloads <- struct{}{}:
+			default: // one is waiting, which will read what is there then
+			}
 		case stopping:
-			fmt.Fprintf(stderr, "periscope: %s again: exiting at once; files not completed keep the suffix .partial\n", sig)
+			c.log.Warn("exiting at once; capture files not completed keep the suffix .partial", "signal", sig.String())
+			c.flush()
 			os.Exit(exitFailure)
 		case sig == os.Interrupt:
 			stopping = true
-			log.Info("stopping", "signal", "SIGINT")
-			go s.Stop(0, interruptTimeout)
+			go c.service.Stop(0, interruptTimeout)
+			c.log.Info("stopping", "signal", "SIGINT")
 		default:
 			stopping = true
-			cfg := s.Config()
-			log.Info("stopping", "signal", "SIGTERM", "drain", cfg.Drain, "stop_timeout", cfg.StopTimeout)
-			go s.Stop(time.Duration(cfg.Drain), time.Duration(cfg.StopTimeout))
+			cfg := c.service.Config()
+			go c.service.Stop(time.Duration(cfg.Drain), time.Duration(cfg.StopTimeout))
+			c.log.Info("stopping", "signal", "SIGTERM", "drain", cfg.Drain, "stop_timeout", cfg.StopTimeout)
 		}
+	}
+}
+
+func (c *control) reloadOn(reloads <-chan struct{}) {
+	for range reloads {
+		c.service.Reloading()
+		if err := c.reload(); err != nil {
+			c.log.Error("configuration not reloaded, the old one stays in force", "error", oneLine(err))
+		} else {
+			c.log.Info("configuration reloaded")
+		}
+		c.service.Reloaded()
 	}
 }

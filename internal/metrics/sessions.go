@@ -28,7 +28,13 @@ func (s *Snapshot) setSessions() {
 		vni  uint32
 	}
 	index := make(map[labels]int, len(s.Ledger.Sessions))
+	var other session
+	other.Name = pipeline.OtherSessions
 	for _, l := range s.Ledger.Sessions {
+		if l.ID == 0 { // summed up already
+			other.add(&l)
+			continue
+		}
 		at := labels{l.Name, l.VNI}
 		if i, ok := index[at]; ok {
 			s.sessions[i].add(&l)
@@ -44,6 +50,9 @@ func (s *Snapshot) setSessions() {
 	}
 	s.unknown = len(s.sessions) - s.known
 	if len(s.sessions) <= MaxSessions {
+		if other.Packets+other.NotDelivered != 0 {
+			s.sessions = append(s.sessions, other)
+		}
 		return
 	}
 	slices.SortFunc(s.sessions, func(a, b session) int {
@@ -52,8 +61,6 @@ func (s *Snapshot) setSessions() {
 		}
 		return cmp.Compare(a.ID, b.ID)
 	})
-	var other session
-	other.Name = "other"
 	for i := range s.sessions[MaxSessions:] {
 		other.add(&s.sessions[MaxSessions+i].SessionLedger)
 	}

@@ -33,7 +33,7 @@ type SessionLedger struct {
 	Egress    uint64 `json:"egress"`
 	Truncated uint64 `json:"truncated"`
 
-	ID           uint32 `json:"-"` // grows with every new session
+	ID           uint32 `json:"-"` // grows with every new session; 0 is a sum of several
 	Known        bool   `json:"known"`
 	NotDelivered uint64 `json:"not_delivered"`
 	Undirected   uint64 `json:"-"` // neither ingress nor egress; all three are read at moments of their own
@@ -67,7 +67,8 @@ type Ledger struct {
 	Balanced     bool                  `json:"balanced"`
 
 	// Imbalance is by how many frames the finished batches and the frames
-	// counted in them differ, and the sinks' accounts. Anything but 0 is a bug.
+	// counted in them differ, and the sinks' accounts; at rest also how many
+	// are still in flight. Anything but 0 is a bug.
 	Imbalance uint64 `json:"-"`
 
 	// Workers are the frames each worker has finished.
@@ -78,6 +79,7 @@ type Ledger struct {
 // batches that are being processed are in flight.
 func (p *Pipeline) Ledger() Ledger {
 	var total counts
+	atRest := p.running.Load() == 0
 	l := Ledger{Sinks: make(map[string]SinkLedger), Workers: make([]uint64, len(p.workers))}
 	// Workers first: what they finished has been received by then.
 	for i := range p.workers {
@@ -102,6 +104,9 @@ func (p *Pipeline) Ledger() Ledger {
 		}
 	}
 	l.Imbalance = difference(total.finished, counted)
+	if atRest {
+		l.Imbalance += l.InFlight
+	}
 	l.Anomalies = make(map[string]uint64)
 	for a, n := range total.anomalies {
 		if n != 0 && packet.Anomaly(a) != packet.NoAnomaly {
@@ -152,23 +157,34 @@ func (p *Pipeline) sessionLedgers() []SessionLedger {
 		seen[s] = true
 		l := SessionLedger{Name: s.Name, VNI: s.VNI, ID: s.ID, Known: s.Known}
 		for i := range s.Tallies {
-			t := &s.Tallies[i]
-			l.Packets += t.Delivered.Load()
-			l.Bytes += t.Bytes.Load()
-			l.NotDelivered += t.NotDelivered.Load()
-			l.Truncated += t.Truncated.Load()
-			l.Ingress += t.Directions[packet.Ingress].Load()
-			l.Egress += t.Directions[packet.Egress].Load()
-			l.Undirected += t.Directions[packet.DirectionUnknown].Load()
-			l.LastSeen = max(l.LastSeen, t.LastSeen.Load())
+			l.add(&s.Tallies[i])
 		}
 		if l.Packets+l.NotDelivered == 0 && (!s.Known || s.Ended.Load()) {
 			continue
 		}
 		list = append(list, l)
 	}
+	other := SessionLedger{Name: OtherSessions}
+	if other.add(p.sessions.Forgotten()); other.Packets+other.NotDelivered != 0 {
+		list = append(list, other)
+	}
 	return list
 }
+
+func (l *SessionLedger) add(t *packet.Tally) {
+	l.Packets += t.Delivered.Load()
+	l.Bytes += t.Bytes.Load()
+	l.NotDelivered += t.NotDelivered.Load()
+	l.Truncated += t.Truncated.Load()
+	l.Ingress += t.Directions[packet.Ingress].Load()
+	l.Egress += t.Directions[packet.Egress].Load()
+	l.Undirected += t.Directions[packet.DirectionUnknown].Load()
+	l.LastSeen = max(l.LastSeen, t.LastSeen.Load())
+}
+
+// OtherSessions is the name under which sessions that are not listed one by one
+// are summed up: those that ended long ago, and in metrics those beyond a bound.
+const OtherSessions = "other"
 
 func difference(a, b uint64) uint64 {
 	if a > b {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,8 +59,8 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 		}
 	}
 	l.udp, err = capture.ListenUDP(capture.UDPConfig{
-		VXLAN:         cfg.Capture.Listen,
-		GENEVE:        cfg.Capture.Geneve,
+		VXLAN:         listen(cfg.Capture.Listen),
+		GENEVE:        listen(cfg.Capture.Geneve),
 		Workers:       cfg.Capture.Workers,
 		ReceiveBuffer: int(cfg.Capture.ReceiveBuffer),
 		Log:           log,
@@ -141,26 +143,35 @@ func (l *Live) Reload(cfg config.Config) error {
 	defer l.mu.Unlock()
 	cfg.Capture.Workers = workers(cfg.Capture.Workers)
 	if keys := config.Restart(&l.cfg, &cfg); len(keys) > 0 {
-		return fmt.Errorf("not reloaded: a restart is needed to change %v", keys)
+		return fmt.Errorf("a restart is needed to change %s", strings.Join(keys, ", "))
 	}
-	entries, err := loadSessions(&cfg)
-	if err != nil {
-		return fmt.Errorf("not reloaded: %w", err)
+	// The session file is the one part that can still be refused, so it goes
+	// first: through the watcher, which knows what it read last.
+	watcher := l.watcher
+	if cfg.Sessions.File != l.cfg.Sessions.File {
+		watcher = l.newWatcher(cfg.Sessions.File)
 	}
+	if watcher != nil {
+		if err := watcher.Reload(); err != nil {
+			return &SessionFileError{err}
+		}
+	} else {
+		l.table.Replace(nil)
+	}
+	l.table.SetUnknown(policy(&cfg), cfg.Sessions.UnknownMax)
+	l.Allow(cfg.Capture.Allow)
 	if l.pcap != nil {
 		rotate, retain := pcapLimits(cfg.Sinks.PCAP)
 		if err := l.pcap.Reconfigure(rotate, retain); err != nil {
-			return fmt.Errorf("not reloaded: %w", err)
+			return err // config has validated both
 		}
 	}
-	l.table.Update(entries, policy(&cfg), cfg.Sessions.UnknownMax)
-	l.Allow(cfg.Capture.Allow)
-	if cfg.Sessions.File != l.cfg.Sessions.File {
+	l.cfg = cfg
+	if watcher != l.watcher {
 		l.unwatch()
-		l.watcher = l.newWatcher(cfg.Sessions.File)
+		l.watcher = watcher
 		l.watch()
 	}
-	l.cfg = cfg
 	return nil
 }
 
@@ -264,12 +275,24 @@ func sinks(p *pcap.Sink) []Sink {
 	return []Sink{{Name: "pcap", Sink: p}}
 }
 
-// workers returns the number of workers: one a core unless configured.
+// workers returns the number of workers: one a core that the process may use,
+// unless configured.
 func workers(configured int) int {
 	if configured != 0 {
 		return configured
 	}
-	return min(runtime.NumCPU(), MaxWorkers)
+	return min(runtime.GOMAXPROCS(0), MaxWorkers)
+}
+
+// listen reads addresses that config has validated.
+func listen(addresses []string) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, address := range addresses {
+		if a, err := config.ParseListen(address); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // CheckSessions reads the session file that cfg names, and returns what is wrong

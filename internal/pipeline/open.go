@@ -76,7 +76,7 @@ func openGENEVE(d *packet.Datagram, f *packet.Frame) {
 	case tunnel.ProtocolEthernet:
 		setData(d, f, payload)
 	case tunnel.ProtocolIPv4, tunnel.ProtocolIPv6:
-		openMiddle(d, f, at, g.Protocol)
+		openMiddle(d, f, at, &g)
 	default:
 		f.Reason = packet.GENEVEPayload
 	}
@@ -84,9 +84,10 @@ func openGENEVE(d *packet.Datagram, f *packet.Frame) {
 
 // openMiddle reads the IP packet at offset at. One to UDP 4789 carries VXLAN,
 // and its source is the mirrored interface's; any other is the mirrored packet
-// and gets an Ethernet header with zero addresses.
-func openMiddle(d *packet.Datagram, f *packet.Frame, at int, etherType uint16) {
-	ip := d.Buf[at:]
+// and gets an Ethernet header with zero addresses. A fragment of what a Gateway
+// Load Balancer sends is neither.
+func openMiddle(d *packet.Datagram, f *packet.Frame, at int, g *tunnel.GENEVE) {
+	ip, etherType := d.Buf[at:], g.Protocol
 	var source packet.Addr
 	var headers int // of IP and UDP, if the packet goes to UDP 4789
 	fragment := false
@@ -94,7 +95,7 @@ func openMiddle(d *packet.Datagram, f *packet.Frame, at int, etherType uint16) {
 	case etherType == tunnel.ProtocolIPv4 && len(ip) >= ipv4Len && ip[0]>>4 == 4:
 		source = packet.AddrFrom4([4]byte(ip[12:16]))
 		offset := binary.BigEndian.Uint16(ip[6:])
-		fragment = offset&0x2000 != 0
+		fragment = offset&0x3fff != 0
 		if ip[9] == packet.ProtocolUDP && offset&0x1fff == 0 {
 			headers = vxlanBehind(ip, int(ip[0]&0x0f)*4)
 		}
@@ -108,7 +109,7 @@ func openMiddle(d *packet.Datagram, f *packet.Frame, at int, etherType uint16) {
 		return
 	}
 	switch {
-	case headers != 0 && fragment:
+	case fragment && (headers != 0 || g.AWS && ip[9] == packet.ProtocolUDP):
 		f.Reason = packet.OuterFragment
 	case headers != 0:
 		f.Source = source

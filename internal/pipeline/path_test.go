@@ -195,6 +195,42 @@ func TestUnknownSessionsAreDroppedWhenConfigured(t *testing.T) {
 	}
 }
 
+// Which of more VNIs than there is room for are kept must not depend on which
+// worker comes first.
+func TestReplayKeepsTheSameUnknownSessionsWithAnyNumberOfWorkers(t *testing.T) {
+	const vnis, room = 40, 2
+	var first Ledger
+	for _, workers := range []int{1, 2, 8} {
+		var payloads [][]byte
+		for vni := range uint32(vnis) {
+			payloads = append(payloads, vxlanPayloads(int(1+vni%7), vni)...)
+		}
+		p := newTestPipeline(t, workers, session.Keep, Sink{"pile", &pile{}})
+		if err := p.Run(t.Context(), newMemorySource(1, payloads)); err != nil {
+			t.Fatal(err)
+		}
+		l := p.Ledger()
+		if len(l.Sessions) != room || l.Sessions[0].VNI != 0 || l.Sessions[1].VNI != 1 {
+			t.Errorf("%d workers keep %+v, want VNIs 0 and 1", workers, l.Sessions)
+		}
+		if workers == 1 {
+			first = l
+		} else if l.Delivered != first.Delivered || l.NotDelivered["unknown_limit"] != first.NotDelivered["unknown_limit"] {
+			t.Errorf("%d workers: %+v, one worker: %+v", workers, l, first)
+		}
+	}
+}
+
+// A batch that is never finished must show.
+func TestLedgerShowsFramesStillInFlightAtRest(t *testing.T) {
+	p := newTestPipeline(t, 1, session.Keep)
+	b, _ := newMemorySource(1, vxlanPayloads(3, 1)).Next()
+	p.Received(0, b)
+	if l := p.Ledger(); l.Balanced || l.InFlight != 3 || l.Imbalance != 3 {
+		t.Errorf("%+v", l)
+	}
+}
+
 // A frame must not outlive its batch: what a sink is given later never shows in
 // what it got before. The pipeline itself keeps nothing.
 func TestNoAllocationPerPacketFromSocketToCaptureFile(t *testing.T) {

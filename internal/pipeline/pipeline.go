@@ -54,6 +54,7 @@ type Pipeline struct {
 	workers []worker
 	readers []account
 	panics  atomic.Uint64
+	running atomic.Int32
 	pool    decode.Pool
 }
 
@@ -92,6 +93,8 @@ func (p *Pipeline) Allow(prefixes []netip.Prefix) {
 // workers, or one each. It returns when they end, fail, or ctx is done. The
 // sinks stay open; Close ends them.
 func (p *Pipeline) Run(ctx context.Context, sources ...decode.Source) error {
+	p.running.Add(1)
+	defer p.running.Add(-1)
 	return p.pool.Run(ctx, sources...)
 }
 

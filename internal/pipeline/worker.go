@@ -116,18 +116,19 @@ func (p *Pipeline) Open(d *packet.Datagram, f *packet.Frame) {
 		d.Reason = packet.NotAllowed
 	}
 	open(d, f)
+	if f.Reason == packet.None {
+		// Here and not in Frame: in replay the reader opens in the order of
+		// the input, so that the same VNIs find room among the unknown ones
+		// whatever the number of workers.
+		f.Session, f.Reason = p.sessions.Lookup(f.VNI, f.Source)
+	}
 }
 
 // Frame implements decode.Handler.
 func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	w := &p.workers[worker]
-	if f.Reason == packet.None {
-		f.Session, f.Reason = p.sessions.Lookup(f.VNI, f.Source)
-	}
 	if f.Reason != packet.None {
-		if f.Reason == packet.UnknownSession {
-			p.announcer.Saw(f)
-		}
+		p.announcer.Saw(f)
 		w.refuse(worker, f)
 		return
 	}
@@ -178,12 +179,11 @@ func (w *worker) refuse(worker int, f *packet.Frame) {
 
 // Panicked implements decode.Handler. The first panics are logged whole, since
 // every one of them is a bug; all are counted.
-func (p *Pipeline) Panicked(worker int, f *packet.Frame, value any) {
-	p.workers[worker].refuse(worker, f)
+func (p *Pipeline) Panicked(f *packet.Frame, value any) {
 	if n := p.panics.Add(1); n <= maxPanicLogs {
 		p.log.Error("a frame made processing panic; it is counted under reason \"panic\", please report this",
 			slog.String("panic", fmt.Sprint(value)),
-			slog.Int("frame_bytes", len(f.Data)),
+			slog.Int("length", f.Length),
 			slog.String("stack", string(debug.Stack())))
 	}
 }
