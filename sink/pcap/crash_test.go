@@ -92,8 +92,8 @@ func TestKill(t *testing.T) {
 			t.Error("nothing was being written")
 		}
 
-		s := open(t, pcap.Config{Dir: dir})
-		if got := s.Salvaged(); got.Finished+got.Salvaged+got.Removed != partial || got.Left != 0 {
+		s, got := reopen(t, pcap.Config{Dir: dir})
+		if got.finished+got.salvaged+got.removed != partial || got.left != 0 {
 			t.Errorf("%d partial files, salvaged %+v", partial, got)
 		}
 		finish(t, s)

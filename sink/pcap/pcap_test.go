@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -138,6 +139,27 @@ func orders(t testing.TB, file string) []int64 {
 func logger(t testing.TB) (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, nil)), &b
+}
+
+// A salvaged is what Open said it found of an earlier process.
+type salvaged struct{ finished, salvaged, cutBytes, removed, left int }
+
+// reopen opens the sink of a directory as the next process does, and returns
+// what it said of the files it found there.
+func reopen(t testing.TB, c pcap.Config) (*pcap.Sink, salvaged) {
+	t.Helper()
+	log, text := logger(t)
+	c.Log = log
+	s := open(t, c)
+	var got salvaged
+	if at := strings.Index(text.String(), "finished="); at >= 0 {
+		_, err := fmt.Sscanf(text.String()[at:], "finished=%d salvaged=%d cut_bytes=%d removed=%d left=%d",
+			&got.finished, &got.salvaged, &got.cutBytes, &got.removed, &got.left)
+		if err != nil {
+			t.Fatalf("%v in %q", err, text)
+		}
+	}
+	return s, got
 }
 
 // waitFor waits for what the sink's goroutines do in their own time.

@@ -71,9 +71,9 @@ func TestFilesThatCannotBeCompleted(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	immutable(t, filepath.Join(dir, "s"), false)
-	s = open(t, pcap.Config{Dir: dir})
-	if s.Salvaged().Finished != 1 {
-		t.Errorf("next start: %+v", s.Salvaged())
+	s, got := reopen(t, pcap.Config{Dir: dir})
+	if got.finished != 1 {
+		t.Errorf("next start: %+v", got)
 	}
 	finish(t, s)
 }

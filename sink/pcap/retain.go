@@ -44,6 +44,7 @@ type retainer struct {
 	files   []kept // oldest first
 	bytes   int64  // of files
 	scanned time.Time
+	unread  map[string]bool // directories that the last scan could not read
 	failing bool
 
 	// The rate of writing, in bytes a second.
@@ -103,8 +104,10 @@ func (r *retainer) look(now time.Time) {
 }
 
 // scan reads the directory. Only complete files of this package's naming count.
+// What is in a directory that cannot be read does not; it is logged once.
 func (r *retainer) scan() {
 	r.files = r.files[:0]
+	unread := make(map[string]bool)
 	err := walk(r.dir, func(session, name string) {
 		if _, _, rest, ok := parseName(session, name); !ok || rest != suffix {
 			return
@@ -113,7 +116,13 @@ func (r *retainer) scan() {
 		if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() {
 			r.files = append(r.files, kept{path, fi.Size(), fi.ModTime().UnixNano()})
 		}
+	}, func(path string, err error) {
+		unread[path] = true
+		if !r.unread[path] {
+			r.log.Warn("directory below the captures cannot be read; retention passes it over", "path", path, "err", err)
+		}
 	})
+	r.unread = unread
 	if err != nil && !os.IsNotExist(err) {
 		r.fail("capture directory could not be read for retention", err)
 	}

@@ -13,21 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Salvage says what Open found of an earlier process that did not end as it
+// A salvaged says what Open found of an earlier process that did not end as it
 // should.
-type Salvage struct {
-	Finished int   // files that were whole and got their names
-	Salvaged int   // files cut back to their last whole record first
-	CutBytes int64 // from those
-	Removed  int   // files without a record
-	Left     int   // files that could not be finished and were left as they are
+type salvaged struct {
+	finished int   // files that were whole and got their names
+	cut      int   // files cut back to their last whole record first
+	cutBytes int64 // from those
+	removed  int   // files without a record
+	left     int   // files that could not be finished and were left as they are
 }
 
 // salvage finishes every .partial file of this package's naming in dir, which
-// is locked. It reads each once, in pieces. What it cannot finish it logs and
-// leaves; the error is for a directory that cannot be read at all.
-func salvage(dir string, log *slog.Logger) (Salvage, error) {
-	var sum Salvage
+// is locked. It reads each once, in pieces. What it cannot finish, or look into,
+// it logs and leaves; the error is for a dir that cannot be read.
+func salvage(dir string, log *slog.Logger) (salvaged, error) {
+	var sum salvaged
 	err := walk(dir, func(session, name string) {
 		_, _, rest, ok := parseName(session, name)
 		if !ok || rest != suffix+partialSuffix {
@@ -37,23 +37,25 @@ func salvage(dir string, log *slog.Logger) (Salvage, error) {
 		cut, removed, err := salvageFile(path)
 		switch {
 		case err != nil:
-			sum.Left++
+			sum.left++
 			log.Error("capture file of an earlier process could not be finished and is left as it is", "path", path, "err", err)
 		case removed:
-			sum.Removed++
+			sum.removed++
 		case cut > 0:
-			sum.Salvaged++
-			sum.CutBytes += cut
+			sum.cut++
+			sum.cutBytes += cut
 		default:
-			sum.Finished++
+			sum.finished++
 		}
+	}, func(path string, err error) {
+		log.Warn("directory below the captures cannot be read; what an earlier process left there stays as it is", "path", path, "err", err)
 	})
 	if err != nil {
 		return sum, fmt.Errorf("pcap: look for files of an earlier process: %w", err)
 	}
-	if sum != (Salvage{}) {
-		log.Info("finished capture files of an earlier process", "finished", sum.Finished,
-			"salvaged", sum.Salvaged, "cut_bytes", sum.CutBytes, "removed", sum.Removed, "left", sum.Left)
+	if sum != (salvaged{}) {
+		log.Info("finished capture files of an earlier process", "finished", sum.finished,
+			"salvaged", sum.cut, "cut_bytes", sum.cutBytes, "removed", sum.removed, "left", sum.left)
 	}
 	return sum, nil
 }
@@ -131,31 +133,44 @@ func wholeBytes(r io.Reader) (int64, error) {
 	}
 }
 
-// walk calls visit for every entry of every directory in dir, a few at a time.
-func walk(dir string, visit func(session, name string)) error {
-	sessions, err := os.ReadDir(dir)
+// walk calls visit for every entry of every directory in dir, a few at a time,
+// and unread for each of those directories that cannot be read: one that is
+// somebody else's, such as lost+found, is no reason to stop. One that went away
+// is passed over. The error is for dir itself.
+func walk(dir string, visit func(session, name string), unread func(path string, err error)) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, s := range sessions {
-		if fi, err := os.Stat(filepath.Join(dir, s.Name())); err != nil || !fi.IsDir() {
-			continue
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		fi, err := os.Stat(path)
+		if err == nil && fi.IsDir() {
+			err = readNames(path, func(name string) { visit(e.Name(), name) })
 		}
-		d, err := os.Open(filepath.Join(dir, s.Name()))
-		if err != nil {
-			return err
-		}
-		for err == nil {
-			var names []string
-			names, err = d.Readdirnames(1024)
-			for _, name := range names {
-				visit(s.Name(), name)
-			}
-		}
-		d.Close()
-		if err != io.EOF {
-			return err
+		if err != nil && !os.IsNotExist(err) {
+			unread(path, err)
 		}
 	}
 	return nil
+}
+
+func readNames(dir string, visit func(name string)) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1024)
+		for _, name := range names {
+			visit(name)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -36,7 +36,6 @@ type Sink struct {
 	retain    atomic.Pointer[Retain]
 	tally     tally // the writer's
 	gauges    gauges
-	salvaged  Salvage
 	closeOnce sync.Once
 	closeErr  error // set before done is closed
 }
@@ -74,13 +73,11 @@ func Open(c Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	salvaged, err := salvage(c.Dir, c.Log)
-	if err != nil {
+	if _, err := salvage(c.Dir, c.Log); err != nil {
 		lock.release()
 		return nil, err
 	}
 	s := newSink(&c)
-	s.salvaged = salvaged
 	go s.run(&c, lock)
 	return s, nil
 }
@@ -270,6 +267,3 @@ func (s *Sink) Reconfigure(rotate Rotate, retain Retain) error {
 	s.retain.Store(&retain)
 	return nil
 }
-
-// Salvaged returns what Open found and finished.
-func (s *Sink) Salvaged() Salvage { return s.salvaged }
