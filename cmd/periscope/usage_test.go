@@ -54,6 +54,9 @@ func TestUsage(t *testing.T) {
 		{"run --backend pcap", 2, `capture.backend: must be auto or udp, not "pcap"`},
 		{"run --out=", 2, `sinks.pcap.dir: empty; name a directory, or remove sinks.pcap to keep no captures`},
 
+		{"run --summary /dev/null/no.json", 2, `--summary: open /dev/null/no.json: not a directory`},
+		{"replay --summary /dev/null/no.json " + capture, 2, `--summary: open /dev/null/no.json: not a directory`},
+
 		{"replay", 2, `replay needs a capture file, or - for standard input`},
 		{"replay --workers 257 x", 2, `capture.workers: must be 0 to 256, not 257`},
 		{"replay --pace 3 x", 2, `--pace "3": want max, real, or a factor such as 2x`},
