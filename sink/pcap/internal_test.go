@@ -149,6 +149,36 @@ func TestWholeRecords(t *testing.T) {
 	}
 }
 
+// Every header that is written is one that the next start takes for a record,
+// and says no less than the record holds.
+func TestEveryHeaderIsRecognized(t *testing.T) {
+	tests := []struct {
+		name               string
+		ns                 int64
+		captured, original int64
+		want               [4]uint32 // seconds, nanoseconds, captured, original
+	}{
+		{"an empty frame at time 0 is not all zero", 0, 0, 0, [4]uint32{0, 1, 0, 0}},
+		{"nor is it when the seconds wrap", 1 << 32 * 1e9, 0, 0, [4]uint32{0, 1, 0, 0}},
+		{"an empty frame a nanosecond later", 1, 0, 0, [4]uint32{0, 1, 0, 0}},
+		{"a frame at time 0 of which nothing was kept", 0, 0, 60, [4]uint32{0, 0, 0, 60}},
+		{"the longest length", 1, 60, math.MaxUint32, [4]uint32{0, 1, 60, math.MaxUint32}},
+		{"one above the longest length", 1, 60, math.MaxUint32 + 1, [4]uint32{0, 1, 60, math.MaxUint32}},
+		{"a length that would wrap to less than was kept", 1, 60, math.MaxUint32 + 60, [4]uint32{0, 1, 60, math.MaxUint32}},
+		{"the longest record", 1, MaxSnap, MaxSnap, [4]uint32{0, 1, MaxSnap, MaxSnap}},
+	}
+	for _, tt := range tests {
+		b := make([]byte, recordHeader)
+		putRecordHeader(b, tt.ns, int(tt.captured), int(tt.original))
+		if got := [4]uint32{le32(b), le32(b[4:]), le32(b[8:]), le32(b[12:])}; got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+		if n, ok := recordLength(b); !ok || n != recordHeader+int(tt.captured) {
+			t.Errorf("%s: recognized as a record of %d bytes, %v", tt.name, n, ok)
+		}
+	}
+}
+
 func TestRecordTimes(t *testing.T) {
 	for ns, want := range map[int64][2]uint32{
 		0:                         {0, 0},

@@ -1,6 +1,9 @@
 package pcap
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // MaxSnap is the longest record, in bytes of frame: the snap length that
 // tcpdump and Wireshark take as the most a sane file holds.
@@ -42,22 +45,27 @@ func newFileHeader(snapLen int) []byte {
 }
 
 // putRecordHeader writes the header of a record. Seconds before 1970 or after
-// 2106, which only a file can claim, are kept modulo 2³².
+// 2106, which only a file can claim, are kept modulo 2³²; an original length
+// above 2³²-1 becomes that. No header is all zero, since that is what a power
+// failure leaves behind the last record: an empty frame at time 0 is said to be
+// a nanosecond younger.
 func putRecordHeader(b []byte, ns int64, captured, original int) {
 	sec, nsec := ns/1e9, ns%1e9
 	if nsec < 0 {
 		sec, nsec = sec-1, nsec+1e9
 	}
+	if captured|original == 0 && uint32(sec) == 0 && nsec == 0 {
+		nsec = 1
+	}
 	_ = b[recordHeader-1]
 	binary.LittleEndian.PutUint32(b, uint32(sec))
 	binary.LittleEndian.PutUint32(b[4:], uint32(nsec))
 	binary.LittleEndian.PutUint32(b[8:], uint32(captured))
-	binary.LittleEndian.PutUint32(b[12:], uint32(original))
+	binary.LittleEndian.PutUint32(b[12:], uint32(min(uint64(original), math.MaxUint32)))
 }
 
 // recordLength returns the length of the record whose header b begins with,
-// header included, and whether this package could have written that header. One
-// that is all zero it could not: it is what a power failure leaves.
+// header included, and whether this package could have written that header.
 func recordLength(b []byte) (n int, ok bool) {
 	_ = b[recordHeader-1]
 	sec, nsec := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
