@@ -55,7 +55,7 @@ func linkOf(number uint32) link {
 // linkLayout says where a link header keeps the EtherType, and how long it is.
 // Without a header the IP version tells.
 var linkLayout = [...]struct{ etherType, len int }{
-	unknownLink: {0, math.MaxInt}, // no packet has one
+	unknownLink: {0, math.MaxInt}, // never long enough: NotTunnel
 	ethernet:    {12, 14},         // destination, source, EtherType
 	cooked:      {14, 16},         // packet type, ARPHRD, address length, address (8), EtherType
 	cooked2:     {0, 20},          // EtherType, reserved, interface (4), ARPHRD, packet type, address length, address (8)

@@ -2,6 +2,8 @@ package capture
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -247,4 +249,38 @@ func FuzzOuter(f *testing.F) {
 			t.Fatal("no tunnel port in the headers")
 		}
 	})
+}
+
+// One interface of a kind that is not read must not hide the packets of the
+// others: its own are no datagrams.
+func TestFilesReadOnPastAnInterfaceOfAnotherKind(t *testing.T) {
+	f := ngFile(little)
+	f.iface(250, 0)
+	f.iface(1, 0)
+	for i := range uint32(4) {
+		f.enhanced(i%2, uint64(micro/1000), sample{data: []byte("of either kind"), wire: 14})
+	}
+	path := filepath.Join(t.TempDir(), "mixed.pcapng")
+	if err := os.WriteFile(path, f.b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, vni := range []int64{-1, 7} {
+		files, err := OpenFiles(FileConfig{Paths: []string{path}, BareVNI: vni})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := files.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range b.Datagrams {
+			if refused := d.Reason == packet.NotTunnel; refused != (vni < 0 || i%2 == 0) {
+				t.Errorf("VNI %d, packet %d: reason %v", vni, i, d.Reason)
+			}
+		}
+		if len(b.Datagrams) != 4 || files.Err() != nil {
+			t.Errorf("VNI %d: %d packets, error %v", vni, len(b.Datagrams), files.Err())
+		}
+		files.Close()
+	}
 }

@@ -40,7 +40,6 @@ type pcapng struct {
 
 // A netInterface is what an interface description block says of its packets.
 type netInterface struct {
-	number  uint16 // of the link type
 	link    link
 	snaplen uint32 // bytes; 0 means no limit
 	clock   clock
@@ -163,8 +162,7 @@ func (p *pcapng) netInterface(b []byte) error {
 	if len(p.interfaces) == maxInterfaces {
 		return p.s.damage("more than %d interfaces in a section", maxInterfaces)
 	}
-	number := p.order.uint16(b[8:])
-	i := netInterface{number: number, link: linkOf(uint32(number)), snaplen: p.order.uint32(b[12:])}
+	i := netInterface{link: linkOf(uint32(p.order.uint16(b[8:]))), snaplen: p.order.uint32(b[12:])}
 	var err error
 	if i.clock, err = readClock(p.order, b[16:len(b)-4]); err != nil {
 		return p.s.damage("interface %d: %w", len(p.interfaces), err)
@@ -193,9 +191,6 @@ func (p *pcapng) packet(kind uint32, b []byte, rec *record) error {
 		return p.s.damage("a packet of interface %d, which the section does not describe", id)
 	}
 	from := &p.interfaces[id]
-	if from.link == unknownLink {
-		return p.s.damage("a packet of link type %d: %s", from.number, knownLinks)
-	}
 	if kind == simpleBlock {
 		if from.snaplen > 0 {
 			captured = min(captured, from.snaplen)

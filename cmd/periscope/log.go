@@ -10,18 +10,18 @@ import (
 	"github.com/periscope-collector/periscope/internal/config"
 )
 
-// newLog returns the log on w, the level, which a reload may change, and a
-// function that writes out what is waiting.
-func newLog(cfg config.Log, w io.Writer) (log *slog.Logger, level *slog.LevelVar, flush func()) {
+// newLog returns the log on w, the level, which a reload may change, and what
+// its lines go through, which is to be flushed at the end.
+func newLog(cfg config.Log, w io.Writer) (log *slog.Logger, level *slog.LevelVar, lines *lineWriter) {
 	level = new(slog.LevelVar)
 	setLevel(level, cfg)
-	lines := newLineWriter(w)
+	lines = newLineWriter(w)
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(lines, options)
 	if cfg.Format == "json" {
 		handler = slog.NewJSONHandler(lines, options)
 	}
-	return slog.New(handler), level, lines.flush
+	return slog.New(handler), level, lines
 }
 
 // setLevel sets a level that config has validated.

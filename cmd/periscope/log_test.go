@@ -29,12 +29,11 @@ func (w *stoppedWriter) Write(b []byte) (int, error) {
 func TestLogNeverWaitsForItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stoppedWriter{letGo: make(chan struct{})}
-		log, _, flush := newLog(config.Log{Level: "info", Format: "text"}, w)
-		const lines = maxLines + 100
-		for i := range lines {
+		log, _, lines := newLog(config.Log{Level: "info", Format: "text"}, w)
+		for i := range maxLines + 100 {
 			log.Info("line", "n", i)
 		}
-		flush() // gives up after flushTimeout
+		lines.flush() // gives up after flushTimeout
 		close(w.letGo)
 		synctest.Wait()
 		w.mu.Lock()
@@ -49,7 +48,7 @@ func TestLogNeverWaitsForItsReader(t *testing.T) {
 func TestLogTellsHowManyLinesItDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stoppedWriter{letGo: make(chan struct{})}
-		log, _, flush := newLog(config.Log{Level: "info", Format: "text"}, w)
+		log, _, lines := newLog(config.Log{Level: "info", Format: "text"}, w)
 		log.Info("first")
 		synctest.Wait() // the writer holds it
 		for range maxLines + 7 {
@@ -58,7 +57,7 @@ func TestLogTellsHowManyLinesItDropped(t *testing.T) {
 		close(w.letGo)
 		synctest.Wait()
 		log.Info("last")
-		flush()
+		lines.flush()
 		if !strings.Contains(w.String(), "periscope: 7 log lines were dropped") || !strings.HasSuffix(w.String(), "msg=last\n") {
 			t.Errorf("the log ends with %q", w.String()[max(0, w.Len()-200):])
 		}
@@ -67,12 +66,12 @@ func TestLogTellsHowManyLinesItDropped(t *testing.T) {
 
 func TestLogLevelsAndFormats(t *testing.T) {
 	var out bytes.Buffer
-	log, level, flush := newLog(config.Log{Level: "warn", Format: "json"}, &out)
+	log, level, lines := newLog(config.Log{Level: "warn", Format: "json"}, &out)
 	log.Info("hidden")
 	setLevel(level, config.Log{Level: "debug"})
 	log.Debug("shown")
-	flush()
-	flush()                    // once more does nothing
+	lines.flush()
+	lines.flush()              // once more does nothing
 	log.Error("after the end") // goes nowhere, and does no harm
 	if got := out.String(); strings.Contains(got, "hidden") || !strings.Contains(got, `"msg":"shown"`) || strings.Contains(got, "after") {
 		t.Errorf("%q", got)

@@ -124,8 +124,8 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
 	screen := &screen{w: cmd.ErrOrStderr()}
-	log, _, flush := newLog(cfg.Log, screen)
-	defer flush()
+	log, _, lines := newLog(cfg.Log, screen)
+	defer lines.flush()
 	what.Stdin = untilDone(ctx, what.Stdin)
 	r, err := pipeline.NewReplay(cfg, what, log)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -90,15 +91,15 @@ func run(cmd *cobra.Command, load func() (*config.Config, error), summary string
 	if err := probeSummary(summary); err != nil {
 		return err
 	}
-	log, level, flush := newLog(cfg.Log, cmd.ErrOrStderr())
-	defer flush()
+	log, level, lines := newLog(cfg.Log, cmd.ErrOrStderr())
+	defer lines.flush()
 	s, err := service.New(*cfg, version, log)
 	if err != nil {
 		return err
 	}
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	tellWhere(log, s, cfg)
-	c := control{service: s, log: log, flush: flush, reload: func() error {
+	c := control{service: s, log: log, lines: lines, reload: func() error {
 		cfg, err := load()
 		if err == nil {
 			err = s.Reload(*cfg)
@@ -134,7 +135,7 @@ const interruptTimeout = 4500 * time.Millisecond
 type control struct {
 	service *service.Service
 	log     *slog.Logger
-	flush   func()
+	lines   *lineWriter // of the log
 	reload  func() error
 }
 
@@ -154,8 +155,8 @@ func (c *control) run(signals <-chan os.Signal) {
 			default: // one is waiting, which will read what is there then
 			}
 		case stopping:
-			c.log.Warn("exiting at once; capture files not completed keep the suffix .partial", "signal", sig.String())
-			c.flush()
+			fmt.Fprintf(c.lines, "periscope: %s again: exiting at once; capture files not completed keep the suffix .partial\n", sig)
+			c.lines.flush()
 			os.Exit(exitFailure)
 		case sig == os.Interrupt:
 			stopping = true

@@ -29,15 +29,18 @@ func Listen(key, address string, handler http.Handler, log *slog.Logger) (*Serve
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; choose another address in the configuration", key, err)
 	}
-	return &Server{listener: netutil.LimitListener(l, maxConnections), server: http.Server{
+	s := &Server{listener: netutil.LimitListener(l, maxConnections), server: http.Server{
 		Handler:           handler,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-	}}, nil
+	}}
+	// A connection that stays would hold one of few places, and whoever reaches
+	// health.listen may open one.
+	s.server.SetKeepAlivesEnabled(false)
+	return s, nil
 }
 
 // Addr returns the address that is served.
