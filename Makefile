@@ -47,6 +47,7 @@ test: tools ## run every test with the race detector, and vet for arm64; as root
 .PHONY: lint
 lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go mod tidy -diff
 	go vet -tags soak ./...
 	go tool -modfile=tools/go.mod staticcheck -tags soak ./...
 

@@ -110,12 +110,9 @@ func (p *Pipeline) Close(ctx context.Context) error {
 	return err
 }
 
-// Batches returns how many batches each worker has finished, empty ones too. A
-// worker that lives finishes several a second.
-func (p *Pipeline) Batches() []uint64 {
-	n := make([]uint64, len(p.workers))
-	for i := range p.workers {
-		n[i] = p.workers[i].batches.Load()
-	}
-	return n
-}
+// Workers returns the number of workers.
+func (p *Pipeline) Workers() int { return len(p.workers) }
+
+// Progress returns how many batches a worker has finished, empty ones too. One
+// that lives finishes several a second.
+func (p *Pipeline) Progress(worker int) uint64 { return p.workers[worker].batches.Load() }

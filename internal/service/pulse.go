@@ -36,8 +36,8 @@ type beat struct {
 }
 
 func (p *pulse) init(live *pipeline.Live) {
-	for i := range live.Batches() {
-		p.parts = append(p.parts, part{fmt.Sprintf("worker %d", i), func() uint64 { return live.Batches()[i] }})
+	for i := range live.Workers() {
+		p.parts = append(p.parts, part{fmt.Sprintf("worker %d", i), func() uint64 { return live.Progress(i) }})
 	}
 	if sink := live.PCAP(); sink != nil {
 		p.parts = append(p.parts, part{"the writer of capture files", sink.Progress})
