@@ -3,26 +3,9 @@ package pcap
 import (
 	"cmp"
 	"slices"
-	"sync/atomic"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
-)
-
-const (
-	// chunkBytes holds the longest record, so that every frame fits an empty
-	// chunk.
-	chunkBytes = recordHeader + MaxSnap
-
-	// chunkEntries is what a chunk of 128-byte records needs. One of shorter
-	// records is full before its bytes are.
-	chunkEntries = chunkBytes / 128
-
-	// chunkCost is what a chunk takes of Config.Buffer: 256 KiB of records and
-	// 64 KiB of entries. The default of 128 MiB is 409 chunks or 107 MB of
-	// records, which is 0.9 s of traffic at 1 Gbit/s.
-	chunkCost = chunkBytes + chunkEntries*entryBytes
-
-	entryBytes = 32 // of an entry, on 64-bit machines
 )
 
 // A chunk is the unit of hand-over between a worker and the writer: whole pcap
@@ -31,15 +14,17 @@ type chunk struct {
 	data    []byte
 	entries []entry
 
-	worker   int
+	worker   int    // who filled it
 	number   uint64 // among the chunks of this worker, in the order of hand-over
 	unsorted bool   // entries are not in order
 	lowest   int64  // order of an entry
 	last     int64  // order of the entry added last
 	born     int64  // the worker's clock when the first frame came
 
-	at   int    // the writer's position in entries
-	next *chunk // in the free list
+	// The writer's.
+	at      int       // its position in entries
+	arrived time.Time // monotonic
+	overdue bool      // has been there for the window
 }
 
 // An entry says where in its chunk a record lies, and what the merge needs to
@@ -92,7 +77,7 @@ func (c *chunk) sort() {
 func (c *chunk) reset() {
 	clear(c.entries)
 	c.data, c.entries = c.data[:0], c.entries[:0]
-	c.unsorted, c.at = false, 0
+	c.unsorted, c.at, c.overdue = false, 0, false
 }
 
 // before reports whether c's next entry goes before d's: by order, and among
@@ -146,30 +131,5 @@ func (h *chunkHeap) fix() {
 		}
 		s[i], s[least] = s[least], s[i]
 		i = least
-	}
-}
-
-// A freeList is a stack of chunks that the writer puts back and one worker
-// takes from, without a lock: the chunk that is used next is the one whose
-// memory was touched last. That only one goroutine pops is what makes the
-// compare-and-swap of pop sound: a chunk cannot leave and come back between.
-type freeList struct{ top atomic.Pointer[chunk] }
-
-func (l *freeList) push(c *chunk) {
-	for {
-		c.next = l.top.Load()
-		if l.top.CompareAndSwap(c.next, c) {
-			return
-		}
-	}
-}
-
-// pop returns nil when there is none.
-func (l *freeList) pop() *chunk {
-	for {
-		c := l.top.Load()
-		if c == nil || l.top.CompareAndSwap(c, c.next) {
-			return c
-		}
 	}
 }

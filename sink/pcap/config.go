@@ -18,15 +18,17 @@ type Config struct {
 	Retain Retain // not applied in replay
 
 	// SnapLen cuts frames to this many bytes. 0 means MaxSnap, which is also
-	// the most.
+	// the most. Live no frame is longer than 65,536, or it is cut to that.
 	SnapLen int
 
 	// OpenFiles is how many files may be open for writing at once; 0 means
 	// 256. Completion and syncing take one descriptor each beside them.
 	OpenFiles int
 
-	// Buffer is the memory for frames that are not yet written, in bytes; 0
-	// means 128 MiB. See chunkCost for what it buys.
+	// Buffer is the memory for frames that are not yet written, in bytes, for
+	// all workers together; 0 means 128 MiB. It is never less than newPool's
+	// least: live 320 KiB a worker, in replay 640 KiB. chunkCost says what it
+	// buys.
 	Buffer int64
 
 	// Sync bounds what a power failure can take: files being written are

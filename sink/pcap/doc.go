@@ -10,10 +10,10 @@
 // old ones, a fourth, where asked for, syncs files that are still being
 // written. None of them can hold a worker up.
 //
-// Memory: Config.Buffer bytes of chunks, taken by Open, divided evenly among
-// the workers. A chunk belongs to its worker while it is filled, to the writer
-// from the hand-over on, and goes back to the same worker. Files that wait for
-// completion, and those whose completion failed, are bounded by count.
+// Memory: Config.Buffer bytes of chunks, taken by Open, in one pool but for two
+// chunks that are each worker's own. A chunk belongs to a worker while it is
+// filled, to the writer from the hand-over on, and then to the pool. Files that
+// wait for completion, and those whose completion failed, are bounded by count.
 //
 // Durability: a frame counts as stored when the kernel has it, which is at most
 // a few hundred milliseconds after it was offered, so that it survives the end

@@ -10,11 +10,12 @@ import (
 
 const (
 	// roundEvery is how often the writer looks at what it was given when
-	// nothing presses: frames are in the kernel within this, handOverAge and,
-	// if a worker lags, window.
+	// nothing presses: live, frames are in the kernel within handOverAge and
+	// this, and if a worker lags, window and this once more.
 	roundEvery = 20 * time.Millisecond
 
-	// window is how long, live, a frame waits for earlier ones from others.
+	// window is how long, live, a frame that was handed over waits for earlier
+	// ones from others.
 	window = 100 * time.Millisecond
 
 	// sweepEvery is how often files are looked through for those that are due
@@ -32,8 +33,7 @@ type writer struct {
 	// The merge.
 	heap    chunkHeap
 	limits  []limit // by worker
-	held    []int   // by worker: chunks in heap
-	pressed int     // workers of which the writer holds too many
+	overdue int     // chunks in heap that have waited for the window
 	spent   []*chunk
 	emitted int64 // highest order emitted
 	clock   int64 // highest time emitted: the capture's clock
@@ -68,7 +68,6 @@ func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
 		replay:    c.Replay,
 		log:       c.Log,
 		limits:    make([]limit, len(s.workers)),
-		held:      make([]int, len(s.workers)),
 		emitted:   math.MinInt64,
 		clock:     math.MinInt64,
 		dir:       c.Dir,
@@ -105,6 +104,9 @@ func (w *writer) round(last bool) {
 	w.rotate = w.sink.rotate.Load()
 	w.setLimits(last) // before collect: a mark speaks of what is handed over
 	w.collect()
+	if !w.replay {
+		w.age()
+	}
 	w.emit()
 	w.flushAll()
 	if w.now.Sub(w.swept) >= sweepEvery {
@@ -121,26 +123,28 @@ func (w *writer) collect() {
 		select {
 		case c := <-w.sink.ready:
 			c.sort()
+			c.arrived = w.now
 			w.heap.push(c)
-			w.hold(c.worker, 1)
 		default:
 			return
 		}
 	}
 }
 
-// hold counts the chunks of a worker that the writer has. From three quarters
-// of them on it presses: live, its chunks are emitted no matter how far the
-// marks are, so that no worker can starve because another one is stuck.
-func (w *writer) hold(worker, n int) {
-	most := max(1, w.sink.quota*3/4)
-	was := w.held[worker] >= most
-	w.held[worker] += n
-	switch is := w.held[worker] >= most; {
-	case is && !was:
-		w.pressed++
-	case was && !is:
-		w.pressed--
+// age finds, live, the chunks that have waited for the window. It goes by their
+// arrival on a clock that is not set, and not by the order of their frames: when
+// the system's clock is set back, frames from before seem to be of the future.
+// Until these are written what comes after them is not late, so emitted, which
+// no frame can be above otherwise, does not count.
+func (w *writer) age() {
+	if w.emitted > w.now.UnixNano() {
+		w.emitted = math.MinInt64
+	}
+	for _, c := range w.heap {
+		if !c.overdue && w.now.Sub(c.arrived) >= window {
+			c.overdue = true
+			w.overdue++
+		}
 	}
 }
 
@@ -157,8 +161,7 @@ func (l limit) allows(order int64, worker int) bool {
 
 // setLimits reads the marks. In replay nothing goes before what another worker
 // may still offer; the worker's own frames come in order. Live a worker's
-// frames may be out of order too, and no mark holds a frame up for longer than
-// the window.
+// frames may be out of order too.
 func (w *writer) setLimits(last bool) {
 	first := limit{math.MaxInt64, math.MaxInt}
 	second, lowest := first, -1
@@ -174,8 +177,7 @@ func (w *writer) setLimits(last bool) {
 		}
 	}
 	if !last && !w.replay {
-		first = limit{max(first.order, w.now.Add(-window).UnixNano()), -1}
-		lowest = -1
+		first.worker, lowest = -1, -1
 	}
 	for i := range w.limits {
 		w.limits[i] = first
@@ -185,14 +187,19 @@ func (w *writer) setLimits(last bool) {
 	}
 }
 
-// emit passes entries on in order, up to the limits. It gives chunks back
-// whenever a quarter of them is spent, so that workers go on meanwhile.
+// emit passes entries on in order, up to the limits. Live it goes on beyond them
+// while a chunk is overdue, and while no more than a quarter of the chunks that
+// workers share is left, so that none starves because another one is stuck. It
+// gives chunks back whenever a quarter of all is spent, so that workers go on
+// meanwhile.
 func (w *writer) emit() {
-	most := max(1, w.sink.quota*len(w.sink.workers)/4)
+	pool := w.sink.pool
+	most := max(1, pool.total/4)
 	for len(w.heap) > 0 {
 		c := w.heap[0]
 		e := &c.entries[c.at]
-		if !w.limits[c.worker].allows(e.order, c.worker) && (w.replay || w.pressed == 0) {
+		if !w.limits[c.worker].allows(e.order, c.worker) &&
+			(w.replay || w.overdue == 0 && !pool.scarce(4, len(w.spent))) {
 			return
 		}
 		w.add(c, e)
@@ -201,7 +208,9 @@ func (w *writer) emit() {
 			w.heap.fix()
 		} else {
 			w.heap.pop()
-			w.hold(c.worker, -1)
+			if c.overdue {
+				w.overdue--
+			}
 			w.spent = append(w.spent, c)
 		}
 		if len(w.spent) >= most || len(w.segments) >= maxSegments {
@@ -220,18 +229,30 @@ func (w *writer) flushAll() {
 	clear(w.segments)
 	w.segments = w.segments[:0]
 	w.publish() // before workers can offer more than is accounted for
-	for i, c := range w.spent {
-		owner := &w.sink.workers[c.worker]
+	w.giveBack()
+}
+
+// giveBack returns spent chunks to the pool and, in replay, wakes the workers,
+// any of which may wait for one.
+func (w *writer) giveBack() {
+	if len(w.spent) == 0 {
+		return
+	}
+	for _, c := range w.spent {
 		c.reset()
-		owner.held.Add(-1)
-		owner.free.push(c)
+	}
+	w.sink.pool.put(w.spent)
+	clear(w.spent)
+	w.spent = w.spent[:0]
+	if !w.replay {
+		return
+	}
+	for i := range w.sink.workers {
 		select {
-		case owner.freed <- struct{}{}:
+		case w.sink.workers[i].freed <- struct{}{}:
 		default:
 		}
-		w.spent[i] = nil
 	}
-	w.spent = w.spent[:0]
 }
 
 func (w *writer) publish() {

@@ -2,10 +2,7 @@ package pcap_test
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,29 +125,33 @@ func TestMarkWaitsForHandOver(t *testing.T) {
 func TestStuckWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		s := open(t, pcap.Config{Dir: dir, Workers: 2, Buffer: 1}) // two chunks each
+		// Eight chunks: two for each worker, and four for either.
+		s := open(t, pcap.Config{Dir: dir, Workers: 2, Buffer: 1})
 		ses, now := session("s"), time.Now().UnixNano()
 		s.Mark(1, now-1e9, now)
-		const perChunk = 2048
-		// Within one instant, three chunks' worth: the writer, which would have
-		// to wait for worker 1, gives way instead.
-		for i := range int64(3 * perChunk) {
+		const perChunk = 512
+		// Within one instant, more than all chunks hold: the writer, which would
+		// have to wait for worker 1, gives way instead.
+		for i := range int64(20 * perChunk) {
 			s.Offer(0, frame(ses, now+i, 60))
 			if i%perChunk == perChunk-1 {
 				s.Mark(0, now+i, now)
 				synctest.Wait()
 			}
+			if l := s.Ledger(); i == 3*perChunk && l.Stored != 0 {
+				t.Errorf("%+v, want nothing stored while there is room", l)
+			}
 		}
-		if l := s.Ledger(); l.Dropped[packet.DropQueueFull] != 0 || l.Imbalance() != 0 {
+		if l := s.Ledger(); l.Dropped[packet.DropQueueFull] != 0 || l.Stored == 0 || l.Imbalance() != 0 {
 			t.Errorf("%+v, want nothing dropped", l)
 		}
-		// Without a moment for the writer, two chunks take what they hold.
-		for i := range int64(4 * perChunk) {
+		// Without a moment for the writer, the chunks take what they hold.
+		for i := range int64(20 * perChunk) {
 			s.Offer(0, frame(ses, now+1e6+i, 60))
 		}
 		s.Mark(0, now+1e7, now)
 		l := s.Ledger()
-		if l.Offered != 7*perChunk || l.Dropped[packet.DropQueueFull]+l.Stored+l.Pending != l.Offered {
+		if l.Offered != 40*perChunk || l.Dropped[packet.DropQueueFull]+l.Stored+l.Pending != l.Offered {
 			t.Errorf("%+v", l)
 		}
 		finish(t, s)
@@ -160,88 +161,75 @@ func TestStuckWorker(t *testing.T) {
 	})
 }
 
-func TestReplayIsTheSameForAnyNumberOfWorkers(t *testing.T) {
-	const n = 20_000
-	sessions := []*packet.Session{session("a"), session("b"), session("c")}
-	random := rand.New(rand.NewPCG(1, 2))
-	frames := make([]*packet.Frame, n)
-	for i := range frames {
-		frames[i] = frame(sessions[random.IntN(3)], int64(i), random.IntN(1500))
-		frames[i].Time = base + int64(i)*1e6 + random.Int64N(5e6) // not in order
-	}
-	flow := make([]int, n)
-	for i := range flow {
-		flow[i] = random.IntN(1000)
-	}
-	rotate := pcap.Rotate{Size: 1 << 20, Every: 3 * time.Second, Packets: 3000}
-	var want map[string]string
-	for _, workers := range []int{1, 2, 8} {
+// When the clock is set back, frames from before seem to be of the future. They
+// are written in time, and those that follow do not count as late.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		s := open(t, pcap.Config{Dir: dir, Workers: workers, Replay: true, Buffer: 1, Rotate: rotate, OpenFiles: 2})
-		queues := make([]chan [2]int, workers)
-		var wg sync.WaitGroup
-		for w := range queues {
-			queues[w] = make(chan [2]int, 2)
-			wg.Go(func() {
-				for b := range queues[w] {
-					for i := b[0]; i < b[1]; i++ {
-						if flow[i]%workers == w {
-							s.Offer(w, frames[i])
-						}
-					}
-					s.Mark(w, int64(b[1]), 0)
-				}
-			})
-		}
-		for i := 0; i < n; i += 256 {
-			for _, q := range queues {
-				q <- [2]int{i, min(n, i+256)}
+		s := open(t, pcap.Config{Dir: dir, Workers: 2})
+		ses := session("s")
+		offer := func(worker int, ahead time.Duration) (order int64) {
+			now := time.Now().UnixNano()
+			order = now + int64(ahead)
+			s.Offer(worker, frame(ses, order, 60))
+			for w := range 2 {
+				s.Mark(w, order+1, now)
+				s.Mark(w, order+1, now+3e7)
 			}
+			return order
 		}
-		for _, q := range queues {
-			close(q)
+		want := []int64{offer(0, time.Hour)}
+		s.Mark(1, time.Now().UnixNano(), time.Now().UnixNano()) // the first to know
+		time.Sleep(150 * time.Millisecond)
+		synctest.Wait()
+		if l := s.Ledger(); l.Stored != 1 {
+			t.Errorf("%+v, want the frame from before written", l)
 		}
-		wg.Wait()
+		for i := range 10 {
+			want = append(want, offer(i%2, 0))
+			time.Sleep(50 * time.Millisecond)
+		}
+		synctest.Wait()
+		if l := s.Ledger(); l.Stored != 11 || l.Late != 0 {
+			t.Errorf("%+v, want 11 stored and none late", l)
+		}
+		late := want[5]
+		s.Offer(0, frame(ses, late, 60)) // as ever
 		finish(t, s)
-		if l := s.Ledger(); l.Stored != n || l.Late != 0 {
-			t.Errorf("%d workers: %+v", workers, l)
+		if l := s.Ledger(); l.Late != 1 {
+			t.Errorf("%+v, want 1 late", l)
 		}
-		got := tree(t, dir)
-		if want == nil {
-			want = got
+		if got := only(t, dir); !slices.Equal(got, append(want, late)) {
+			t.Errorf("written %v", got)
 		}
-		if len(got) < 6 || !maps.Equal(got, want) {
-			t.Errorf("%d workers: files %q differ from those of one worker, %q", workers, names(got), names(want))
-		}
-	}
-	var total int
-	for _, content := range want {
-		total += len(read(t, content))
-	}
-	if total != n {
-		t.Errorf("%d frames in the files, want %d", total, n)
-	}
+	})
 }
 
-// Batches that hold more than all chunks of a worker do not stop a replay.
-func TestReplayBatchBeyondBuffer(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, pcap.Config{Dir: dir, Workers: 2, Replay: true, Buffer: 1})
-	ses := session("s")
-	const n = 5 * 2048
-	var wg sync.WaitGroup
-	for w := range 2 {
-		wg.Go(func() {
-			for i := int64(w); i < 2*n; i += 2 {
-				s.Offer(w, frame(ses, i, 600))
+// With many workers and little memory order is kept all the same: a chunk of
+// every worker, each with one frame, is no reason to go beyond the marks.
+func TestManyWorkersLittleMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers = 192
+		dir := t.TempDir()
+		s := open(t, pcap.Config{Dir: dir, Workers: workers, Buffer: 4 << 20})
+		ses, now := session("s"), time.Now().UnixNano()
+		for round := range int64(2) {
+			for w := workers - 1; w >= 0; w-- {
+				s.Offer(w, frame(ses, now+int64(w)*2+round, 60))
+				s.Mark(w, now, now)
+				s.Mark(w, now, now+3e7)
 			}
-			s.Mark(w, 2*n, 0)
-		})
-	}
-	wg.Wait()
-	finish(t, s)
-	got := only(t, dir)
-	if len(got) != 2*n || !slices.IsSorted(got) || s.Ledger().Stored != 2*n {
-		t.Errorf("%d frames in the file, ledger %+v", len(got), s.Ledger())
-	}
+			time.Sleep(25 * time.Millisecond)
+			synctest.Wait()
+		}
+		if l := s.Ledger(); l.Stored != 0 || l.Pending != 2*workers {
+			t.Errorf("%+v, want all to wait for the marks", l)
+		}
+		time.Sleep(150 * time.Millisecond)
+		synctest.Wait()
+		if l := s.Ledger(); l.Stored != 2*workers || l.Late != 0 {
+			t.Errorf("%+v", l)
+		}
+		finish(t, s)
+	})
 }

@@ -23,7 +23,7 @@ var _ sink.Sink = (*Sink)(nil)
 type Sink struct {
 	replay  bool
 	snap    int
-	quota   int // chunks of a worker
+	pool    *pool
 	workers []worker
 
 	ready   chan *chunk   // handed over; has room for every chunk
@@ -43,16 +43,16 @@ type Sink struct {
 // A worker is one worker's side of the sink.
 type worker struct {
 	// The worker's own.
-	chunk  *chunk // being filled; not empty, or nil
-	number uint64 // of the next chunk
-	now    int64
-	counts counts
+	id      int
+	chunk   *chunk // being filled; not empty, or nil
+	number  uint64 // of the next chunk
+	refused uint64 // pool.returns when there was no chunk
+	now     int64
+	counts  counts
 
 	_ [64]byte // apart from what others write
 
-	free  freeList
-	freed chan struct{} // replay: a chunk came back
-	held  atomic.Int32  // chunks handed over and not back
+	freed chan struct{} // replay: chunks came back
 	mark  atomic.Int64
 	tally tally
 
@@ -83,13 +83,17 @@ func Open(c Config) (*Sink, error) {
 }
 
 func newSink(c *Config) *Sink {
-	quota := max(2, int(c.Buffer/int64(c.Workers)/chunkCost))
+	p := newPool(c)
+	snap := c.SnapLen
+	if !c.Replay {
+		snap = min(snap, liveSnap)
+	}
 	s := &Sink{
 		replay:  c.Replay,
-		snap:    c.SnapLen,
-		quota:   quota,
+		snap:    snap,
+		pool:    p,
 		workers: make([]worker, c.Workers),
-		ready:   make(chan *chunk, quota*c.Workers),
+		ready:   make(chan *chunk, p.total),
 		wake:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -98,21 +102,9 @@ func newSink(c *Config) *Sink {
 	s.retain.Store(&c.Retain)
 	for i := range s.workers {
 		w := &s.workers[i]
+		w.id = i
 		w.mark.Store(math.MinInt64)
 		w.freed = make(chan struct{}, 1)
-		// Two allocations a worker: pages are only touched when used.
-		data := make([]byte, quota*chunkBytes)
-		entries := make([]entry, quota*chunkEntries)
-		chunks := make([]chunk, quota)
-		for j := range chunks {
-			b, e := j*chunkBytes, j*chunkEntries
-			chunks[j] = chunk{
-				worker:  i,
-				data:    data[b : b : b+chunkBytes],
-				entries: entries[e : e : e+chunkEntries],
-			}
-			w.free.push(&chunks[j])
-		}
 	}
 	return s
 }
@@ -148,8 +140,8 @@ func (s *Sink) run(c *Config, lock *dirLock) {
 	close(s.done)
 }
 
-// Offer copies f, cut to the snap length, for the writer. It allocates nothing
-// and takes no lock.
+// Offer copies f, cut to the snap length, for the writer. It allocates nothing,
+// and takes a lock only when a chunk is full.
 func (s *Sink) Offer(worker int, f *packet.Frame) {
 	w := &s.workers[worker]
 	data := f.Data
@@ -172,17 +164,23 @@ func (s *Sink) Offer(worker int, f *packet.Frame) {
 // That wait ends. All workers that wait have handed over all they have, and
 // the others will, at their next Mark. So every entry of the worker with the
 // lowest mark goes before anything that can still come from another, and the
-// writer emits it.
+// writer emits it. That worker then has its reserve again, whoever holds the
+// rest of the pool, goes on, and its mark rises until another one is the lowest.
 func (s *Sink) renew(w *worker) bool {
 	if w.chunk != nil {
 		s.handOver(w)
 	}
 	for {
-		if c := w.free.pop(); c != nil {
+		returns := s.pool.returns.Load()
+		if returns == w.refused && !s.replay {
+			return false // and no lock is taken for each frame that is dropped
+		}
+		if c := s.pool.take(w.id); c != nil {
 			c.born = w.now
 			w.chunk = c
 			return true
 		}
+		w.refused = returns
 		if !s.replay {
 			return false
 		}
@@ -199,13 +197,12 @@ func (s *Sink) handOver(w *worker) {
 	w.number++
 	w.tally.publish(&w.counts)
 	last := c.last
-	held := int(w.held.Add(1))
 	s.ready <- c
 	if s.replay {
 		// In replay a worker's frames come in order, so the last one is a mark.
 		w.mark.Store(max(w.mark.Load(), last))
 	}
-	if s.replay || held*2 >= s.quota {
+	if s.replay || s.pool.scarce(2, 0) {
 		select {
 		case s.wake <- struct{}{}:
 		default:

@@ -107,7 +107,7 @@ type Stats struct {
 	FilesPartial     int               // being written, open or not
 	FilesCompleting  int               // waiting to be synced and renamed
 	BytesWritten     uint64            // to files, headers included
-	BufferBytes      int64             // of chunks in the writer's hands
+	BufferBytes      int64             // of chunks in use
 	BufferLimitBytes int64             // of all chunks
 
 	// WriteErrors counts failed attempts, under DropDiskFull and DropIO.
@@ -162,13 +162,11 @@ func (s *Sink) Stats() Stats {
 		FilesPartial:     int(g.partial.Load()),
 		FilesCompleting:  int(g.completing.Load()),
 		BytesWritten:     g.written.Load(),
-		BufferLimitBytes: int64(s.quota) * int64(len(s.workers)) * chunkCost,
+		BufferBytes:      s.pool.used(),
+		BufferLimitBytes: int64(s.pool.total) * s.pool.cost,
 		Failing:          int(g.failing.Load()),
 		RetainedFiles:    int(g.retainedFiles.Load()),
 		RetainedBytes:    g.retainedBytes.Load(),
-	}
-	for i := range s.workers {
-		st.BufferBytes += int64(s.workers[i].held.Load()) * chunkCost
 	}
 	if e := g.lastError.Load(); e != nil {
 		st.LastError = *e
