@@ -140,8 +140,13 @@ func replaceSessions(t *testing.T, times int) {
 	// Each reload ends a session of VNI 1 and one of VNI 2.
 	ended := 2 * times
 	bySession := make(map[string]uint64)
+	var all uint64
 	for _, s := range l.Sessions {
 		bySession[s.Name] += s.Packets
+		all += s.Packets
+	}
+	if all != l.Delivered.Packets {
+		t.Errorf("%d frames delivered, %d by session", l.Delivered.Packets, all)
 	}
 	var generations []string
 	for _, f := range files {
