@@ -179,7 +179,7 @@ func TestValues(t *testing.T) {
 			{Address: netip.MustParseAddrPort("[::]:6081"), Granted: 133},
 		},
 		PCAP: &pcap.Stats{
-			Late: 134, FilesCompleted: 135, FilesIncomplete: 136, FilesOpen: 137, FilesPartial: 138, FilesCompleting: 139,
+			Late: 134, FilesCompleted: 135, FilesIncomplete: 136, FilesOpen: 137, FilesCompleting: 139,
 			Rotations:    [pcap.NumCauses]uint64{pcap.BySize: 140, pcap.ByTime: 141, pcap.ByPackets: 142, pcap.ByEnd: 143},
 			BytesWritten: 144, BufferBytes: 145, BufferLimitBytes: 146, Failing: 147, RetainedFiles: 148, RetainedBytes: 149,
 			WriteErrors:  [packet.NumDrops]uint64{packet.DropDiskFull: 150, packet.DropIO: 151},

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxCompleting is how many files may wait to be completed before the
-	// writer waits too: at most 1,024 jobs of a path and 32 bytes, some 256
+	// writer waits too: at most 1,024 jobs of a path and 40 bytes, some 256
 	// KiB. It takes 1,024 sessions that rotate at once, or a disk that cannot
 	// keep up, in which case the chunks are the buffer.
 	maxCompleting = 1024
@@ -33,21 +33,24 @@ type job struct {
 	partial  string
 	dev, ino uint64
 	size     int64
+	durable  *durable
 }
 
 // A completer makes files durable and gives them their names. It has its own
 // goroutine, since a sync takes as long as the disk likes.
 type completer struct {
-	sink    *Sink
-	log     *slog.Logger
-	keeper  *retainer // nil in replay
-	queue   chan job
-	failed  []job
-	failing bool // the last completion failed
+	sink      *Sink
+	log       *slog.Logger
+	fdatasync func(fd int) error
+	keeper    *retainer // nil in replay
+	queue     chan job
+	failed    []job
+	lost      error // of the first file that is not durable
+	failing   bool  // the last completion failed
 }
 
-func newCompleter(s *Sink, log *slog.Logger, keeper *retainer) *completer {
-	return &completer{sink: s, log: log, keeper: keeper, queue: make(chan job, maxCompleting)}
+func newCompleter(s *Sink, c *Config, keeper *retainer) *completer {
+	return &completer{sink: s, log: c.Log, fdatasync: c.fdatasync, keeper: keeper, queue: make(chan job, maxCompleting)}
 }
 
 // run completes what comes until the queue is closed. It returns an error if
@@ -102,7 +105,7 @@ func (c *completer) last() error {
 		return fmt.Errorf("pcap: %d files could not be completed and keep the suffix %s, %s first; the next start finishes them",
 			n, partialSuffix, c.failed[0].partial)
 	}
-	return nil
+	return c.lost
 }
 
 // complete makes each file durable before it gets its name, and then the names.
@@ -112,7 +115,10 @@ func (c *completer) complete(batch []job) {
 		if c.sink.aborted.Load() {
 			return
 		}
-		modified, err := completeFile(j)
+		modified, err := j.settle(c.fdatasync)
+		if err == nil {
+			err = c.rename(j, modified)
+		}
 		if err != nil {
 			c.fail(j, err)
 			continue
@@ -121,37 +127,52 @@ func (c *completer) complete(batch []job) {
 		c.failing = false
 		c.sink.gauges.completing.Add(-1)
 		c.sink.gauges.completed.Add(1)
-		if c.keeper != nil {
-			c.keeper.add(kept{path: final(j.partial), size: j.size, completed: modified})
-		}
 	}
 	for dir := range dirs {
-		if err := syncDir(dir); err != nil {
-			c.log.Error("directory of complete files could not be synced", "err", c.sink.gauges.noteError(err))
+		// One that is not there was removed by retention with all its files.
+		if err := syncDir(dir); err != nil && !os.IsNotExist(err) {
+			c.log.Error("directory of complete files could not be synced", "err", err)
 		}
 	}
+}
+
+// rename gives the file its name and tells retention, at once.
+func (c *completer) rename(j job, modified int64) error {
+	rename := func() error { return renameNew(j.partial, final(j.partial)) }
+	if c.keeper == nil {
+		return rename()
+	}
+	return c.keeper.add(kept{path: final(j.partial), size: j.size, completed: modified}, rename)
 }
 
 func (c *completer) fail(j job, err error) {
-	c.sink.gauges.noteError(err)
-	gone := errors.Is(err, errGone) || os.IsNotExist(err) || os.IsExist(err)
-	if gone || len(c.failed) >= maxFailed {
-		c.sink.gauges.completing.Add(-1)
-		c.sink.gauges.incomplete.Add(1)
-	} else {
+	g := &c.sink.gauges
+	gone := errors.Is(err, errGone) || os.IsNotExist(err)
+	lost := errors.Is(err, errNotDurable)
+	again := !gone && !lost && !os.IsExist(err) && len(c.failed) < maxFailed
+	if again {
 		c.failed = append(c.failed, j)
+	} else {
+		g.completing.Add(-1)
+		g.incomplete.Add(1)
 	}
-	if !c.failing {
-		c.failing = true
-		c.log.Error("capture file could not be completed", "path", j.partial, "again", !gone, "err", err)
+	if gone {
+		g.unfinishedBytes.Add(-j.size)
+	}
+	if lost && c.lost == nil {
+		c.lost = fmt.Errorf("pcap: a file keeps the suffix %s; the next start finishes what there is of it: %w", partialSuffix, err)
+	}
+	if !c.failing || lost {
+		c.failing = !lost
+		c.log.Error("capture file could not be completed", "path", j.partial, "again", again, "err", err)
 	}
 }
 
-// completeFile syncs the file, if it is still the one that was written, and
-// takes the suffix off its name. Its time of modification becomes that of
-// completion, which is what retention by age goes by; it returns it, in
-// nanoseconds since 1970 UTC.
-func completeFile(j job) (modified int64, err error) {
+// settle makes the file durable, if it is still the one that was written, so
+// that it may get its name. Its time of modification becomes that of completion,
+// which is what retention by age goes by; it returns it, in nanoseconds since
+// 1970 UTC.
+func (j job) settle(fdatasync func(fd int) error) (modified int64, err error) {
 	fd, err := openFile(j.partial, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
 	if err != nil {
 		return 0, err
@@ -169,10 +190,7 @@ func completeFile(j job) (modified int64, err error) {
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, j.partial, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return 0, &os.PathError{Op: "utimensat", Path: j.partial, Err: err}
 	}
-	if err := again(func() error { return unix.Fdatasync(fd) }); err != nil {
-		return 0, &os.PathError{Op: "fdatasync", Path: j.partial, Err: err}
-	}
-	if err := renameNew(j.partial, final(j.partial)); err != nil {
+	if err := j.durable.sync(fd, j.partial, fdatasync); err != nil {
 		return 0, err
 	}
 	return now.UnixNano(), nil

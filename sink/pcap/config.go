@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config says what to keep and where. The zero value of a field means what its
@@ -44,6 +46,8 @@ type Config struct {
 
 	// Log gets what happens to files; nil discards it.
 	Log *slog.Logger
+
+	fdatasync func(fd int) error // nil: fdatasync(2); tests have it fail
 }
 
 // Rotate says when a file is completed and the next one begun. Zero fields do
@@ -102,6 +106,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.fdatasync == nil {
+		c.fdatasync = unix.Fdatasync
 	}
 	return nil
 }

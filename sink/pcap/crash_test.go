@@ -141,13 +141,14 @@ func TestLocked(t *testing.T) {
 // it is missed stays the other's.
 func TestLockLost(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, pcap.Config{Dir: dir, Replay: true})
+	log, text := logger(t)
+	s := open(t, pcap.Config{Dir: dir, Replay: true, Log: log})
 	os.Remove(dir + "/.lock")
 	other := open(t, pcap.Config{Dir: dir})
 	s.Offer(0, frame(session("s"), 0, 60))
 	finish(t, s)
-	if l := s.Ledger(); l.Dropped[packet.DropIO] != 1 || !strings.Contains(s.Stats().LastError, "is being written by pid") {
-		t.Errorf("ledger %+v, error %q", l, s.Stats().LastError)
+	if l := s.Ledger(); l.Dropped[packet.DropIO] != 1 || !strings.Contains(text.String(), "is being written by pid") {
+		t.Errorf("ledger %+v, log\n%s", l, text)
 	}
 	finish(t, other)
 }

@@ -106,7 +106,7 @@ func TestDiskFullAndBack(t *testing.T) {
 			l.offer(10, 9000)
 		}
 		if st := l.sink.Stats(); st.Failing != 1 || st.WriteErrors[packet.DropDiskFull] != 4 ||
-			!strings.Contains(st.LastError, "no space") {
+			!strings.Contains(l.log.String(), "no space") {
 			t.Errorf("stats %+v", st)
 		}
 		if n := strings.Count(l.log.String(), "cannot be written"); n != 1 {

@@ -41,20 +41,27 @@ type file struct {
 	opened int64     // the capture's clock at that moment
 	since  time.Time // the round of that moment
 
-	// Iff path is not empty, the file exists.
+	// Valid iff made.
 	path    string // with partialSuffix
 	number  uint64 // in the series
 	written int64  // bytes in it
 	stored  int64  // records in it
 	dev     uint64
 	ino     uint64
-	fd      int
-	slot    int       // in writer.open, -1: fd is closed
+	open    bool      // it is in writer.open
+	fd      int       // valid iff open
 	used    uint64    // for finding the least recently used
 	looked  time.Time // when its name was last seen to be its own
 	dirty   bool      // written since the last sync
 	fresh   bool      // its directory entry has not been synced
+	durable durable
 }
+
+// made reports whether the file is on disk: it was created, for the first write.
+func (f *file) made() bool { return f.path != "" }
+
+// empty reports whether nothing was written to it, not even its header.
+func (f *file) empty() bool { return f.written == 0 }
 
 // stream returns the session's stream, which it makes if need be.
 func (w *writer) stream(session *packet.Session) *stream {
@@ -109,7 +116,7 @@ func (w *writer) add(c *chunk, e *entry) {
 		return
 	}
 	if s.file == nil {
-		s.file = &file{size: fileHeader, first: e.time, opened: w.clock, since: w.now, slot: -1}
+		s.file = &file{size: fileHeader, first: e.time, opened: w.clock, since: w.now}
 	}
 	s.file.size += int64(e.length)
 	s.file.packets++
@@ -176,28 +183,20 @@ func (w *writer) finishAll() {
 func (w *writer) finish(s *stream, cause Cause) {
 	f := s.file
 	s.file = nil
-	if f == nil || f.path == "" {
+	if f == nil || !f.made() {
 		return
 	}
 	w.closeFile(f)
 	g := &w.sink.gauges
 	g.rotations[cause].Add(1)
 	g.completing.Add(1)
-	w.forget(f)
-	w.queue <- job{partial: f.path, dev: f.dev, ino: f.ino, size: f.written}
-}
-
-// forget takes the file out of the account of those being written.
-func (w *writer) forget(f *file) {
-	w.sink.gauges.partial.Add(-1)
-	w.sink.gauges.partialBytes.Add(-f.written)
+	w.queue <- job{f.path, f.dev, f.ino, f.written, &f.durable}
 }
 
 // failure notes that writing for the stream failed, and logs it when no other
 // stream fails in the same way.
 func (w *writer) failure(s *stream, reason packet.Drop, err error) {
 	w.sink.gauges.writeErrors[reason].Add(1)
-	w.sink.gauges.noteError(err)
 	if s.failed && s.reason != reason {
 		w.recovered(s)
 	}

@@ -3,6 +3,7 @@ package pcap
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ func (w *writer) prepare(s *stream) error {
 	f := s.file
 	w.uses++
 	f.used = w.uses
-	if f.path == "" {
+	if !f.made() {
 		return w.create(s)
 	}
 	err := w.reopen(f)
@@ -40,11 +41,11 @@ func (w *writer) prepare(s *stream) error {
 		return err
 	}
 	w.log.Warn("capture file was removed or changed while it was written; a new one is begun", "path", f.path)
-	w.abandon(f)
+	w.disown(f)
 	gathered := f.size - f.written
 	s.file = &file{
 		size: fileHeader + gathered, packets: f.packets - f.stored, first: s.first, opened: w.clock, since: w.now,
-		slot: -1, used: f.used,
+		used: f.used,
 	}
 	return w.create(s)
 }
@@ -97,14 +98,13 @@ func (w *writer) created(f *file, path string, fd int) error {
 		return &os.PathError{Op: "create", Path: path, Err: err}
 	}
 	f.path, f.dev, f.ino, f.fresh, f.looked = path, st.Dev, st.Ino, true, w.now
-	w.sink.gauges.partial.Add(1)
 	w.keepOpen(f, fd)
 	return nil
 }
 
 // reopen opens a file that was closed because others were used more recently.
 func (w *writer) reopen(f *file) error {
-	if f.slot >= 0 {
+	if f.open {
 		return nil
 	}
 	w.makeRoom()
@@ -143,7 +143,7 @@ func (f *file) checkName() error {
 }
 
 func (w *writer) keepOpen(f *file, fd int) {
-	f.fd, f.slot = fd, len(w.open)
+	f.fd, f.open = fd, true
 	w.open = append(w.open, f)
 	w.sink.gauges.open.Store(int64(len(w.open)))
 }
@@ -166,25 +166,28 @@ func (w *writer) makeRoom() {
 
 // closeFile closes the file's descriptor, if it is open.
 func (w *writer) closeFile(f *file) {
-	if f.slot < 0 {
+	if !f.open {
 		return
 	}
-	unix.Close(f.fd)
-	last := len(w.open) - 1
-	w.open[f.slot] = w.open[last]
-	w.open[f.slot].slot = f.slot
-	w.open[last] = nil
-	w.open = w.open[:last]
-	f.slot = -1
+	f.durable.closed(f.path, unix.Close(f.fd))
+	f.open = false
+	i := slices.Index(w.open, f)
+	w.open = slices.Delete(w.open, i, i+1)
 	w.sink.gauges.open.Store(int64(len(w.open)))
 }
 
-// abandon gives a file up: what is left of it, if anything, keeps the suffix
-// .partial and is for the next start to finish.
+// abandon gives a file up: it keeps the suffix .partial and is for the next start
+// to finish.
 func (w *writer) abandon(f *file) {
 	w.closeFile(f)
-	w.forget(f)
 	w.sink.gauges.incomplete.Add(1)
+}
+
+// disown gives a file up that others removed or changed: it does not count among
+// the files of this package any more.
+func (w *writer) disown(f *file) {
+	w.abandon(f)
+	w.sink.gauges.unfinishedBytes.Add(-f.written)
 }
 
 // openFile is open(2); files it makes are 0640.

@@ -55,17 +55,28 @@ type retainer struct {
 
 	mu    sync.Mutex
 	added []kept // completed since the last look
+
+	// unfinished is gauges.unfinishedBytes as of the last look: what is not in
+	// it is in files, and the other way round.
+	unfinished int64
 }
 
 func newRetainer(s *Sink, c *Config) *retainer {
 	return &retainer{sink: s, log: c.Log, dir: c.Dir}
 }
 
-// add tells of a file that was completed. Any goroutine may call it.
-func (r *retainer) add(f kept) {
+// add tells of a file that rename completes. Its bytes move from the sum of
+// those unfinished to that of files at once: a look finds them in one of both.
+// Any goroutine may call it.
+func (r *retainer) add(f kept, rename func() error) error {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := rename(); err != nil {
+		return err
+	}
 	r.added = append(r.added, f)
-	r.mu.Unlock()
+	r.sink.gauges.unfinishedBytes.Add(-f.size)
+	return nil
 }
 
 func (r *retainer) run(stop <-chan struct{}) {
@@ -130,23 +141,30 @@ func (r *retainer) scan() {
 }
 
 // merge adds what was completed since the last look. A scan may have found the
-// same file.
+// same file, with another time of completion if the file system keeps it in
+// seconds.
 func (r *retainer) merge() {
 	r.mu.Lock()
 	added := r.added
 	r.added = nil
+	r.unfinished = r.sink.gauges.unfinishedBytes.Load()
 	r.mu.Unlock()
-	if len(added) > 0 {
-		r.files = append(r.files, added...)
-		r.order()
+	if len(added) == 0 {
+		return
 	}
+	again := make(map[string]bool, len(added))
+	for _, f := range added {
+		again[f.path] = true
+	}
+	r.files = slices.DeleteFunc(r.files, func(f kept) bool { return again[f.path] })
+	r.files = append(r.files, added...)
+	r.order()
 }
 
 func (r *retainer) order() {
 	slices.SortFunc(r.files, func(a, b kept) int {
 		return cmp.Or(cmp.Compare(a.completed, b.completed), strings.Compare(a.path, b.path))
 	})
-	r.files = slices.CompactFunc(r.files, func(a, b kept) bool { return a.path == b.path })
 	r.bytes = 0
 	for i := range r.files {
 		r.bytes += r.files[i].size
@@ -157,7 +175,6 @@ func (r *retainer) order() {
 // deleted is passed over.
 func (r *retainer) remove(limits Retain, now time.Time) {
 	wanted := r.spaceWanted(limits.Free)
-	partial := r.sink.gauges.partialBytes.Load()
 	failed := error(nil)
 	left := r.files[:0]
 	for i, f := range r.files {
@@ -165,7 +182,7 @@ func (r *retainer) remove(limits Retain, now time.Time) {
 		switch {
 		case limits.Age > 0 && now.UnixNano()-f.completed > int64(limits.Age):
 			cause = ByAge
-		case limits.Size > 0 && r.bytes+partial > limits.Size:
+		case limits.Size > 0 && r.bytes+r.unfinished > limits.Size:
 			cause = BySize
 		case wanted > 0:
 			cause = ByFree
@@ -186,6 +203,9 @@ func (r *retainer) remove(limits Retain, now time.Time) {
 			continue // others removed it
 		}
 		wanted -= f.size
+		// The session's directory goes with its last file; otherwise, or if it
+		// is a link, this fails. Not os.Remove, which would remove a link.
+		unix.Rmdir(filepath.Dir(f.path))
 		r.sink.gauges.removedFiles[cause].Add(1)
 		r.sink.gauges.removedBytes[cause].Add(uint64(f.size))
 	}
@@ -202,7 +222,6 @@ func (r *retainer) settle(err error) {
 }
 
 func (r *retainer) fail(what string, err error) {
-	r.sink.gauges.noteError(err)
 	if !r.failing {
 		r.failing = true
 		r.log.Error(what, "err", err)
@@ -249,7 +268,7 @@ func (r *retainer) reach(limits Retain, now time.Time) float64 {
 		reach = min(reach, float64(limits.Size)/r.rate)
 	}
 	if limits.Free > 0 && r.rate > 0 {
-		room := float64(r.bytes + r.sink.gauges.partialBytes.Load() - r.spaceWanted(limits.Free))
+		room := float64(r.bytes + r.unfinished - r.spaceWanted(limits.Free))
 		reach = min(reach, max(0, room)/r.rate)
 	}
 	if limits.Age > 0 {

@@ -186,6 +186,39 @@ func TestRetentionGoesOn(t *testing.T) {
 	})
 }
 
+// A session's directory goes with its last file and comes back with the next
+// frame. One that is a link, or holds anything else, stays.
+func TestRetentionRemovesDirectories(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, elsewhere := t.TempDir(), t.TempDir()
+		l := newLive(t, pcap.Config{Dir: dir, Rotate: pcap.Rotate{Packets: 1}, Retain: pcap.Retain{Age: time.Minute}})
+		os.Symlink(elsewhere, filepath.Join(dir, "link"))
+		os.Mkdir(filepath.Join(dir, "mixed"), 0o750)
+		os.WriteFile(filepath.Join(dir, "mixed", "notes"), nil, 0o640)
+		for _, name := range []string{"s", "link", "mixed"} {
+			l.session = session(name)
+			l.offer(1, 100)
+			l.session.Ended.Store(true)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got, _ := filepath.Glob(filepath.Join(dir, "*")); fmt.Sprint(got) != fmt.Sprintf("[%s/.lock %[1]s/link %[1]s/mixed]", dir) {
+			t.Errorf("directories %q", got)
+		}
+		got, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+		if len(got) != 1 || filepath.Base(got[0]) != "notes" || l.sink.Stats().RemovedFiles[pcap.ByAge] != 3 {
+			t.Errorf("files %q, removed %v", got, l.sink.Stats().RemovedFiles)
+		}
+		l.session = session("s")
+		l.offer(1, 100)
+		l.want(4, 0, 0)
+		finish(t, l.sink)
+		if got, _ := filepath.Glob(filepath.Join(dir, "s", "*.pcap")); len(got) != 1 {
+			t.Errorf("files %q", got)
+		}
+	})
+}
+
 func TestReplayRemovesNothing(t *testing.T) {
 	dir := t.TempDir()
 	keepers(t, dir, 5, 1000)

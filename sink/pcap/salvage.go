@@ -88,7 +88,11 @@ func salvageFile(path string) (cut int64, removed bool, err error) {
 			return 0, false, err
 		}
 	}
-	if _, err := completeFile(job{path, st.Dev, st.Ino, whole}); err != nil {
+	j := job{path, st.Dev, st.Ino, whole, new(durable)}
+	if _, err := j.settle(unix.Fdatasync); err != nil {
+		return 0, false, err
+	}
+	if err := renameNew(path, final(path)); err != nil {
 		return 0, false, err
 	}
 	return st.Size - whole, false, syncDir(filepath.Dir(path))

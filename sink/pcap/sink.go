@@ -119,13 +119,13 @@ func (s *Sink) run(c *Config, lock *dirLock) {
 		keeper = newRetainer(s, c)
 		wg.Go(func() { keeper.run(stop) })
 	}
-	completer := newCompleter(s, c.Log, keeper)
+	completer := newCompleter(s, c, keeper)
 	completed := make(chan error, 1)
 	go func() { completed <- completer.run() }()
 	w := newWriter(s, c, lock, completer.queue)
 	if c.Sync > 0 {
 		w.sync = make(chan []syncJob, 1)
-		wg.Go(func() { syncFiles(w.sync, c.Log) })
+		wg.Go(func() { syncFiles(w.sync, c.fdatasync, c.Log) })
 	}
 
 	w.run()

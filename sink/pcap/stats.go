@@ -101,10 +101,9 @@ type Stats struct {
 	Late uint64 // frames written out of order
 
 	FilesCompleted   uint64            // synced and renamed
-	FilesIncomplete  uint64            // given up: removed or replaced by others, or their tail beyond repair
+	FilesIncomplete  uint64            // given up: removed or replaced by others, not cut back to whole records, or not made durable
 	Rotations        [NumCauses]uint64 // files ended, by cause
 	FilesOpen        int               // descriptors open for writing
-	FilesPartial     int               // being written, open or not
 	FilesCompleting  int               // waiting to be synced and renamed
 	BytesWritten     uint64            // to files, headers included
 	BufferBytes      int64             // of chunks in use
@@ -116,10 +115,6 @@ type Stats struct {
 	// Failing counts sessions whose last write failed; 0 when all is well.
 	Failing int
 
-	// LastError is the last failure, in words, or empty. It stays when the
-	// failure is over.
-	LastError string
-
 	RetainedFiles int   // complete, live only
 	RetainedBytes int64 // of those
 	RemovedFiles  [NumCauses]uint64
@@ -128,27 +123,19 @@ type Stats struct {
 
 // gauges are the counters that several goroutines show, each in its own field.
 type gauges struct {
-	completed, incomplete     atomic.Uint64
-	rotations                 [NumCauses]atomic.Uint64
-	open, partial, completing atomic.Int64
-	partialBytes              atomic.Int64
-	written                   atomic.Uint64
-	writeErrors               [packet.NumDrops]atomic.Uint64
-	failing                   atomic.Int64
-	lastError                 atomic.Pointer[string]
-	retainedFiles             atomic.Int64
-	retainedBytes             atomic.Int64
-	retainedSeconds           atomic.Int64
-	removedFiles              [NumCauses]atomic.Uint64
-	removedBytes              [NumCauses]atomic.Uint64
-	progress                  atomic.Uint64
-}
-
-// noteError keeps err for Stats and returns it.
-func (g *gauges) noteError(err error) error {
-	text := err.Error()
-	g.lastError.Store(&text)
-	return err
+	completed, incomplete atomic.Uint64
+	rotations             [NumCauses]atomic.Uint64
+	open, completing      atomic.Int64
+	unfinishedBytes       atomic.Int64 // in files that have not got their names
+	written               atomic.Uint64
+	writeErrors           [packet.NumDrops]atomic.Uint64
+	failing               atomic.Int64
+	retainedFiles         atomic.Int64
+	retainedBytes         atomic.Int64
+	retainedSeconds       atomic.Int64
+	removedFiles          [NumCauses]atomic.Uint64
+	removedBytes          [NumCauses]atomic.Uint64
+	progress              atomic.Uint64
 }
 
 // Stats may be called by any goroutine at any time.
@@ -159,7 +146,6 @@ func (s *Sink) Stats() Stats {
 		FilesCompleted:   g.completed.Load(),
 		FilesIncomplete:  g.incomplete.Load(),
 		FilesOpen:        int(g.open.Load()),
-		FilesPartial:     int(g.partial.Load()),
 		FilesCompleting:  int(g.completing.Load()),
 		BytesWritten:     g.written.Load(),
 		BufferBytes:      s.pool.used(),
@@ -167,9 +153,6 @@ func (s *Sink) Stats() Stats {
 		Failing:          int(g.failing.Load()),
 		RetainedFiles:    int(g.retainedFiles.Load()),
 		RetainedBytes:    g.retainedBytes.Load(),
-	}
-	if e := g.lastError.Load(); e != nil {
-		st.LastError = *e
 	}
 	for i := range st.Rotations {
 		st.Rotations[i] = g.rotations[i].Load()

@@ -1,17 +1,21 @@
 package pcap
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // A syncJob is a file that was written since it was last synced.
 type syncJob struct {
-	path  string
-	fresh bool // its directory entry was not synced either
+	path    string
+	fresh   bool // its directory entry was not synced either
+	durable *durable
 }
 
 // startSync hands the files that were written to the goroutine that syncs them,
@@ -25,7 +29,7 @@ func (w *writer) startSync() {
 	var jobs []syncJob
 	for _, s := range w.streams {
 		if f := s.file; f != nil && f.dirty {
-			jobs = append(jobs, syncJob{f.path, f.fresh})
+			jobs = append(jobs, syncJob{f.path, f.fresh, &f.durable})
 			f.dirty, f.fresh = false, false
 		}
 	}
@@ -35,7 +39,7 @@ func (w *writer) startSync() {
 }
 
 // syncFiles syncs what it is given until jobs is closed.
-func syncFiles(batches <-chan []syncJob, log *slog.Logger) {
+func syncFiles(batches <-chan []syncJob, fdatasync func(fd int) error, log *slog.Logger) {
 	failing := false
 	for jobs := range batches {
 		dirs := make(map[string]struct{})
@@ -45,7 +49,7 @@ func syncFiles(batches <-chan []syncJob, log *slog.Logger) {
 				dirs[filepath.Dir(j.path)] = struct{}{}
 			}
 			// A file that is not there was completed, which syncs it, or removed.
-			if err := syncFile(j.path); err != nil && !os.IsNotExist(err) {
+			if err := j.run(fdatasync); err != nil && !os.IsNotExist(err) {
 				failed = err
 			}
 		}
@@ -61,14 +65,49 @@ func syncFiles(batches <-chan []syncJob, log *slog.Logger) {
 	}
 }
 
-func syncFile(path string) error {
-	fd, err := openFile(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+func (j syncJob) run(fdatasync func(fd int) error) error {
+	fd, err := openFile(j.path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := again(func() error { return unix.Fdatasync(fd) }); err != nil {
-		return &os.PathError{Op: "fdatasync", Path: path, Err: err}
+	return j.durable.sync(fd, j.path, fdatasync)
+}
+
+// errNotDurable says that the kernel could not write what it had taken.
+var errNotDurable = errors.New("what was written may be lost")
+
+// A durable makes one file durable, for all goroutines that do so. The kernel
+// tells of a write that failed once: the next sync of the same file succeeds,
+// although the data is lost. So one failure is for good.
+type durable struct {
+	mu  sync.Mutex // held during a sync, or another could succeed before this one has failed
+	err error
+}
+
+// sync is fdatasync(2) of an open file.
+func (d *durable) sync(fd int, path string, fdatasync func(fd int) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.note("fdatasync", path, again(func() error { return fdatasync(fd) }))
 	}
-	return nil
+	return d.err
+}
+
+// closed takes what close(2) returned, which on a network file system is also
+// how the kernel tells of a write that failed.
+func (d *durable) closed(path string, err error) {
+	if err == nil || err == unix.EINTR {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.note("close", path, err)
+}
+
+func (d *durable) note(op, path string, err error) {
+	if err != nil {
+		d.err = fmt.Errorf("%w: %w", errNotDurable, &os.PathError{Op: op, Path: path, Err: err})
+	}
 }

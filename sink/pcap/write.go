@@ -2,6 +2,7 @@ package pcap
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"unsafe"
@@ -75,18 +76,17 @@ func (w *writer) afterFailure(s *stream, err error) {
 	f := s.file
 	switch {
 	case errors.Is(err, errGone):
-		w.abandon(f)
+		w.disown(f)
 		s.file = nil
 		s.retry = w.now // with a new file
 	case errors.Is(err, errTail):
 		w.abandon(f)
 		s.file = nil
-	case f.path == "":
+	case !f.made():
 		s.file = nil
-	case f.written == 0:
+	case f.empty():
 		// Not one record: the name would belong to a frame that is not there.
 		w.closeFile(f)
-		w.forget(f)
 		if os.Remove(f.path) == nil && s.series.last == f.number {
 			s.series.last-- // or a full disk would use up a number a second
 		}
@@ -102,7 +102,7 @@ func (w *writer) afterFailure(s *stream, err error) {
 func (w *writer) writeSegments(f *file, next int32) (int32, error) {
 	v := &w.vector
 	v.reset()
-	if f.written == 0 {
+	if f.empty() {
 		v.add(w.header)
 	}
 	from := next
@@ -141,13 +141,13 @@ func (w *writer) writeSegments(f *file, next int32) (int32, error) {
 func (w *writer) grow(f *file, n int) {
 	f.written += int64(n)
 	f.dirty = true
-	w.sink.gauges.partialBytes.Add(int64(n))
+	w.sink.gauges.unfinishedBytes.Add(int64(n))
 }
 
 // whole returns how many whole records the first n bytes written to the file
 // hold, from the given segment on, and how many bytes are worth keeping.
 func (w *writer) whole(f *file, next int32, n int) (records, bytes int) {
-	if f.written == 0 {
+	if f.empty() {
 		if n <= fileHeader {
 			return 0, 0
 		}
@@ -173,7 +173,7 @@ var errTail = errors.New("cut back a record that was not written whole")
 
 func truncate(f *file, size int64) error {
 	if err := unix.Ftruncate(f.fd, size); err != nil {
-		return errors.Join(errTail, &os.PathError{Op: "ftruncate", Path: f.path, Err: err})
+		return fmt.Errorf("%w: %w", errTail, &os.PathError{Op: "ftruncate", Path: f.path, Err: err})
 	}
 	return nil
 }
