@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,11 +21,10 @@ import (
 // failOnce returns an fdatasync that fails the first time it is called, as the
 // kernel does that tells of a lost write once.
 func failOnce(err error) func(int) error {
+	var told atomic.Bool
 	return func(fd int) error {
-		once := err
-		err = nil
-		if once != nil {
-			return once
+		if !told.Swap(true) {
+			return err
 		}
 		return unix.Fdatasync(fd)
 	}
