@@ -63,6 +63,15 @@ type Watcher struct {
 	settled bool        // a later change cannot have the same time
 	content [sha256.Size]byte
 	problem string // why it could not be read, as logged or returned last
+	stale   error  // why the table is not as the file says
+}
+
+// Err returns why the table is not as the file says, or nil when it is. The
+// table is then as an earlier content said.
+func (w *Watcher) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stale
 }
 
 // settling is longer than any file system's time stamps are coarse: a file
@@ -141,6 +150,7 @@ func (w *Watcher) read() ([]byte, error) {
 	data, info, err := read(w.Path)
 	w.info = info
 	if err != nil {
+		w.stale = err
 		return nil, err
 	}
 	w.problem = ""
@@ -151,7 +161,7 @@ func (w *Watcher) read() ([]byte, error) {
 
 func (w *Watcher) apply(data []byte) error {
 	entries, err := Parse(w.Path, data)
-	if err != nil {
+	if w.stale = err; err != nil {
 		return err
 	}
 	change := w.Table.Replace(entries)

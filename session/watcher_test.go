@@ -233,6 +233,27 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// Err says whether the table is as the file says, whoever read it last.
+func TestWatcherErr(t *testing.T) {
+	w := watch(t)
+	for _, step := range []struct {
+		content string // "" removes the file
+		ok      bool
+	}{
+		{oneA, true}, {half, false}, {half, false}, {oneA, true}, {"", false}, {oneA, true}, {oneB, true},
+	} {
+		if step.content == "" {
+			os.Remove(w.Path)
+		} else {
+			w.write(step.content)
+		}
+		w.Reload()
+		if err := w.Err(); (err == nil) != step.ok {
+			t.Errorf("with %q: %v", step.content, err)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	w := watch(t)
 	if _, err := session.Load(w.Path); !strings.Contains(err.Error(), w.Path) || !errors.Is(err, fs.ErrNotExist) {

@@ -29,6 +29,8 @@ type Snapshot struct {
 	Ledger  pipeline.Ledger
 	Groups  []capture.Group
 
+	SessionFile error // why the sessions are not as their file says, or nil
+
 	PCAP            *pcap.Stats // nil when the sink is off
 	RetainedSeconds float64
 

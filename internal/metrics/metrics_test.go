@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -95,7 +96,12 @@ func TestFromStart(t *testing.T) {
 			t.Errorf("%s: there from the start: %v", m.name, found)
 		}
 	}
-	delete(got, `periscope_build_info{version=""}`)
+	for _, name := range []string{`periscope_build_info{version=""}`, "periscope_session_file_in_force"} {
+		if got[name] != 1 {
+			t.Errorf("%s is %v, want 1", name, got[name])
+		}
+		delete(got, name)
+	}
 	for name, value := range got {
 		if value != 0 {
 			t.Errorf("%s is %v", name, value)
@@ -153,6 +159,8 @@ func TestValues(t *testing.T) {
 	got := scrape(t, Snapshot{
 		Version: "1.2.3",
 		Ready:   true,
+
+		SessionFile: errors.New("sessions.yaml:2:17: a mistake"),
 		Ledger: pipeline.Ledger{
 			Received:     pipeline.Volume{Packets: 101, Bytes: 102},
 			Delivered:    pipeline.Volume{Packets: 103, Bytes: 104},
@@ -192,6 +200,7 @@ func TestValues(t *testing.T) {
 	want := map[string]float64{
 		`periscope_build_info{version="1.2.3"}`:                                      1,
 		`periscope_ready`:                                                            1,
+		`periscope_session_file_in_force`:                                            0,
 		`periscope_received_packets_total`:                                           101,
 		`periscope_received_bytes_total`:                                             102,
 		`periscope_delivered_packets_total`:                                          103,

@@ -82,6 +82,9 @@ var table = []metric{
 			emit(float64(s.known), "true")
 			emit(float64(s.unknown), "false")
 		}},
+	{"periscope_session_file_in_force", gauge, nil,
+		"1 while the sessions are as the session file says, or there is none; 0 while it is missing or has errors, and an earlier content is in force.", "1.",
+		one(func(s *Snapshot) float64 { return float(s.SessionFile == nil) })},
 	{"periscope_session_packets_total", counter, []string{"session", "vni", "direction"},
 		"Frames delivered, by session and direction.", "",
 		eachDirection},

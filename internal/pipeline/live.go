@@ -129,6 +129,17 @@ func (l *Live) Groups() []capture.Group { return l.udp.Groups() }
 // PCAP returns the pcap sink, or nil when it is off.
 func (l *Live) PCAP() *pcap.Sink { return l.pcap }
 
+// SessionFileErr returns why the sessions are not as the session file says, or
+// nil when they are or there is no such file.
+func (l *Live) SessionFileErr() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.watcher == nil {
+		return nil
+	}
+	return l.watcher.Err()
+}
+
 // Config returns the configuration in force.
 func (l *Live) Config() config.Config {
 	l.mu.Lock()

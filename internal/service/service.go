@@ -215,6 +215,8 @@ func (s *Service) snapshot() metrics.Snapshot {
 		Ready:   s.Ready() == nil,
 		Ledger:  s.Ledger(),
 		Groups:  s.live.Groups(),
+
+		SessionFile: s.live.SessionFileErr(),
 	}
 	if p := s.live.PCAP(); p != nil {
 		stats := p.Stats()
