@@ -112,11 +112,10 @@ func (u *UDP) Lost() uint64 {
 	return n
 }
 
-// Stop makes every source read what its sockets hold now, and then end.
+// Stop makes every source read what its sockets hold, and then end.
 func (u *UDP) Stop() {
-	now := time.Now().UnixNano()
 	for _, s := range u.sources {
-		s.stop.CompareAndSwap(0, now)
+		s.stop.Store(true)
 	}
 }
 
@@ -161,7 +160,8 @@ type udpSource struct {
 
 	turn  int // the socket to ask next
 	stay  int // batches left before another socket gets its turn
-	stop  atomic.Int64
+	stop  atomic.Bool
+	shut  bool // the sockets take nothing more
 	ended bool
 }
 

@@ -61,7 +61,7 @@ type udpSocket struct {
 	drops     uint32
 	lost      atomic.Uint64
 	nextCheck int64
-	done      bool // what it holds came after Stop
+	isShut    bool
 }
 
 func newUDPSocket(fd int, encap packet.Encap, slab []byte) *udpSocket {
@@ -93,9 +93,8 @@ func (s *udpSocket) rearm(i int) {
 }
 
 // Next lends the next batch. It waits at most 25 ms for the first datagram; the
-// batch is then empty and only brings the clock. After Stop, and once the
-// sockets hold nothing from before it, it closes them and returns io.EOF, so
-// that what is sent later does not count as lost.
+// batch is then empty and only brings the clock. After Stop the sockets take
+// nothing more; when they are read empty, it closes them and returns io.EOF.
 func (s *udpSource) Next() (*packet.Batch, error) {
 	if s.lent {
 		return nil, errors.New("capture: a UDP source lends one batch at a time")
@@ -107,11 +106,18 @@ func (s *udpSource) Next() (*packet.Batch, error) {
 	for waited := false; ; waited = true {
 		now := time.Now().UnixNano()
 		b.Now = now
+		stopped := s.stop.Load() // before the look that finds nothing
+		if stopped && !s.shut {
+			s.shut = true
+			for _, sock := range s.sockets {
+				sock.shut(now)
+			}
+		}
 		got, err := s.poll(b, now)
 		if err != nil {
 			return nil, err
 		}
-		if got == 0 && s.stop.Load() != 0 {
+		if got == 0 && stopped {
 			s.ended = true
 			if err := s.close(); err != nil {
 				return nil, err
@@ -144,18 +150,11 @@ func (s *udpSource) Release(b *packet.Batch) {
 func (s *udpSource) poll(b *packet.Batch, now int64) (int, error) {
 	for range s.sockets {
 		sock := s.sockets[s.turn]
-		if sock.done {
-			s.next()
-			continue
-		}
 		n, err := sock.receive(b, s.slab, now)
 		if err != nil {
 			return 0, err
 		}
 		if n > 0 {
-			if stop := s.stop.Load(); stop != 0 && b.Datagrams[0].Time > stop {
-				sock.done = true
-			}
 			if s.stay--; s.stay <= 0 {
 				s.next()
 			}
@@ -269,10 +268,22 @@ func (s *udpSocket) control(d *packet.Datagram, c []byte) {
 // Readings that ride on datagrams are older than those of checkDrops, so one
 // that lies behind is no news.
 func (s *udpSocket) dropped(reading uint32) {
+	if s.isShut {
+		return
+	}
 	if behind := int32(reading - s.drops); behind > 0 {
 		s.drops = reading
 		s.lost.Add(uint64(behind))
 	}
+}
+
+// shut makes the kernel refuse what comes from now on, so that reading what is
+// there has an end, and stops counting drops: what is refused is not lost.
+func (s *udpSocket) shut(now int64) {
+	s.checkDrops(now)
+	s.isShut = true
+	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // keep 0 bytes
+	unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &refuse})
 }
 
 // checkDrops reads the drop counter itself: SO_RXQ_OVFL rides on later

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -11,26 +12,47 @@ import (
 // 4 workers.
 const maxEnded = 1024
 
+// grace is longer than a worker can hold a session that it has looked up: until
+// the end of its batch.
+const grace = 10 * time.Second
+
 // A history remembers ended sessions, whose counts still belong to the ledger.
 type history struct {
 	sessions  []*packet.Session // oldest first
+	fading    []fading          // no longer remembered, but still counted in
 	forgotten packet.Tally
+}
+
+// A fading is the tallies of a session that is no longer remembered.
+type fading struct {
+	tallies []packet.Tally
+	since   time.Time
 }
 
 // add remembers sessions. Beyond maxEnded the oldest are forgotten, their
 // tallies summed.
 func (h *history) add(gone []*packet.Session) {
 	h.sessions = append(h.sessions, gone...)
+	now := time.Now()
+	done := 0
+	for ; done < len(h.fading) && now.Sub(h.fading[done].since) >= grace; done++ {
+		addTallies(&h.forgotten, h.fading[done].tallies)
+	}
+	h.fading = slices.Delete(h.fading, 0, done)
 	surplus := len(h.sessions) - maxEnded
 	if surplus <= 0 {
 		return
 	}
 	for _, s := range h.sessions[:surplus] {
-		for i := range s.Tallies {
-			addTally(&h.forgotten, &s.Tallies[i])
-		}
+		h.fading = append(h.fading, fading{s.Tallies, now})
 	}
 	h.sessions = slices.Clone(h.sessions[surplus:])
+}
+
+func addTallies(sum *packet.Tally, tallies []packet.Tally) {
+	for i := range tallies {
+		addTally(sum, &tallies[i])
+	}
 }
 
 func addTally(sum, t *packet.Tally) {
@@ -53,6 +75,14 @@ func (t *Table) Ended() []*packet.Session {
 }
 
 // Forgotten returns the sum of the tallies of the sessions that ended before
-// those Ended returns, as they were when they were forgotten. Only that sum
-// grows; the pointer is valid for the life of the table.
-func (t *Table) Forgotten() *packet.Tally { return &t.ended.forgotten }
+// those Ended returns. The tally is the caller's.
+func (t *Table) Forgotten() *packet.Tally {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sum := new(packet.Tally)
+	addTally(sum, &t.ended.forgotten)
+	for i := range t.ended.fading {
+		addTallies(sum, t.ended.fading[i].tallies)
+	}
+	return sum
+}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
@@ -168,6 +170,33 @@ func TestEndedIsBounded(t *testing.T) {
 		t.Errorf("forgotten: %d delivered, %d egress, last seen %d",
 			f.Delivered.Load(), f.Directions[packet.Egress].Load(), f.LastSeen.Load())
 	}
+}
+
+// A worker may have looked a session up before it ended and count it after.
+func TestForgottenSessionsAreStillCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newTable(t, session.Config{Workers: 1})
+		entries := make([]session.Entry, 2000)
+		for i := range entries {
+			entries[i] = session.Entry{Name: fmt.Sprint("n", i), VNI: uint32(i)}
+		}
+		table.Replace(entries)
+		held, _ := table.Lookup(0, packet.Addr{}) // the first to be forgotten
+		table.Replace(nil)
+		if slices.Contains(table.Ended(), held) {
+			t.Fatal("the session is remembered, so this shows nothing")
+		}
+		held.Tallies[0].Delivered.Add(5)
+		if n := table.Forgotten().Delivered.Load(); n != 5 {
+			t.Errorf("%d delivered, want 5", n)
+		}
+		time.Sleep(time.Minute)
+		table.Replace(entries)
+		table.Replace(nil)
+		if n := table.Forgotten().Delivered.Load(); n != 5 {
+			t.Errorf("%d delivered after the grace, want 5", n)
+		}
+	})
 }
 
 // heap returns the bytes in use after collection.

@@ -76,6 +76,8 @@ each one came through, writes rotating pcap files, and accounts for every packet
 		return usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newRunCommand(), newReplayCommand(), newSendCommand(), newCheckCommand(), newVersionCommand())
+	root.Version = version
+	root.SetVersionTemplate("periscope {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

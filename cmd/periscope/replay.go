@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
+	"github.com/periscope-collector/periscope/packet"
 )
 
 func newReplayCommand() *cobra.Command {
@@ -142,5 +145,23 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; what was read until then has been replayed")
 	}
-	return errors.Join(err, r.Close(context.Background()), finish(r.Ledger(), summary, cmd.OutOrStdout()))
+	err = errors.Join(err, r.Close(context.Background()))
+	l := r.Ledger()
+	if n := l.Received.Packets; n > 0 && l.NotDelivered[packet.NotTunnel.String()] == n {
+		log.Warn("no packet goes to a tunnel port; if the files hold inner frames, name their VNI: --bare-vni N")
+	}
+	return errors.Join(err, unwritten(l), finish(l, summary, cmd.OutOrStdout()))
+}
+
+// unwritten returns an error if a sink could not keep what it was given: in a
+// replay nothing is live, so nothing may be missing.
+func unwritten(l pipeline.Ledger) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
+		for _, reason := range slices.Sorted(maps.Keys(l.Sinks[name].Dropped)) {
+			errs = append(errs, fmt.Errorf("%s frames were not written by %s: %s; make room or mend it, and replay into an empty directory",
+				comma(l.Sinks[name].Dropped[reason]), name, reason))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -118,3 +118,31 @@ func TestReplayIntoDirectoryInUse(t *testing.T) {
 	c.stop()
 	once(t, sequences(t, readTree(t, c.out)), 0, 100)
 }
+
+// Nothing is live in a replay, so frames that could not be written are a
+// failure, however well the ledger accounts for them.
+func TestReplayIntoAFullDiskFails(t *testing.T) {
+	out := t.TempDir()
+	mountTmpfs(t, out, "256k")
+	path := writeFile(t, filepath.Join(t.TempDir(), "mirror.pcap"), newMirror(5000).file)
+	r := runProgram(t, "replay", "--out", out, path)
+	if r.code != exitFailure {
+		t.Errorf("exit status %d", r.code)
+	}
+	if text := r.errorLine(t); !regexp.MustCompile("frames were not written by pcap: disk_full; make room").MatchString(text) {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestReplayOfInnerFramesTellsOfBareVNI(t *testing.T) {
+	frames, _ := capturedFrames(3, traffic.LinkEthernet)
+	path := writeFile(t, filepath.Join(t.TempDir(), "inner.pcap"), frames)
+	for _, test := range []struct {
+		args []string
+		told bool
+	}{{[]string{"replay", path}, true}, {[]string{"replay", "--bare-vni", "5", path}, false}} {
+		if r := runProgram(t, test.args...); r.code != exitOK || strings.Contains(r.stderr, "--bare-vni N") != test.told {
+			t.Errorf("%v: exit status %d, %q", test.args, r.code, r.stderr)
+		}
+	}
+}

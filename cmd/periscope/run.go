@@ -70,7 +70,7 @@ or SIGTERM exits at once.`,
 	f.StringVar(&listen, "listen", "", "VXLAN address to listen on, `HOST:PORT` or :PORT")
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
 	f.StringVar(&backend, "backend", "", "auto or udp")
-	f.StringVar(&iface, "interface", "", "interface to capture on")
+	f.StringVar(&iface, "interface", "", "interface to capture on; without effect on udp, which listens on addresses")
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core)")
 	f.StringVar(&summary, "summary", "", "write the ledger as JSON to `FILE` at the end, - for standard output")
 	return cmd
@@ -119,6 +119,8 @@ func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
 	attrs := []any{"backend", "udp", "version", version}
 	if cfg.Sinks.PCAP != nil {
 		attrs = append(attrs, "captures", cfg.Sinks.PCAP.Dir)
+	} else {
+		log.Warn("no sink is configured: frames are counted and not kept; sinks.pcap or --out DIR keeps them")
 	}
 	if at := s.AdminAddr(); at != "" {
 		attrs = append(attrs, "metrics", "http://"+at+"/metrics", "health", "http://"+at+"/readyz")

@@ -10,6 +10,15 @@ import (
 	"github.com/periscope-collector/periscope/internal/pipeline"
 )
 
+// mountTmpfs mounts a file system of a size on dir until the test ends.
+func mountTmpfs(t *testing.T, dir, size string) {
+	t.Helper()
+	if err := unix.Mount("periscope-test", dir, "tmpfs", 0, "mode=0750,size="+size); err != nil {
+		unavailable(t, "needs root to mount a small file system: run the test as root; "+err.Error())
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
 // fillDisk fills a file system of 8 MiB so many times and makes room again.
 // What is dropped is counted, writing goes on by itself, and every file can be
 // read.
@@ -19,10 +28,7 @@ func fillDisk(t *testing.T, times int) {
 	if err := os.Mkdir(out, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("periscope-test", out, "tmpfs", 0, "size=8m,mode=0750"); err != nil {
-		unavailable(t, "needs root to mount a small file system: run the test as root; "+err.Error())
-	}
-	t.Cleanup(func() { _ = unix.Unmount(out, unix.MNT_DETACH) })
+	mountTmpfs(t, out, "8m")
 	c := collect(t, setup{dir: dir, rotate: "size: 1MiB"})
 	l := newLoad(t, c.vxlan, 1, 1500)
 	stop := l.start(4000)

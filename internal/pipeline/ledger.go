@@ -68,7 +68,8 @@ type Ledger struct {
 
 	// Imbalance is by how many frames the finished batches and the frames
 	// counted in them differ, and the sinks' accounts; at rest also how many
-	// are still in flight. Anything but 0 is a bug.
+	// are still in flight, and by how many the sessions differ from the whole.
+	// Anything but 0 is a bug.
 	Imbalance uint64 `json:"-"`
 
 	// Workers are the frames each worker has finished.
@@ -79,7 +80,7 @@ type Ledger struct {
 // batches that are being processed are in flight.
 func (p *Pipeline) Ledger() Ledger {
 	var total counts
-	atRest := p.running.Load() == 0
+	runs := p.runs.Load()
 	l := Ledger{Sinks: make(map[string]SinkLedger), Workers: make([]uint64, len(p.workers))}
 	// Workers first: what they finished has been received by then.
 	for i := range p.workers {
@@ -104,9 +105,6 @@ func (p *Pipeline) Ledger() Ledger {
 		}
 	}
 	l.Imbalance = difference(total.finished, counted)
-	if atRest {
-		l.Imbalance += l.InFlight
-	}
 	l.Anomalies = make(map[string]uint64)
 	for a, n := range total.anomalies {
 		if n != 0 && packet.Anomaly(a) != packet.NoAnomaly {
@@ -123,6 +121,14 @@ func (p *Pipeline) Ledger() Ledger {
 		l.Lost = p.lost()
 	}
 	l.Sessions = p.sessionLedgers()
+	if runs%2 == 0 && p.runs.Load() == runs { // at rest all the while
+		l.Imbalance += l.InFlight
+		var delivered uint64
+		for i := range l.Sessions {
+			delivered += l.Sessions[i].Packets
+		}
+		l.Imbalance += difference(delivered, total.delivered)
+	}
 	l.Balanced = l.Imbalance == 0
 	return l
 }

@@ -159,11 +159,16 @@ func (l *Live) Reload(cfg config.Config) error {
 	// The session file is the one part that can still be refused, so it goes
 	// first: through the watcher, which knows what it read last.
 	watcher := l.watcher
-	if cfg.Sessions.File != l.cfg.Sessions.File {
+	moved := cfg.Sessions.File != l.cfg.Sessions.File
+	if moved {
 		watcher = l.newWatcher(cfg.Sessions.File)
+		l.unwatch() // it may be about to apply the old file
 	}
 	if watcher != nil {
 		if err := watcher.Reload(); err != nil {
+			if moved {
+				l.watch()
+			}
 			return &SessionFileError{err}
 		}
 	} else {
@@ -178,8 +183,7 @@ func (l *Live) Reload(cfg config.Config) error {
 		}
 	}
 	l.cfg = cfg
-	if watcher != l.watcher {
-		l.unwatch()
+	if moved {
 		l.watcher = watcher
 		l.watch()
 	}

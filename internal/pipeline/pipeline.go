@@ -54,7 +54,7 @@ type Pipeline struct {
 	workers []worker
 	readers []account
 	panics  atomic.Uint64
-	running atomic.Int32
+	runs    atomic.Uint64 // begun and ended: odd while one is under way
 	pool    decode.Pool
 }
 
@@ -93,8 +93,8 @@ func (p *Pipeline) Allow(prefixes []netip.Prefix) {
 // workers, or one each. It returns when they end, fail, or ctx is done. The
 // sinks stay open; Close ends them.
 func (p *Pipeline) Run(ctx context.Context, sources ...decode.Source) error {
-	p.running.Add(1)
-	defer p.running.Add(-1)
+	p.runs.Add(1)
+	defer p.runs.Add(1)
 	return p.pool.Run(ctx, sources...)
 }
 

@@ -65,6 +65,9 @@ func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay,
 	}
 	p, err := New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks(out), Log: log})
 	if err != nil {
+		if out != nil {
+			out.Close(context.Background())
+		}
 		return nil, errors.Join(err, files.Close())
 	}
 	return &Replay{Pipeline: p, files: files, pace: what.Pace}, nil

@@ -99,7 +99,9 @@ func (r *sessionRun) flush(worker int) {
 			t.Directions[d].Add(n)
 		}
 	}
-	t.LastSeen.Store(r.last)
+	if r.last != 0 {
+		t.LastSeen.Store(r.last)
+	}
 	*r = sessionRun{}
 }
 
