@@ -158,8 +158,9 @@ type udpSource struct {
 	lent    bool
 	slab    []byte
 
-	turn  int // the socket to ask next
-	stay  int // batches left before another socket gets its turn
+	turn  int  // the socket to ask next
+	busy  bool // the last batch was not empty
+	stay  int  // batches left before another socket gets its turn
 	stop  atomic.Bool
 	shut  bool // the sockets take nothing more
 	ended bool
