@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
@@ -214,105 +211,4 @@ func (l *Live) watch() {
 		cancel()
 		<-done
 	}
-}
-
-// newTable returns a table without sessions.
-func newTable(cfg *config.Config, log *slog.Logger) *session.Table {
-	return session.New(session.Config{
-		Workers:    cfg.Capture.Workers,
-		Unknown:    policy(cfg),
-		UnknownMax: cfg.Sessions.UnknownMax,
-		Log:        log,
-	})
-}
-
-func loadSessions(cfg *config.Config) ([]session.Entry, error) {
-	if cfg.Sessions.File == "" {
-		return nil, nil
-	}
-	entries, err := session.Load(cfg.Sessions.File)
-	if err != nil {
-		return nil, &SessionFileError{err}
-	}
-	return entries, nil
-}
-
-// A SessionFileError says what is wrong with the session file, and where.
-type SessionFileError struct{ error }
-
-// Unwrap returns the error of the session package.
-func (e *SessionFileError) Unwrap() error { return e.error }
-
-func policy(cfg *config.Config) session.Policy {
-	if cfg.Sessions.Unknown == "drop" {
-		return session.Drop
-	}
-	return session.Keep
-}
-
-// openPCAP opens the pcap sink, or returns nil when it is off.
-func openPCAP(cfg *config.PCAP, workers int, replay bool, log *slog.Logger) (*pcap.Sink, error) {
-	if cfg == nil {
-		return nil, nil
-	}
-	rotate, retain := pcapLimits(cfg)
-	return pcap.Open(pcap.Config{
-		Dir:       cfg.Dir,
-		Rotate:    rotate,
-		Retain:    retain,
-		SnapLen:   int(cfg.SnapLength),
-		OpenFiles: cfg.OpenFiles,
-		Buffer:    int64(cfg.Buffer),
-		Sync:      time.Duration(cfg.Sync),
-		Workers:   workers,
-		Replay:    replay,
-		Log:       log,
-	})
-}
-
-func pcapLimits(cfg *config.PCAP) (pcap.Rotate, pcap.Retain) {
-	return pcap.Rotate{
-			Size:    int64(cfg.Rotate.Size),
-			Every:   time.Duration(cfg.Rotate.Every),
-			Packets: int64(cfg.Rotate.Packets),
-		}, pcap.Retain{
-			Size: int64(cfg.Retain.Size),
-			Age:  time.Duration(cfg.Retain.Age),
-			Free: float64(cfg.Retain.Free) / 100,
-		}
-}
-
-// sinks lists the sinks that are on.
-func sinks(p *pcap.Sink) []Sink {
-	if p == nil {
-		return nil
-	}
-	return []Sink{{Name: "pcap", Sink: p}}
-}
-
-// workers returns the number of workers: one a core that the process may use,
-// unless configured.
-func workers(configured int) int {
-	if configured != 0 {
-		return configured
-	}
-	return min(runtime.GOMAXPROCS(0), MaxWorkers)
-}
-
-// listen reads addresses that config has validated.
-func listen(addresses []string) []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, address := range addresses {
-		if a, err := config.ParseListen(address); err == nil {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
-// CheckSessions reads the session file that cfg names, and returns what is wrong
-// with it.
-func CheckSessions(cfg *config.Config) error {
-	_, err := loadSessions(cfg)
-	return err
 }
