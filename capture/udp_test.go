@@ -373,9 +373,6 @@ func TestSteeringStaysInRange(t *testing.T) {
 }
 
 func TestUDPAllocatesNothingPerDatagram(t *testing.T) {
-	if poison {
-		t.Log("the race detector does not change this")
-	}
 	u, at := listen(t, UDPConfig{Workers: 1, ReceiveBuffer: 8 << 20})
 	c := dial(t, at)
 	s := u.Sources()[0]

@@ -132,21 +132,26 @@ func TestSendUsesThePortOfTheFlow(t *testing.T) {
 }
 
 func TestSendPortInUse(t *testing.T) {
-	taken, err := net.ListenPacket("udp4", "0.0.0.0:65500")
-	if err != nil {
-		t.Skipf("port 65500 is needed: %v", err)
+	// Another sender on this machine may have some of the ports too.
+	var taken net.PacketConn
+	for port := firstPort; taken == nil && port < 1<<16; port++ {
+		taken, _ = net.ListenPacket("udp4", fmt.Sprintf("0.0.0.0:%d", port))
 	}
+	if taken == nil {
+		t.Fatal("no port of a mirror source is free")
+	}
+	inUse := uint16(taken.LocalAddr().(*net.UDPAddr).Port)
 	t.Cleanup(func() { taken.Close() })
 	g := newGroup(netip.MustParseAddrPort("127.0.0.1:9"))
 	t.Cleanup(func() { g.close() })
-	c, err := g.conn(t.Context(), 65500)
+	c, err := g.conn(t.Context(), inUse)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.udp.LocalAddr().(*net.UDPAddr).Port; got == 65500 || got < firstPort {
+	if got := c.udp.LocalAddr().(*net.UDPAddr).Port; got == int(inUse) || got < firstPort {
 		t.Errorf("port %d instead of the one in use", got)
 	}
-	if again, _ := g.conn(t.Context(), 65500); again != c {
+	if again, _ := g.conn(t.Context(), inUse); again != c {
 		t.Error("the same port gives another socket")
 	}
 }
