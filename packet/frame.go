@@ -111,6 +111,9 @@ type Frame struct {
 
 	Direction Direction
 
+	// Shard is the logical shard of the frame's flow, below Shards; 0 live.
+	Shard uint8
+
 	// Session is the session the frame came through; nil until it was looked
 	// up, and when Reason says that there is none.
 	Session *Session

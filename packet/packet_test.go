@@ -59,6 +59,12 @@ func TestWords(t *testing.T) {
 	for d := range packet.NumDirections {
 		check("direction", int(d), d.String())
 	}
+	for r := range packet.NumFlowReasons {
+		check("flow reason", int(r), r.String())
+	}
+	for c := range packet.NumClasses {
+		check("class", int(c), c.String())
+	}
 }
 
 func TestBatchResize(t *testing.T) {
@@ -83,9 +89,9 @@ func TestFrameTruncated(t *testing.T) {
 	}
 }
 
-// A tally fills a cache line, so that workers do not slow one another.
-func TestTallyFillsACacheLine(t *testing.T) {
-	if size := unsafe.Sizeof(packet.Tally{}); size != 64 {
-		t.Errorf("a tally takes %d bytes, want 64", size)
+// A tally fills cache lines, so that workers do not slow one another.
+func TestTallyFillsCacheLines(t *testing.T) {
+	if size := unsafe.Sizeof(packet.Tally{}); size != 128 {
+		t.Errorf("a tally takes %d bytes, want 128", size)
 	}
 }

@@ -1,6 +1,9 @@
 package packet
 
-import "sync/atomic"
+import (
+	"net/netip"
+	"sync/atomic"
+)
 
 // A Session is a mirror session and the workload behind it. It is immutable
 // once published, but for Ended and the tallies, and is shared by pointer: a
@@ -44,9 +47,10 @@ type Workload struct {
 	InterfaceID, AccountID, Region, AZID         string
 	VPCID, SubnetID, InstanceID                  string
 	SessionID, TargetID                          string
-	VPCCIDRs                                     []string
-	PacketLength                                 int   // bytes after the VXLAN header; 0 means whole packets
-	From, Until                                  int64 // ns since 1970 UTC; 0 means open
+	VPCCIDRs                                     []netip.Prefix // the primary one first; masked
+	SubnetCIDRs                                  []netip.Prefix // masked
+	PacketLength                                 int            // bytes after the VXLAN header; 0 means whole packets
+	From, Until                                  int64          // ns since 1970 UTC; 0 means open
 	Cluster, ClusterARN, Service                 string
 	TaskARN, TaskDefinitionARN, ContainerInstARN string
 	ContainerIDs                                 []string
@@ -54,7 +58,7 @@ type Workload struct {
 }
 
 // A Tally counts one session's frames on one worker. Only that worker adds to
-// it; anyone may read it. It fills a cache line of its own.
+// it; anyone may read it. It fills cache lines of its own.
 type Tally struct {
 	Delivered    atomic.Uint64 // frames
 	Bytes        atomic.Uint64 // real lengths of the delivered frames
@@ -62,4 +66,14 @@ type Tally struct {
 	Truncated    atomic.Uint64 // delivered frames of which bytes are missing
 	Directions   [NumDirections]atomic.Uint64
 	LastSeen     atomic.Int64 // ns since 1970 UTC, of the last batch with a frame of it
+
+	// Of flows, as their records are written.
+	Records       atomic.Uint64 // flow records
+	TCPBytes      atomic.Uint64 // payload of TCP segments seen for the first time
+	LostBytes     atomic.Uint64 // of TCP, acknowledged and never seen
+	Retransmitted atomic.Uint64 // TCP segments
+	OutOfOrder    atomic.Uint64 // TCP segments
+	Duplicates    atomic.Uint64 // packets seen through another session before
+	NotIP         atomic.Uint64 // delivered frames that are in no flow record: ARP and other
+	_             [8]byte
 }

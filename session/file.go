@@ -26,6 +26,7 @@ type entry struct {
 	VPCID        string            `yaml:"vpc_id"`
 	VPCCIDRs     []netip.Prefix    `yaml:"vpc_cidrs"`
 	SubnetID     string            `yaml:"subnet_id"`
+	SubnetCIDRs  []netip.Prefix    `yaml:"subnet_cidrs"`
 	InstanceID   string            `yaml:"instance_id"`
 	MAC          mac               `yaml:"mac"`
 	Addresses    []netip.Addr      `yaml:"addresses"`
@@ -87,7 +88,10 @@ func (f *entry) entry() Entry {
 		e.Addresses = append(e.Addresses, packet.AddrFrom(a))
 	}
 	for _, p := range f.VPCCIDRs {
-		e.Workload.VPCCIDRs = append(e.Workload.VPCCIDRs, p.Masked().String())
+		e.Workload.VPCCIDRs = append(e.Workload.VPCCIDRs, p.Masked())
+	}
+	for _, p := range f.SubnetCIDRs {
+		e.Workload.SubnetCIDRs = append(e.Workload.SubnetCIDRs, p.Masked())
 	}
 	if e.Name == "" {
 		e.Name = defaultName(&e)

@@ -8,8 +8,8 @@ import (
 )
 
 // maxEnded bounds the ended sessions that are remembered: at some
-// 1,200 bytes of identity and 64 a worker each, 1,024 of them take 1.5 MiB with
-// 4 workers.
+// 1,200 bytes of identity and 128 a worker each, 1,024 of them take 1.7 MiB
+// with 4 workers.
 const maxEnded = 1024
 
 // grace is longer than a worker can hold a session that it has looked up: until
@@ -63,6 +63,13 @@ func addTally(sum, t *packet.Tally) {
 	for d := range sum.Directions {
 		sum.Directions[d].Add(t.Directions[d].Load())
 	}
+	sum.Records.Add(t.Records.Load())
+	sum.TCPBytes.Add(t.TCPBytes.Load())
+	sum.LostBytes.Add(t.LostBytes.Load())
+	sum.Retransmitted.Add(t.Retransmitted.Load())
+	sum.OutOfOrder.Add(t.OutOfOrder.Load())
+	sum.Duplicates.Add(t.Duplicates.Load())
+	sum.NotIP.Add(t.NotIP.Load())
 	sum.LastSeen.Store(max(sum.LastSeen.Load(), t.LastSeen.Load()))
 }
 

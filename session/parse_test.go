@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ const whole = `sessions:
   az_id: euc1-az1
   vpc_id: vpc-1
   vpc_cidrs: [10.0.0.0/16, "fd00::/56"]
+  subnet_cidrs: [10.0.1.9/24]
   subnet_id: subnet-1
   instance_id: i-1
   mac: 0a:11:22:33:44:55
@@ -57,7 +59,8 @@ func TestParseWhole(t *testing.T) {
 			InterfaceID: "eni-0a1b2c3d4e5f60718", AccountID: "011122223333", Region: "eu-central-1", AZID: "euc1-az1",
 			VPCID: "vpc-1", SubnetID: "subnet-1", InstanceID: "i-1",
 			SessionID: "tms-1", TargetID: "tmt-1",
-			VPCCIDRs:     []string{"10.0.0.0/16", "fd00::/56"},
+			VPCCIDRs:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("fd00::/56")},
+			SubnetCIDRs:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")},
 			PacketLength: 8500,
 			From:         from.UnixNano(),
 			Until:        from.Add(time.Hour + 500*time.Millisecond).UnixNano(),

@@ -13,8 +13,8 @@ import (
 	"github.com/periscope-collector/periscope/sink"
 )
 
-// A Sink is a sink and the name that configuration, summary and metrics know it
-// by.
+// A Sink is a sink of frames, of records or of both, and the name that
+// configuration, summary and metrics know it by.
 type Sink struct {
 	Name string
 	sink.Sink
@@ -47,6 +47,8 @@ type Pipeline struct {
 	allow     atomic.Pointer[allowList]
 	sessions  *session.Table
 	sinks     []Sink
+	frames    []sink.Frames // of the sinks
+	flows     []sink.Flows  // of the sinks
 	lost      func() Lost
 	log       *slog.Logger
 	announcer *session.Announcer
@@ -77,6 +79,14 @@ func New(cfg Config) (*Pipeline, error) {
 		announcer: session.NewAnnouncer(cfg.Log),
 		workers:   make([]worker, cfg.Workers),
 		readers:   make([]account, cfg.Workers),
+	}
+	for _, s := range p.sinks {
+		if frames, ok := s.Sink.(sink.Frames); ok {
+			p.frames = append(p.frames, frames)
+		}
+		if flows, ok := s.Sink.(sink.Flows); ok {
+			p.flows = append(p.flows, flows)
+		}
 	}
 	p.Allow(cfg.Allow)
 	p.pool = decode.Pool{Workers: cfg.Workers, Handler: p, Wait: !cfg.Live}

@@ -137,7 +137,7 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	decode.Decode(f)
 	f.Direction = session.Direction(f)
 	p.announcer.Saw(f)
-	for _, s := range p.sinks {
+	for _, s := range p.frames {
 		s.Offer(worker, f)
 	}
 	w.deliver(worker, f)

@@ -16,10 +16,10 @@ import (
 // its chunk, in nanoseconds of the worker's clock.
 const handOverAge = int64(20 * time.Millisecond)
 
-var _ sink.Sink = (*Sink)(nil)
+var _ sink.Frames = (*Sink)(nil)
 
 // A Sink writes frames to capture files. Its methods may be called from any
-// goroutine, but for Offer, Mark and Close, whose rules sink.Sink states.
+// goroutine, but for Offer, Mark and Close, whose rules sink.Frames states.
 type Sink struct {
 	replay  bool
 	snap    int
