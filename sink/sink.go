@@ -60,8 +60,8 @@ type Flows interface {
 
 	// Settle says that the traffic has ended. The records that are left come
 	// now, in order and all as worker 0's, and since nothing is lost by waiting
-	// a full sink waits.
-	Settle()
+	// a full sink waits, until ctx is done.
+	Settle(ctx context.Context)
 }
 
 // A Ledger is the balanced account of what a sink was offered, in frames or in

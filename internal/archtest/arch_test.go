@@ -45,6 +45,7 @@ func TestCheck(t *testing.T) {
 		"there is a rule for session, and no such package",
 		"there is a rule for sink/pcap, and no such package",
 		"there is a rule for sink, and no such package",
+		"there is a rule for sink/queue, and no such package",
 		"there is a rule for bench/traffic, and no such package",
 		"there is a rule for internal/config, and no such package",
 		"there is a rule for internal/judge, and no such package",

@@ -25,6 +25,7 @@ var limits = []limit{
 	{"session", []string{module + "packet", module + "tunnel", module + "internal/strictyaml"}, stage},
 	{"sink", []string{module + "packet"}, "it is the contract between workers and sinks, not a sink"},
 	{"sink/pcap", []string{module + "packet", module + "sink", "golang.org/x/sys"}, stage},
+	{"sink/queue", nil, "it carries items of any type"},
 	{"bench/traffic", []string{module + "packet", module + "tunnel", "golang.org/x/sys"}, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 }
