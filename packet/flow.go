@@ -163,3 +163,26 @@ var classNames = [NumClasses]string{
 
 // String returns the word that metrics, records and reports use.
 func (c Class) String() string { return classNames[c] }
+
+// Blind reports whether AWS documents that VPC Flow Logs leave the class out
+// (Amazon VPC User Guide, "Flow log limitations"). Of a class that is not
+// documented either way, such as [TaskMeta], it says false.
+func (c Class) Blind() bool {
+	switch c {
+	case AmazonDNS, InstanceMeta, TimeSync, Activation, DHCP, ARP, VPCRouter, MirroredVXLAN:
+		return true
+	}
+	return false
+}
+
+// Unexpected reports whether the class should not come from AWS's mirroring: by
+// its documentation (Amazon VPC Traffic Mirroring, "Limitations"), or, of other
+// link-local addresses, since nothing is known that would use them. It may come
+// from other mirrors and from captures.
+func (c Class) Unexpected() bool {
+	switch c {
+	case InstanceMeta, TimeSync, Activation, DHCP, ARP, LinkLocal:
+		return true
+	}
+	return false
+}
