@@ -111,7 +111,7 @@ func (a *assembler) ipv4() {
 	a.emit(bpf.LoadIndirect{Off: 9, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
 	a.jumpUnlessPorts("portless")
 	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, 0x1fff, "portless")
+	a.jumpIf(bpf.JumpBitsSet, 0x3fff, "portless") // a fragment, the first one too
 	a.skipIPv4()
 	a.jump("ports")
 }

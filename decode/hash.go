@@ -13,20 +13,29 @@ import (
 // of workers.
 //
 // It is 0 for what is neither IPv4 nor IPv6, and whenever a field it needs is
-// cut off. Later fragments carry no ports, and IPv6 extension headers are not
-// walked; their hash is that of the addresses and the protocol alone.
+// cut off. Later fragments carry no ports, so those of the first one do not
+// enter either: all fragments of a packet have one hash, that of the addresses
+// and the protocol alone. So it is behind IPv6 extension headers, which are not
+// walked.
 //
 // The program that steers datagrams in the kernel computes the same, step by
 // step, in classic BPF: no loops, 32-bit words, a load beyond the end gives 0.
 // Whatever changes here changes there.
 func FlowHash(frame []byte) uint32 {
+	h, _ := flowHash(frame)
+	return h
+}
+
+// flowHash also reports whether the frame carries a fragment, or an IPv6
+// fragment header that follows the fixed one.
+func flowHash(frame []byte) (h uint32, fragment bool) {
 	if len(frame) < packet.EthernetLen {
-		return 0
+		return 0, false
 	}
 	etherType, p := binary.BigEndian.Uint16(frame[12:14]), frame[packet.EthernetLen:]
 	for tags := 0; tags < 2 && isTag(etherType); tags++ {
 		if len(p) < tagLen {
-			return 0
+			return 0, false
 		}
 		etherType, p = binary.BigEndian.Uint16(p[2:4]), p[tagLen:]
 	}
@@ -37,8 +46,8 @@ func FlowHash(frame []byte) uint32 {
 	case etherType == etherIPv4 && len(p) >= ipv4Len:
 		src, dst = binary.BigEndian.Uint32(p[12:16]), binary.BigEndian.Uint32(p[16:20])
 		protocol, portsAt = p[9], int(p[0]&0x0f)*4
-		if binary.BigEndian.Uint16(p[6:8])&0x1fff != 0 {
-			return mix(src, dst, 0, 0, protocol)
+		if binary.BigEndian.Uint16(p[6:8])&0x3fff != 0 {
+			return mix(src, dst, 0, 0, protocol), true
 		}
 	case etherType == etherIPv6 && len(p) >= ipv6Len:
 		for i := 8; i < 24; i += 4 {
@@ -47,16 +56,16 @@ func FlowHash(frame []byte) uint32 {
 		}
 		protocol, portsAt = p[6], ipv6Len
 	default:
-		return 0
+		return 0, false
 	}
 	if !hasPorts(protocol) {
-		return mix(src, dst, 0, 0, protocol)
+		return mix(src, dst, 0, 0, protocol), protocol == extFragment
 	}
 	if len(p) < portsAt+4 {
-		return 0
+		return 0, false
 	}
 	p = p[portsAt:]
-	return mix(src, dst, uint32(binary.BigEndian.Uint16(p[0:2])), uint32(binary.BigEndian.Uint16(p[2:4])), protocol)
+	return mix(src, dst, uint32(binary.BigEndian.Uint16(p[0:2])), uint32(binary.BigEndian.Uint16(p[2:4])), protocol), false
 }
 
 func hasPorts(protocol uint8) bool {

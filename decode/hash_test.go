@@ -35,7 +35,7 @@ func classicHash(frame []byte) (h uint32) {
 		src, dst = load32(off+12), load32(off+16)
 		proto = load8(off + 9)
 		ports := off + 4*int(load8(off)&0x0f)
-		if (proto == 6 || proto == 17 || proto == 132) && load16(off+6)&0x1fff == 0 {
+		if (proto == 6 || proto == 17 || proto == 132) && load16(off+6)&0x3fff == 0 {
 			sport, dport = load16(ports), load16(ports+2)
 		}
 	case 0x86dd:

@@ -65,6 +65,14 @@ type Pool struct {
 	// Wait makes the reader wait for a full queue (replay). Otherwise the
 	// frames of the worker concerned are refused (live).
 	Wait bool
+
+	// Sharded says that frames are given their logical shard, Frame.Shard, and
+	// the worker is the shard modulo the number of workers. There is one
+	// source then. A shard is that of FlowHash modulo packet.Shards, or for a
+	// fragment that of its flow, which its first fragment tells.
+	Sharded bool
+
+	sharder *sharder
 }
 
 // queueLen bounds the batches waiting for one worker. The source bounds what
@@ -76,6 +84,12 @@ const queueLen = 4
 func (p *Pool) Run(ctx context.Context, sources ...Source) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if p.Sharded {
+		if len(sources) != 1 {
+			return fmt.Errorf("decode: %d sources with shards: want one", len(sources))
+		}
+		p.sharder = new(sharder)
+	}
 	if len(sources) == 1 && p.Workers > 1 {
 		return p.shared(ctx, sources[0])
 	}
@@ -128,8 +142,12 @@ func (p *Pool) openAndFinish(worker int, b *packet.Batch, i int) (next int) {
 		}
 	}()
 	for ; i < len(b.Frames); i++ {
-		p.Handler.Open(&b.Datagrams[i], &b.Frames[i])
-		p.Handler.Frame(worker, &b.Frames[i])
+		f := &b.Frames[i]
+		p.Handler.Open(&b.Datagrams[i], f)
+		if p.Sharded && f.Reason == packet.None {
+			f.Shard = p.sharder.shard(f.Data)
+		}
+		p.Handler.Frame(worker, f)
 	}
 	return i
 }
@@ -207,7 +225,12 @@ func (p *Pool) openAndAssign(b *packet.Batch, i int) (next int) {
 		f := &b.Frames[i]
 		p.Handler.Open(&b.Datagrams[i], f)
 		b.Assigned[i] = 0
-		if f.Reason == packet.None {
+		switch {
+		case f.Reason != packet.None:
+		case p.Sharded:
+			f.Shard = p.sharder.shard(f.Data)
+			b.Assigned[i] = uint8(int(f.Shard) % p.Workers)
+		default:
 			b.Assigned[i] = uint8(FlowHash(f.Data) % uint32(p.Workers))
 		}
 	}

@@ -315,3 +315,45 @@ func TestPoolWantsOneSourceOrOneEach(t *testing.T) {
 		t.Error("two sources for three workers were taken")
 	}
 }
+
+// With shards, the worker of a frame is its shard modulo the workers, and the
+// shards are the same whatever the number of workers.
+func TestPoolAssignsShards(t *testing.T) {
+	for _, workers := range []int{1, 3, 256} {
+		source := newFakeSource(20, 16, 200, 8)
+		r := newRecorder(workers)
+		shards := make([]sync.Map, workers)
+		handler := shardHandler{r, shards}
+		pool := decode.Pool{Workers: workers, Handler: handler, Wait: true, Sharded: true}
+		if err := pool.Run(context.Background(), source); err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for worker := range shards {
+			shards[worker].Range(func(key, value any) bool {
+				seen++
+				flow, shard := key.(int64), value.(uint8)
+				if want := uint8(decode.FlowHash(flowFrame(flow)) % packet.Shards); shard != want {
+					t.Errorf("flow %d has shard %d, want %d", flow, shard, want)
+				}
+				if int(shard)%workers != worker {
+					t.Errorf("shard %d is worker %d's of %d", shard, worker, workers)
+				}
+				return true
+			})
+		}
+		if seen != 200 {
+			t.Errorf("%d workers: %d flows, want 200", workers, seen)
+		}
+	}
+}
+
+type shardHandler struct {
+	*recorder
+	shards []sync.Map // by worker: flow to shard
+}
+
+func (h shardHandler) Frame(worker int, f *packet.Frame) {
+	h.shards[worker].Store(f.Order%200, f.Shard)
+	h.recorder.Frame(worker, f)
+}
