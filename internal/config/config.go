@@ -17,6 +17,7 @@ import "net/netip"
 type Config struct {
 	Capture  Capture  `yaml:"capture"`
 	Sessions Sessions `yaml:"sessions"`
+	Flows    Flows    `yaml:"flows"`
 	Sinks    Sinks    `yaml:"sinks"`
 	Admin    Admin    `yaml:"admin"`
 	Health   Health   `yaml:"health"`
@@ -66,9 +67,27 @@ type Sessions struct {
 	UnknownMax int `yaml:"unknown_max"`
 }
 
+// Flows configures the accounting of flows. It happens when a sink of flow
+// records is on.
+type Flows struct {
+	// Table is how many flows are accounted for at once, 1000 to 64000000.
+	Table int `yaml:"table"`
+
+	// Idle is how long a flow without packets stays in the table, 10s to 1h.
+	Idle Duration `yaml:"idle"`
+
+	// Duplicates says what becomes of packets seen through another session
+	// before: keep or drop. They are counted either way.
+	Duplicates string `yaml:"duplicates"`
+
+	// IPRanges is AWS's list of its address ranges. Empty means none.
+	IPRanges string `yaml:"ip_ranges"`
+}
+
 // Sinks says what is kept. A nil sink is off.
 type Sinks struct {
-	PCAP *PCAP `yaml:"pcap,omitempty"`
+	PCAP    *PCAP    `yaml:"pcap,omitempty"`
+	FlowLog *FlowLog `yaml:"flowlog,omitempty"`
 }
 
 // PCAP configures the capture files.
@@ -106,6 +125,27 @@ type Retain struct {
 	Size Size     `yaml:"size"` // of all files together
 	Age  Duration `yaml:"age"`  // since completion
 	Free Percent  `yaml:"free"` // least free space of the file system
+}
+
+// FlowLog configures the flow-log files.
+type FlowLog struct {
+	Dir string `yaml:"dir"`
+
+	// Format is text or json.
+	Format string `yaml:"format"`
+
+	// Fields are those of a line of text, as record.ParseFields reads them.
+	// Empty means AWS's default format, and is all that json allows.
+	Fields string `yaml:"fields"`
+
+	// Interval is the most time one record covers, 10s to 10m, in whole seconds.
+	Interval Duration `yaml:"interval"`
+
+	// Layout is plain, hourly, hive or hive-hourly.
+	Layout string `yaml:"layout"`
+
+	// Buffer bounds the memory for records on their way to files, 1MiB to 16GiB.
+	Buffer Size `yaml:"buffer"`
 }
 
 // Admin configures metrics, health and the API over HTTP.

@@ -13,19 +13,27 @@ import (
 	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
 
+// everySink is the default with every sink on.
+func everySink() config.Config {
+	c := config.Default()
+	flowlog := config.DefaultFlowLog()
+	c.Sinks.FlowLog = &flowlog
+	return c
+}
+
 func TestReferenceIsDefault(t *testing.T) {
 	got, err := config.Parse("reference.yaml", []byte(config.Reference))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := config.Default(); !reflect.DeepEqual(*got, want) {
+	if want := everySink(); !reflect.DeepEqual(*got, want) {
 		t.Errorf("reference.yaml is\n%+v, want\n%+v", *got, want)
 	}
 	doc, err := strictyaml.Parse("reference.yaml", []byte(config.Reference))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key := range leaves(config.Default()) {
+	for key := range leaves(everySink()) {
 		if !doc.Has(key) {
 			t.Errorf("reference.yaml does not hold %s", key)
 		}
@@ -41,7 +49,7 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	var documented []string
-	defaults := leaves(config.Default())
+	defaults := leaves(everySink())
 	for line := range strings.Lines(string(page)) {
 		cell := strings.Split(strings.TrimSpace(line), " | ")
 		key, ok := strings.CutPrefix(cell[0], "| `")
@@ -93,6 +101,9 @@ func TestDocumentationExample(t *testing.T) {
 	if got, want := c.Sinks.PCAP.Retain.Size, 500*config.GiB; got != want {
 		t.Errorf("retain.size of the example = %v, want %v", got, want)
 	}
+	if got, want := c.Sinks.FlowLog.Dir, "/var/lib/periscope/flows"; got != want {
+		t.Errorf("flowlog.dir of the example = %v, want %v", got, want)
+	}
 }
 
 // TestEveryKeyIsRead sets each key alone to a value other than its default: a
@@ -109,6 +120,16 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"sessions.file":             `sessions.yaml`,
 		"sessions.unknown":          `drop`,
 		"sessions.unknown_max":      `1`,
+		"flows.table":               `1000`,
+		"flows.idle":                `1h`,
+		"flows.duplicates":          `drop`,
+		"flows.ip_ranges":           `ip-ranges.json`,
+		"sinks.flowlog.dir":         `/var/flows`,
+		"sinks.flowlog.format":      `json`,
+		"sinks.flowlog.fields":      `"${version} ${bytes}"`,
+		"sinks.flowlog.interval":    `10m`,
+		"sinks.flowlog.layout":      `hive-hourly`,
+		"sinks.flowlog.buffer":      `1MiB`,
 		"sinks.pcap.dir":            `/var/captures`,
 		"sinks.pcap.rotate.size":    `1GB`,
 		"sinks.pcap.rotate.every":   `1h`,
@@ -128,25 +149,20 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"log.level":                 `warn`,
 		"log.format":                `json`,
 	}
-	for key, before := range leaves(config.Default()) {
+	for key, before := range leaves(everySink()) {
 		t.Run(key, func(t *testing.T) {
 			value, ok := values[key]
 			if !ok {
 				t.Fatal("no value in this test")
 			}
-			steps := strings.Split(key, ".")
-			text := strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1)
-			if !strings.HasPrefix(key, "sinks.") {
-				text += "\nsinks: {pcap: {}}"
-			}
-			c, err := config.Parse("f", []byte(text))
+			c, err := config.Parse("f", []byte(alone(key, value)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := leaves(*c)[key]; got != strings.Trim(value, `"`) || got == before {
 				t.Errorf("read as %s, want %s", got, value)
 			}
-			def := config.Default()
+			def := everySink()
 			want := []string{key}
 			if slices.Contains(config.Reloadable, key) {
 				want = nil
@@ -156,6 +172,21 @@ func TestEveryKeyIsRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alone returns a file with every sink on and one value.
+func alone(key, value string) string {
+	section, rest, _ := strings.Cut(key, ".")
+	if section != "sinks" {
+		steps := strings.Split(key, ".")
+		return strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1) +
+			"\nsinks: {pcap: {}, flowlog: {}}"
+	}
+	sink, rest, _ := strings.Cut(rest, ".")
+	steps := strings.Split(rest, ".")
+	sinks := map[string]string{"pcap": "{}", "flowlog": "{}"}
+	sinks[sink] = "{" + strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps))
+	return fmt.Sprintf("sinks: {pcap: %s, flowlog: %s}", sinks["pcap"], sinks["flowlog"])
 }
 
 func TestRestartSink(t *testing.T) {
@@ -182,6 +213,9 @@ func leaves(c config.Config) map[string]string {
 
 func addLeaves(m map[string]string, path string, v reflect.Value) {
 	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return
+		}
 		v = v.Elem()
 	}
 	if v.Kind() != reflect.Struct {

@@ -16,6 +16,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("sinks: {pcap: {dir: '012', rotate: {size: 1GB, every: 90s}, sync: off}}")
 	f.Add("sessions: {file: \"a\\x01\\u2028b: # c\"}\nadmin: {token_file: 'null'}")
 	f.Add("capture: {listen: ['[fe80::1%lo]:1'], geneve: [], interface: ~x, allow: [&a 10.0.0.0/8, *a]}")
+	f.Add("flows: {table: 1_000, ip_ranges: r}\nsinks: {flowlog: {fields: '${srcaddr} ${ecs-task-id}', interval: 600s, dir: a/../b}}")
 	f.Add("capture: {workers: 0x10}\nlog: {level: warn}\ndrain: 1h\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := config.Parse("f", []byte(text))

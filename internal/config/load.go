@@ -14,7 +14,7 @@ import (
 )
 
 // Reference is a configuration file with every key, its default, its range and
-// its effect in comments. Parsed, it equals Default.
+// its effect in comments. Parsed, it equals Default with every sink on.
 //
 //go:embed reference.yaml
 var Reference string
@@ -43,6 +43,7 @@ func Default() Config {
 			ReceiveBuffer: 64 * MiB,
 		},
 		Sessions:    Sessions{Unknown: "keep", UnknownMax: 256},
+		Flows:       Flows{Table: 1_000_000, Idle: 2 * minutes, Duplicates: "keep"},
 		Sinks:       Sinks{PCAP: &pcap},
 		Admin:       Admin{Listen: "127.0.0.1:9477"},
 		StopTimeout: minutes / 2,
@@ -59,6 +60,11 @@ func DefaultPCAP() PCAP {
 		Buffer:    128 * MiB,
 		Retain:    Retain{Free: 10},
 	}
+}
+
+// DefaultFlowLog returns the values of a flowlog sink whose keys are all absent.
+func DefaultFlowLog() FlowLog {
+	return FlowLog{Dir: "flows", Format: "text", Interval: minutes, Layout: "plain", Buffer: 64 * MiB}
 }
 
 // Load reads the configuration file at path. Relative paths in it are relative
@@ -93,18 +99,22 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sink := range []string{"sinks.splunk", "sinks.flowlog"} {
-		if doc.Has(sink) {
-			return nil, doc.Errorf(sink, "not built yet in this version; remove it")
-		}
+	if doc.Has("sinks.splunk") {
+		return nil, doc.Errorf("sinks.splunk", "not built yet in this version; remove it")
 	}
 	c := Default()
+	flowlog := DefaultFlowLog()
+	c.Sinks.FlowLog = &flowlog
 	if err := doc.Decode(&c); err != nil {
 		return nil, err
 	}
 	if !doc.Has("sinks.pcap") {
 		c.Sinks.PCAP = nil
 	}
+	if !doc.Has("sinks.flowlog") {
+		c.Sinks.FlowLog = nil
+	}
+	c.resolve(dir)
 	var errs []*strictyaml.Error
 	for _, p := range c.problems() {
 		errs = append(errs, doc.Errorf(p.path, "%s", p.message))
@@ -112,15 +122,17 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	if err := doc.Join(errs); err != nil {
 		return nil, err
 	}
-	c.resolve(dir)
 	return &c, nil
 }
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Sessions.File, &c.Admin.TokenFile}
+	paths := []*string{&c.Sessions.File, &c.Flows.IPRanges, &c.Admin.TokenFile}
 	if c.Sinks.PCAP != nil {
 		paths = append(paths, &c.Sinks.PCAP.Dir)
+	}
+	if c.Sinks.FlowLog != nil {
+		paths = append(paths, &c.Sinks.FlowLog.Dir)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

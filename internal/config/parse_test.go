@@ -15,11 +15,11 @@ import (
 func TestParseErrors(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"syntax", "capture: [", "f:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
-		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, capture, drain, health, log, sessions, sinks, stop_timeout"},
+		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, capture, drain, flows, health, log, sessions, sinks, stop_timeout"},
 		{"unknown key", "log: {lvl: info}", "f:1:7: log.lvl: unknown key; known here: format, level"},
-		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: pcap"},
+		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: flowlog, pcap"},
 		{"splunk", "sinks: {splunk: {index: main}}", "f:1:17: sinks.splunk: not built yet in this version; remove it"},
-		{"flowlog", "sinks:\n  flowlog:\n    dir: flows", "f:3:5: sinks.flowlog: not built yet in this version; remove it"},
+		{"flowlog without value", "sinks:\n  flowlog:\n", "f:2:11: sinks.flowlog: has no value; write {} for the defaults, or remove the key"},
 		{"pcap without value", "sinks:\n  pcap:\n", "f:2:8: sinks.pcap: has no value; write {} for the defaults, or remove the key"},
 
 		{"listen not a list", "capture: {listen: ':1'}", `f:1:19: capture.listen: must be a list such as [a, b], not ":1" in quotes`},
@@ -66,6 +66,25 @@ func TestParseErrors(t *testing.T) {
 		{"admin outside", "admin: {listen: '10.0.0.1:80'}", `f:1:17: admin.listen: "10.0.0.1:80" can be reached from outside, and admin.token_file is not set; listen on "127.0.0.1:80", or set admin.token_file`},
 		{"admin off", "admin: {listen: off}", `f:1:17: admin.listen: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "off"`},
 		{"health", "health: {listen: 9478}", `f:1:18: health.listen: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "9478"`},
+		{"table 999", "flows: {table: 999}", "f:1:16: flows.table: must be 1000 to 64000000, not 999"},
+		{"table 64000001", "flows: {table: 64000001}", "f:1:16: flows.table: must be 1000 to 64000000, not 64000001"},
+		{"idle 9.999s", "flows: {idle: 9999ms}", "f:1:15: flows.idle: must be 10s to 1h, not 9.999s"},
+		{"idle over an hour", "flows: {idle: 61m}", "f:1:15: flows.idle: must be 10s to 1h, not 1h1m"},
+		{"duplicates", "flows: {duplicates: count}", `f:1:21: flows.duplicates: must be keep or drop, not "count"`},
+
+		{"flowlog, no directory", "sinks: {flowlog: {dir: ''}}", "f:1:24: sinks.flowlog.dir: empty; name a directory, or remove sinks.flowlog to write no flow logs"},
+		{"flowlog, directory of pcap", "sinks: {pcap: {dir: a/b}, flowlog: {dir: ./a//b/}}", "f:1:42: sinks.flowlog.dir: a/b is also sinks.pcap.dir; name another directory"},
+		{"flowlog, format", "sinks: {flowlog: {format: parquet}}", `f:1:27: sinks.flowlog.format: must be text or json, not "parquet"`},
+		{"flowlog, fields with json", "sinks: {flowlog: {format: json, fields: '${version}'}}", "f:1:41: sinks.flowlog.fields: only for text, json has all of them; remove it, or write format: text"},
+		{"flowlog, unknown field", "sinks: {flowlog: {fields: '${version} ${srcadr}'}}", `f:1:27: sinks.flowlog.fields: position 12: there is no field "srcadr"; the nearest is ${srcaddr}`},
+		{"flowlog, field twice", "sinks: {flowlog: {fields: '${bytes} ${bytes}'}}", "f:1:27: sinks.flowlog.fields: position 10: ${bytes} is there already; remove one of the two"},
+		{"flowlog, interval 9s", "sinks: {flowlog: {interval: 9s}}", "f:1:29: sinks.flowlog.interval: must be 10s to 10m, not 9s"},
+		{"flowlog, interval 601s", "sinks: {flowlog: {interval: 601s}}", "f:1:29: sinks.flowlog.interval: must be 10s to 10m, not 10m1s"},
+		{"flowlog, interval 10.5s", "sinks: {flowlog: {interval: 10.5s}}", "f:1:29: sinks.flowlog.interval: 10.5s is not whole seconds, as flow logs count; write one such as 60s"},
+		{"flowlog, layout", "sinks: {flowlog: {layout: daily}}", `f:1:27: sinks.flowlog.layout: must be plain, hourly, hive or hive-hourly, not "daily"`},
+		{"flowlog, buffer 1023KiB", "sinks: {flowlog: {buffer: 1023KiB}}", "f:1:27: sinks.flowlog.buffer: must be 1MiB to 16GiB, not 1023KiB"},
+		{"flowlog, buffer 17GiB", "sinks: {flowlog: {buffer: 17GiB}}", "f:1:27: sinks.flowlog.buffer: must be 1MiB to 16GiB, not 17GiB"},
+
 		{"drain", "drain: 61m", "f:1:8: drain: must be 0s to 1h, not 1h1m"},
 		{"drain negative", "drain: -1s", `f:1:8: drain: must be a duration such as 30s, 5m or 72h, not "-1s"`},
 		{"stop timeout 0", "stop_timeout: 0", "f:1:15: stop_timeout: must be 1s to 1h, not 0s"},
@@ -106,6 +125,11 @@ func TestParseAccepts(t *testing.T) {
 		{"retain none", "sinks: {pcap: {retain: {size: none, age: none, free: none}}}"},
 		{"retain exactly one file", "sinks: {pcap: {retain: {size: 256MiB}}}"},
 		{"retain without rotation by size", "sinks: {pcap: {rotate: {size: 0}, retain: {size: 1MiB}}}"},
+		{"limits of flows", "flows: {table: 64000000, idle: 10s}"},
+		{"limits of flowlog", "sinks: {flowlog: {interval: 10s, buffer: 16GiB, layout: hourly}}"},
+		{"flowlog below pcap's directory", "sinks: {pcap: {dir: a}, flowlog: {dir: a/flows}}"},
+		{"fields over lines", "sinks:\n  flowlog:\n    fields: >-\n      ${srcaddr}\n      ${dstaddr}\n"},
+		{"json without fields", "sinks: {flowlog: {format: json, fields: ''}}"},
 		{"sections without keys", "capture:\nsessions:\nsinks:\nadmin:\nhealth:\nlog:\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,8 +149,8 @@ func TestAbsentSinkIsOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if empty.Sinks.PCAP != nil {
-		t.Errorf("an empty file gives pcap %+v, want none", *empty.Sinks.PCAP)
+	if empty.Sinks.PCAP != nil || empty.Sinks.FlowLog != nil {
+		t.Errorf("an empty file gives sinks %+v, want none", empty.Sinks)
 	}
 	on, err := config.Parse("f", []byte("sinks: {pcap: {}}"))
 	if err != nil {
@@ -144,7 +168,8 @@ func TestLoadResolvesPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("conf", "p.yaml")
-	text := "sessions: {file: ../s.yaml}\nsinks: {pcap: {}}\nadmin: {token_file: /etc/token}\n"
+	text := "sessions: {file: ../s.yaml}\nflows: {ip_ranges: r.json}\nsinks: {pcap: {}, flowlog: {}}\n" +
+		"admin: {token_file: /etc/token}\n"
 	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -155,11 +180,27 @@ func TestLoadResolvesPaths(t *testing.T) {
 	for _, tt := range []struct{ key, got, want string }{
 		{"sessions.file", c.Sessions.File, filepath.Join(dir, "s.yaml")},
 		{"sinks.pcap.dir", c.Sinks.PCAP.Dir, filepath.Join(dir, "conf", "captures")},
+		{"flows.ip_ranges", c.Flows.IPRanges, filepath.Join(dir, "conf", "r.json")},
+		{"sinks.flowlog.dir", c.Sinks.FlowLog.Dir, filepath.Join(dir, "conf", "flows")},
 		{"admin.token_file", c.Admin.TokenFile, "/etc/token"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s = %s, want %s", tt.key, tt.got, tt.want)
 		}
+	}
+}
+
+// TestLoadSameDirectory: an absolute and a relative path may be one directory.
+func TestLoadSameDirectory(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "p.yaml")
+	text := "sinks: {pcap: {dir: " + dir + "/out}, flowlog: {dir: out}}"
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	want := "sinks.flowlog.dir: " + dir + "/out is also sinks.pcap.dir; name another directory"
+	if _, err := config.Load(path); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 

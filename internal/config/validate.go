@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/periscope-collector/periscope/record"
 )
 
 const minutes = Duration(time.Minute)
@@ -36,9 +39,8 @@ func (c *Config) problems() []problem {
 	var p problems
 	c.Capture.validate(&p)
 	c.Sessions.validate(&p)
-	if c.Sinks.PCAP != nil {
-		c.Sinks.PCAP.validate(&p)
-	}
+	c.Flows.validate(&p)
+	c.Sinks.validate(&p)
 	c.Admin.validate(&p)
 	if c.Health.Listen != "" {
 		p.listen("health.listen", c.Health.Listen)
@@ -99,6 +101,25 @@ func (s *Sessions) validate(p *problems) {
 	within(p, "sessions.unknown_max", s.UnknownMax, 1, 65536)
 }
 
+func (f *Flows) validate(p *problems) {
+	within(p, "flows.table", f.Table, 1000, 64_000_000)
+	within(p, "flows.idle", f.Idle, minutes/6, 60*minutes)
+	p.oneOf("flows.duplicates", f.Duplicates, "keep", "drop")
+}
+
+func (s *Sinks) validate(p *problems) {
+	if s.PCAP != nil {
+		s.PCAP.validate(p)
+	}
+	if s.FlowLog == nil {
+		return
+	}
+	s.FlowLog.validate(p)
+	if s.PCAP != nil && s.FlowLog.Dir != "" && filepath.Clean(s.FlowLog.Dir) == filepath.Clean(s.PCAP.Dir) {
+		p.addf("sinks.flowlog.dir", "%s is also sinks.pcap.dir; name another directory", s.FlowLog.Dir)
+	}
+}
+
 func (s *PCAP) validate(p *problems) {
 	if s.Dir == "" {
 		p.addf("sinks.pcap.dir", "empty; name a directory, or remove sinks.pcap to keep no captures")
@@ -117,6 +138,24 @@ func (s *PCAP) validate(p *problems) {
 	}
 	limit(p, "sinks.pcap.retain.age", s.Retain.Age, minutes/60)
 	within(p, "sinks.pcap.retain.free", s.Retain.Free, 0, 99)
+}
+
+func (s *FlowLog) validate(p *problems) {
+	if s.Dir == "" {
+		p.addf("sinks.flowlog.dir", "empty; name a directory, or remove sinks.flowlog to write no flow logs")
+	}
+	p.oneOf("sinks.flowlog.format", s.Format, "text", "json")
+	if s.Format == "json" && s.Fields != "" {
+		p.addf("sinks.flowlog.fields", "only for text, json has all of them; remove it, or write format: text")
+	} else if _, err := record.ParseFields(s.Fields); err != nil {
+		p.addf("sinks.flowlog.fields", "%v", err)
+	}
+	within(p, "sinks.flowlog.interval", s.Interval, minutes/6, 10*minutes)
+	if time.Duration(s.Interval)%time.Second != 0 {
+		p.addf("sinks.flowlog.interval", "%v is not whole seconds, as flow logs count; write one such as 60s", s.Interval)
+	}
+	p.oneOf("sinks.flowlog.layout", s.Layout, "plain", "hourly", "hive", "hive-hourly")
+	within(p, "sinks.flowlog.buffer", s.Buffer, MiB, 16*GiB)
 }
 
 func (a *Admin) validate(p *problems) {
