@@ -3,6 +3,7 @@ package record
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,14 +25,14 @@ func ParseFields(format string) (*Fields, error) {
 	for at := 0; at < len(format); {
 		if at > 0 {
 			if format[at] != ' ' {
-				return nil, fmt.Errorf("position %d: one space must stand between fields, not %s", at+1, quote(format[at:]))
+				return nil, fmt.Errorf("position %d: one space must stand between fields, not %s", at+1, rest(format[at:]))
 			}
 			at++
 		}
 		name, found := strings.CutPrefix(format[at:], "${")
 		end := strings.IndexByte(name, '}')
 		if !found || end < 0 {
-			return nil, fmt.Errorf("position %d: a field such as ${srcaddr} must stand here, not %s", at+1, quote(format[at:]))
+			return nil, fmt.Errorf("position %d: a field such as ${srcaddr} must stand here, not %s", at+1, rest(format[at:]))
 		}
 		name = name[:end]
 		if err := f.add(name); err != nil {
@@ -58,16 +59,21 @@ func (f *Fields) add(name string) error {
 	return nil
 }
 
+// rest says what a format goes on with.
+func rest(s string) string {
+	if s == "" {
+		return "the end"
+	}
+	return quote(s)
+}
+
 // quote returns the beginning of s in quotes, on one line.
 func quote(s string) string {
 	const most = 32
-	switch {
-	case s == "":
-		return "the end"
-	case len(s) > most:
-		return fmt.Sprintf("%q...", s[:most])
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "..."
 	}
-	return fmt.Sprintf("%q", s)
+	return strconv.Quote(s)
 }
 
 // nearest returns the name of a field that takes the fewest changes to get to

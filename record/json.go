@@ -14,9 +14,9 @@ type JSON struct {
 	// Ranges gives the AWS services of the ends; nil means none.
 	Ranges *Ranges
 
-	// Cause says why frames of a session are cut, from how many bytes arrived
-	// of one; "" means not known. It may be nil. It does not allocate, and any
-	// number of goroutines may call it.
+	// Cause says what likely cut the frames of a session, from how many bytes
+	// arrived of one; "" means not known. It may be nil. It is called for flows
+	// with cut frames only, from any goroutine.
 	Cause func(s *packet.Session, length int) string
 }
 
