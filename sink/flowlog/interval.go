@@ -1,0 +1,193 @@
+package flowlog
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/record"
+)
+
+// maxIntervals bounds the intervals that are not over. There are two or three,
+// but for a capture whose clock jumps; of more the oldest is forgotten, so that
+// it gets no NODATA and SKIPDATA lines.
+const maxIntervals = 1024
+
+// An interval is what the writer knows of one until all workers have cut it.
+type interval struct {
+	begin, end int64
+	lost       uint64 // frames, before it
+	late       bool   // it was cut before
+
+	// active has the sessions with records, and whether one of those is
+	// missing.
+	active map[*packet.Session]bool
+}
+
+// interval returns the interval that begins at begin. It begins to count lost
+// frames at the round before.
+func (w *writer) interval(begin, end int64) *interval {
+	i, found := slices.BinarySearchFunc(w.intervals, begin, func(v *interval, begin int64) int {
+		return cmp.Compare(v.begin, begin)
+	})
+	if found {
+		return w.intervals[i]
+	}
+	v := &interval{begin: begin, end: end, lost: w.lost, late: begin < w.complete, active: make(map[*packet.Session]bool)}
+	w.intervals = slices.Insert(w.intervals, i, v)
+	if len(w.intervals) > maxIntervals {
+		w.intervals = slices.Delete(w.intervals, 0, 1)
+	}
+	return v
+}
+
+// A place is a session in an interval.
+type place struct {
+	session *packet.Session
+	begin   int64
+}
+
+// note takes note that there is a record of the session in its interval.
+func (w *writer) note(r *packet.Flow) {
+	p := place{r.Session, r.Begin}
+	if p == w.latest || r.Begin < w.complete {
+		return
+	}
+	w.latest = p
+	v := w.interval(r.Begin, r.End)
+	v.active[r.Session] = v.active[r.Session]
+}
+
+// miss takes note that a record is missing.
+func (w *writer) miss(m miss) { w.interval(m.begin, m.end).active[m.session] = true }
+
+// missSlot takes note that records are missing of the sessions that share a
+// file, in the intervals that are not over.
+func (w *writer) missSlot(s slot) {
+	for _, v := range w.intervals {
+		for session := range v.active {
+			if session.Workload.AccountID == s.account && session.Workload.Region == s.region {
+				v.active[session] = true
+			}
+		}
+	}
+}
+
+// collectMissed takes what the workers have noted.
+func (w *writer) collectMissed() {
+	for i := range w.sink.workers {
+		from := &w.sink.workers[i]
+		from.mu.Lock()
+		missed := from.missed
+		from.missed = nil
+		from.mu.Unlock()
+		for m := range missed {
+			w.miss(m)
+		}
+	}
+}
+
+// sample begins, live, the interval of the present time when it is due, so that
+// frames that are lost from now on are found to be of it.
+func (w *writer) sample() {
+	if w.step == 0 {
+		return
+	}
+	begin := floor(w.now.UnixNano(), w.step)
+	if begin >= w.complete {
+		w.interval(begin, begin+w.step)
+	}
+	w.lost = w.config.Lost()
+}
+
+// cut takes note that a worker has given all records of an interval. When all
+// have, the interval is over and everything of it is written.
+func (w *writer) cut(worker int, c packet.Cut) {
+	w.collectMissed()
+	if c.Last {
+		if c.Begin < c.End {
+			v := w.interval(c.Begin, c.End)
+			v.end = min(v.end, c.End)
+		}
+		w.over(math.MaxInt64)
+		return
+	}
+	w.cuts[worker] = max(w.cuts[worker], c.End)
+	w.step = c.End - c.Begin
+	least := slices.Min(w.cuts)
+	if least <= w.complete {
+		return
+	}
+	w.interval(least-w.step, least) // also if nothing came
+	w.over(least)
+	w.completeOver(least - w.step)
+}
+
+// over ends the intervals that begin before bound.
+func (w *writer) over(bound int64) {
+	n := 0
+	for n < len(w.intervals) && w.intervals[n].begin < bound {
+		w.statuses(w.intervals[n])
+		n++
+	}
+	w.intervals = slices.Delete(w.intervals, 0, n)
+	w.complete = bound
+	w.flushAll()
+}
+
+// statuses writes the lines of an interval that stand for no flow: SKIPDATA for
+// sessions of which records or frames may be missing, NODATA for those that had
+// no traffic.
+func (w *writer) statuses(v *interval) {
+	frames := w.config.Lost() > v.lost
+	words := make(map[*packet.Session]string)
+	if !v.late {
+		for _, s := range w.config.Sessions() {
+			if quiet(s, v) {
+				words[s] = record.NoData
+			}
+		}
+	}
+	for s, missed := range v.active {
+		delete(words, s)
+		if missed || frames {
+			words[s] = record.SkipData
+		}
+	}
+	sessions := make([]*packet.Session, 0, len(words))
+	for s := range words {
+		sessions = append(sessions, s)
+	}
+	slices.SortFunc(sessions, func(a, b *packet.Session) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	for _, s := range sessions {
+		w.status(s, v, words[s])
+	}
+}
+
+// quiet reports whether a session without records has a NODATA line: it is known
+// and was there in the interval.
+func quiet(s *packet.Session, v *interval) bool {
+	from, until := s.Workload.From, s.Workload.Until
+	return s.Known && !s.Ended.Load() && (from == 0 || from < v.end) && (until == 0 || until > v.begin)
+}
+
+// status writes one of those lines. Like any other it is of the window in which
+// it ends.
+func (w *writer) status(s *packet.Session, v *interval, word string) {
+	f := w.file(slotFor(s, v.end-1))
+	if len(f.text) >= chunkText && !w.flush(f) && len(f.text) >= chunkText+statusText {
+		w.counts.statusLost++
+		return
+	}
+	w.begin(f)
+	f.text = w.lines.appendStatus(f.text, s, v.begin, v.end, word)
+	f.lines++
+	if word == record.NoData {
+		w.counts.noData++
+	} else {
+		w.counts.skipData++
+	}
+}

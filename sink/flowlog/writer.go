@@ -1,0 +1,129 @@
+package flowlog
+
+import (
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+const (
+	// roundEvery is how often the writer looks around when nothing comes.
+	roundEvery = 250 * time.Millisecond
+
+	// flushAfter is how long, live, a line waits for others to be written with,
+	// and a round at most: a line is in the kernel within a second.
+	flushAfter = 700 * time.Millisecond
+
+	// retryEvery is how long a file that could not be written waits before it
+	// is tried again.
+	retryEvery = time.Second
+)
+
+// A writer takes records from the queue and writes them to files. One goroutine
+// runs it.
+type writer struct {
+	sink   *Sink
+	config *Config
+	log    *slog.Logger
+	now    time.Time // of the round
+	counts counts
+
+	// The intervals; interval.go.
+	intervals []*interval // by begin
+	latest    place
+	cuts      []int64 // by worker: the end of the last interval it has given
+	complete  int64   // the least of them: what began before is over
+	step      int64   // how long an interval is; 0 before the first cut
+	lost      uint64  // frames, at the last round
+
+	// The files; files.go and file.go.
+	lock       *dirLock
+	namer      namer
+	lines      lines
+	header     []byte
+	compressor *compressor
+	files      map[slot]*file
+	last       *file // that was used
+	uses       uint64
+	number     uint32 // of the last file made
+	failing    [packet.NumDrops]int
+	queue      chan<- job
+}
+
+func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
+	w := &writer{
+		sink:       s,
+		config:     c,
+		log:        c.Log,
+		complete:   math.MinInt64,
+		cuts:       make([]int64, c.Workers),
+		lost:       c.Lost(),
+		lock:       lock,
+		namer:      newNamer(c),
+		lines:      lines{c.Format, c.Fields, c.JSON},
+		compressor: newCompressor(level),
+		files:      make(map[slot]*file),
+		queue:      queue,
+	}
+	w.header = w.lines.header()
+	for i := range w.cuts {
+		w.cuts[i] = math.MinInt64
+	}
+	return w
+}
+
+// run returns when the queue is closed and empty, and every file is ended.
+func (w *writer) run() {
+	tick := time.NewTicker(roundEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.sink.queue.Ready():
+		case <-tick.C:
+		}
+		w.now = time.Now()
+		if !w.config.Replay {
+			w.sample()
+		}
+		end := w.sink.queue.Drain(w.take)
+		if end {
+			w.finishAll()
+		} else if !w.config.Replay {
+			w.flushOld()
+		}
+		w.publish()
+		if end {
+			return
+		}
+	}
+}
+
+func (w *writer) publish() {
+	w.sink.shown.set(&w.counts)
+	w.sink.progress.Add(1)
+}
+
+// take handles what comes out of the queue.
+func (w *writer) take(r *packet.Flow) {
+	if worker, c, ok := asCut(r); ok {
+		w.cut(worker, c)
+		return
+	}
+	w.counts.taken++
+	w.counts.held++
+	f := w.file(slotFor(r.Session, end(r)))
+	if len(f.text) >= chunkText && !w.flush(f) {
+		w.counts.held--
+		w.counts.dropped[f.reason]++
+		w.miss(miss{r.Session, r.Begin, r.End})
+		return
+	}
+	w.begin(f)
+	var n uint64
+	f.text, n = w.lines.appendFlow(f.text, r)
+	f.lines += n
+	f.records++
+	w.note(r)
+}
