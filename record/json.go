@@ -65,29 +65,35 @@ var none JSON
 // appendString appends a string in quotes, or nothing for "". Bytes that are
 // not UTF-8 become U+FFFD.
 func appendString(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	if s == "" {
 		return dst
 	}
 	dst = append(dst, '"')
+	done := 0 // s[:done] is written
 	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c >= utf8.RuneSelf:
-			r, size := utf8.DecodeRuneInString(s[i:])
-			dst = utf8.AppendRune(dst, r)
-			i += size
+		if c := s[i]; c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			i++
 			continue
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
-		default:
-			dst = append(dst, c)
 		}
-		i++
+		r, size := utf8.DecodeRuneInString(s[i:])
+		dst = appendEscaped(append(dst, s[done:i]...), r)
+		i += size
+		done = i
 	}
-	return append(dst, '"')
+	return append(append(dst, s[done:]...), '"')
+}
+
+// appendEscaped appends a character that does not stand for itself, or is not
+// ASCII.
+func appendEscaped(dst []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	switch {
+	case r >= utf8.RuneSelf:
+		return utf8.AppendRune(dst, r)
+	case r == '"' || r == '\\':
+		return append(dst, '\\', byte(r))
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xf])
 }
 
 func appendUint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](dst []byte, n T) []byte {
@@ -95,29 +101,28 @@ func appendUint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](dst []byte, n T) []byte 
 }
 
 // appendTime appends nanoseconds since 1970 as RFC 3339 in UTC with
-// microseconds, which time.Time.AppendFormat takes three times as long for.
+// microseconds, for which time.Time.AppendFormat takes three times as long.
 func appendTime(dst []byte, ns int64) []byte {
+	const zero = `"0000-00-00T00:00:00.000000Z"`
 	t := time.Unix(0, ns).UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	dst = append(dst, '"')
-	dst = appendDigits(dst, year, 4)
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1000, 6)
-	return append(dst, 'Z', '"')
+	dst = append(dst, zero...)
+	b := dst[len(dst)-len(zero):]
+	putDigits(b[1:5], uint32(year))
+	putDigits(b[6:8], uint32(month))
+	putDigits(b[9:11], uint32(day))
+	putDigits(b[12:14], uint32(hour))
+	putDigits(b[15:17], uint32(minute))
+	putDigits(b[18:20], uint32(second))
+	putDigits(b[21:27], uint32(t.Nanosecond()/1000))
+	return dst
 }
 
-// appendDigits appends the last so many decimal digits of n, at most 6.
-func appendDigits(dst []byte, n, digits int) []byte {
-	const zeros = "000000"
-	dst = append(dst, zeros[:digits]...)
-	for i := len(dst) - 1; i >= len(dst)-digits; i-- {
-		dst[i] += byte(n % 10)
+// putDigits fills b with the last decimal digits of n.
+func putDigits(b []byte, n uint32) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
 		n /= 10
 	}
-	return dst
 }

@@ -89,13 +89,9 @@ func TestLoadRangesErrors(t *testing.T) {
 
 // FuzzParseRanges: a file that is accepted gives the first and last address of
 // each prefix, and those around it, the service that a search through all
-// prefixes gives.
+// prefixes gives. The seeds are small, since the fuzzer shrinks each new input
+// before it goes on.
 func FuzzParseRanges(f *testing.F) {
-	text, err := os.ReadFile("testdata/ip-ranges.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
 	f.Add([]byte(`{"prefixes": [{"ip_prefix": "0.0.0.0/0", "service": "A"}], "ipv6_prefixes": [{"ipv6_prefix": "::/0", "service": "B"}]}`))
 	f.Add([]byte(`{"prefixes": [{"ip_prefix": "10.0.0.1/8", "service": "A"}, {"ip_prefix": "10.0.0.1/32", "service": "EC2"}]}`))
 	f.Add([]byte(`{"prefixes": [{"ip_prefix": "10.0.0.1/`))
