@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -33,7 +34,7 @@ type Key struct {
 }
 
 // Keys returns the keys of a record in JSON, in order.
-func Keys() []Key { return append([]Key(nil), keys...) }
+func Keys() []Key { return slices.Clone(keys) }
 
 // AppendJSON appends the record of a flow, both ways, as a JSON object on one
 // line with its newline. What is not known or does not apply is left out; a
@@ -43,9 +44,24 @@ func AppendJSON(dst []byte, r *packet.Flow, o *JSON) []byte {
 	if o == nil {
 		o = &none
 	}
-	dst = append(dst, '{')
-	for i := range keys {
-		k := &keys[i]
+	return appendKeys(append(dst, '{'), keys, r, o)
+}
+
+// AppendJSONStatus appends a line that says NoData or SkipData of a session's
+// interval, bounded as in [Fields.AppendStatus]: the key log_status, and those
+// of a record that tell of the interval and the session.
+func AppendJSONStatus(dst []byte, s *packet.Session, begin, end int64, status string) []byte {
+	dst = append(appendString(append(dst, `{"log_status":`...), status), ',')
+	return appendKeys(dst, statusKeys, &packet.Flow{Session: s, Begin: begin, End: end}, &none)
+}
+
+var none JSON
+
+// appendKeys appends the keys that have a value, of which there is at least
+// one, and ends object and line.
+func appendKeys(dst []byte, ks []Key, r *packet.Flow, o *JSON) []byte {
+	for i := range ks {
+		k := &ks[i]
 		before := len(dst)
 		dst = append(dst, k.quote...)
 		value := len(dst)
@@ -59,8 +75,6 @@ func AppendJSON(dst []byte, r *packet.Flow, o *JSON) []byte {
 	dst[len(dst)-1] = '}'
 	return append(dst, '\n')
 }
-
-var none JSON
 
 // appendString appends a string in quotes, or nothing for "". Bytes that are
 // not UTF-8 become U+FFFD.

@@ -59,6 +59,9 @@ func TestGoldenJSON(t *testing.T) {
 	gre := web()
 	gre.Protocol, gre.Port = 47, [2]uint16{}
 	got = record.AppendJSON(got, gre, nil)
+
+	got = record.AppendJSONStatus(got, whole.Session, minute, minute+60e9, record.NoData)
+	got = record.AppendJSONStatus(got, ping.Session, minute, minute+60e9, record.SkipData)
 	golden(t, "testdata/flows.json", got)
 }
 

@@ -7,15 +7,21 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// keys are those of a record in JSON: of the flow, of what each end sent, and
-// of the session.
-var keys = slices.Concat(flowKeys, endKeys("initiator", 0), endKeys("responder", 1), sessionKeys)
+// keys are those of a record in JSON: of the interval, of the flow, of what each
+// end sent, and of the session.
+var keys = slices.Concat(intervalKeys, flowKeys, endKeys("initiator", 0), endKeys("responder", 1), sessionKeys)
+
+// statusKeys are those of a line that stands for no flow.
+var statusKeys = slices.Concat(intervalKeys, sessionKeys)
+
+var intervalKeys = quoted(0, []Key{
+	{Name: "interval_begin", Type: "time", Meaning: "Begin of the interval the record is of.", append: intervalBegin},
+	{Name: "interval_end", Type: "time", Meaning: "End of that interval, itself excluded.", append: intervalEnd},
+})
 
 var flowKeys = quoted(0, []Key{
 	{Name: "first_packet_at", Type: "time", Meaning: "First packet in the interval, either way.", append: firstAt},
 	{Name: "last_packet_at", Type: "time", Meaning: "Last packet in the interval, either way.", append: lastAt},
-	{Name: "interval_begin", Type: "time", Meaning: "Begin of the interval the record is of.", append: intervalBegin},
-	{Name: "interval_end", Type: "time", Meaning: "End of that interval, itself excluded.", append: intervalEnd},
 	{Name: "reason", Type: "string", Meaning: "Why the record was written, see below.", append: reason},
 	{Name: "class", Type: "string", Meaning: "Kind of traffic, see below.", append: class},
 	{Name: "community_id", Type: "string", Meaning: "Community ID, version 1 with seed 0.", append: communityID},
