@@ -94,13 +94,13 @@ func (w *writer) completeOver(begin int64) {
 // finishAll ends every file.
 func (w *writer) finishAll() {
 	for _, f := range w.files {
-		f.retry = w.now
 		w.end(f)
 	}
 }
 
 // end completes the file now. Lines that cannot be written are lost.
 func (w *writer) end(f *file) {
+	f.retry = w.now
 	if !w.flush(f) {
 		w.counts.held -= f.records
 		w.counts.dropped[f.reason] += f.records

@@ -8,7 +8,10 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// level is the effort of compression, of 1 to 9. BenchmarkLevels compares them.
+// level is the effort of compression, of 1 to 9. A record as text takes 430 ns
+// and 42 bytes at 1, 890 ns and 37 bytes at 6; as JSON 1.3 µs and 171 bytes at 1,
+// 2.5 µs and 108 bytes at 6. A full table gives a record every 3 µs, and making
+// the lines costs as much again, so speed it is (BenchmarkLevels).
 const level = flate.BestSpeed
 
 // gzipHeader begins a file: deflate, no time, no name, no system (RFC 1952,

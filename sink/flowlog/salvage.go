@@ -79,6 +79,7 @@ func (sum *salvaged) file(path string, c *compressor, log *slog.Logger) {
 // salvageFile completes the file, or removes it if there is no line. If it is
 // not whole, as cut says, the whole lines there are take its place first.
 func salvageFile(path string, c *compressor) (cut error, removed bool, err error) {
+	os.Remove(path + newSuffix) // of a start that did not end either
 	f, err := openRegular(path)
 	if err != nil {
 		return nil, false, err
@@ -128,7 +129,6 @@ func openRegular(path string) (*os.File, error) {
 // rewrite replaces a file by one with its whole lines, and returns that.
 func rewrite(f *os.File, c *compressor) (*os.File, error) {
 	path := f.Name() + newSuffix
-	os.Remove(path) // of a start that did not end either
 	again, err := createFile(path)
 	if err != nil {
 		return nil, err

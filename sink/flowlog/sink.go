@@ -107,6 +107,11 @@ func (s *Sink) Flow(worker int, r *packet.Flow) {
 		return
 	}
 	w.dropped.Add(1)
+	w.miss(r)
+}
+
+// miss notes for the writer that a record is missing.
+func (w *worker) miss(r *packet.Flow) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.missed == nil {

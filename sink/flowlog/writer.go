@@ -13,8 +13,8 @@ const (
 	roundEvery = 250 * time.Millisecond
 
 	// flushAfter is how long, live, a line waits for others to be written with,
-	// and a round at most: a line is in the kernel within a second.
-	flushAfter = 700 * time.Millisecond
+	// and a round at most. With the 100 ms of the queue that is a second.
+	flushAfter = 600 * time.Millisecond
 
 	// retryEvery is how long a file that could not be written waits before it
 	// is tried again.

@@ -1,0 +1,223 @@
+package flowlog
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/record"
+	"github.com/periscope-collector/periscope/sink/queue"
+)
+
+// A file that was extended piece by piece is one gzip member, whole after each.
+func TestExtend(t *testing.T) {
+	c := newCompressor(level)
+	var end boundary
+	var file []byte
+	var want string
+	for _, piece := range []string{"header\n", "", "line\n", strings.Repeat("the same line again\n", 50_000), "x"} {
+		out, next := c.extend(end, []byte(piece))
+		file = append(file[:end.offset], out...)
+		end, want = next, want+piece
+		if int64(len(file)) != end.offset+trailerLen {
+			t.Errorf("%d bytes, boundary at %d", len(file), end.offset)
+		}
+		z, err := gzip.NewReader(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(z); err != nil || string(got) != want {
+			t.Errorf("after %d bytes: %d read, %v", len(want), len(got), err)
+		}
+		if z.ModTime.Unix() > 0 || z.Name != "" {
+			t.Errorf("header %+v", z.Header)
+		}
+	}
+}
+
+func TestExtendAllocatesNothing(t *testing.T) {
+	c := newCompressor(level)
+	header, text := []byte("header\n"), bytes.Repeat([]byte("some line\n"), 1000)
+	c.extend(boundary{}, header, text)
+	if n := testing.AllocsPerRun(20, func() { c.extend(boundary{}, header, text) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	long := strings.Repeat("x", maxName)
+	for name, want := range map[string]string{
+		"":             "unknown",
+		"111122223333": "111122223333",
+		"eu-central-1": "eu-central-1",
+		"a.b":          "a.b",
+		".":            "%2E",
+		"..":           "%2E.",
+		"a/b":          "a%2Fb",
+		"a_b":          "a%5Fb",
+		"a\x00 é":      "a%00%20%C3%A9",
+		long:           long,
+	} {
+		if got := escape(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+	one, two := escape(long+"1"), escape(long+"2")
+	if len(one) != maxName || len(two) != maxName || one == two {
+		t.Errorf("%q, %q", one, two)
+	}
+}
+
+// The names of .partial files are recognised, and file names are not too long.
+func TestNames(t *testing.T) {
+	for _, format := range []Format{Text, JSON} {
+		c := Config{Dir: "dir", Format: format}
+		if err := c.setDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		n := newNamer(&c)
+		path := n.path(slot{strings.Repeat("/", 100), strings.Repeat("_", 100), 0})
+		for _, number := range []uint32{0, 1, 99_999_999, 100_000_000, 1<<32 - 1} {
+			name := n.partial(path, number)
+			name = name[strings.LastIndexByte(name, '/')+1:]
+			if len(name)+len(newSuffix) > 255 || !partialName.MatchString(name) {
+				t.Errorf("%d bytes: %s", len(name), name)
+			}
+			want := regexp.MustCompile(`_19700101T0000Z_0badcafe\.(log|json)\.gz$`)
+			if got := final(name, 0xbadcafe); !want.MatchString(got) {
+				t.Errorf("final name %s", got)
+			}
+		}
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	for want, c := range map[string]Config{
+		"flowlog: no directory given":                                      {},
+		"flowlog: d: a value in the configuration is out of range":         {Dir: "d", Workers: 65537},
+		`flowlog: format "xml": write text or json`:                        {Dir: "d", Format: "xml"},
+		`flowlog: layout "flat": write plain, hourly, hive or hive-hourly`: {Dir: "d", Layout: "flat"},
+	} {
+		if _, err := Open(c); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+func TestCutItem(t *testing.T) {
+	for _, c := range []packet.Cut{{Begin: 1, End: 2}, {Begin: -5, End: 5, Last: true}} {
+		for _, worker := range []int{0, 255, 65535} {
+			r := cutItem(worker, c)
+			if id, got, ok := asCut(&r); !ok || id != worker || got != c {
+				t.Errorf("%d %+v: %d %+v %v", worker, c, id, got, ok)
+			}
+		}
+	}
+	if _, _, ok := asCut(&packet.Flow{Session: new(packet.Session)}); ok {
+		t.Error("a record is taken for a cut")
+	}
+}
+
+// A worker's side allocates nothing, with room and without.
+func TestFlowAllocatesNothing(t *testing.T) {
+	s := &Sink{queue: queue.New[packet.Flow](queue.Config{Workers: 1, Bytes: 1}), workers: make([]worker, 1)}
+	r := packet.Flow{Session: new(packet.Session)}
+	for range 1000 {
+		s.Flow(0, &r)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Flow(0, &r) }); n != 0 {
+		t.Errorf("without room: %v allocations", n)
+	}
+	s.workers[0].dropped.Store(0)
+	if n := testing.AllocsPerRun(100, func() {
+		for range 64 {
+			s.Flow(0, &r)
+		}
+		s.queue.Drain(func(*packet.Flow) {})
+	}); n != 0 || s.workers[0].dropped.Load() > 1000 {
+		t.Errorf("with room: %v allocations, %d dropped", n, s.workers[0].dropped.Load())
+	}
+}
+
+func TestIntervalsAreBounded(t *testing.T) {
+	w := &writer{}
+	for i := range int64(3 * maxIntervals) {
+		w.interval(i*7%(2*maxIntervals), 0)
+	}
+	if len(w.intervals) != maxIntervals {
+		t.Errorf("%d intervals", len(w.intervals))
+	}
+	for i := 1; i < len(w.intervals); i++ {
+		if w.intervals[i-1].begin >= w.intervals[i].begin {
+			t.Fatal("not in order")
+		}
+	}
+}
+
+func TestMissesAreBounded(t *testing.T) {
+	c := Config{Dir: t.TempDir(), Buffer: 1}
+	s, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &s.workers[0]
+	w.mu.Lock()
+	w.missed = make(map[miss]struct{})
+	for i := range int64(maxMissed) {
+		w.missed[miss{begin: i}] = struct{}{}
+	}
+	w.mu.Unlock()
+	w.miss(&packet.Flow{Begin: -1})
+	if len(w.missed) != maxMissed {
+		t.Errorf("%d misses", len(w.missed))
+	}
+	w.missed = nil
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever is in a file, salvage keeps whole lines of it, and what it keeps it
+// would find whole.
+func FuzzWholeLines(f *testing.F) {
+	c := newCompressor(level)
+	fields, err := record.ParseFields("")
+	if err != nil {
+		f.Fatal(err)
+	}
+	piece, end := c.extend(boundary{}, []byte(fields.Header()+"\n"))
+	file := bytes.Clone(piece)
+	f.Add(file)
+	piece, _ = c.extend(end, []byte("a line\nanother\nhalf a li"))
+	file = append(file[:end.offset], piece...)
+	f.Add(file)
+	f.Add(file[:len(file)-3])
+	f.Add([]byte(gzipHeader))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read := func(data []byte) (text []byte, cut error) {
+			cut, err := wholeLines(bytes.NewReader(data), func(piece []byte) error {
+				if len(piece) == 0 || piece[len(piece)-1] != '\n' || len(piece) > chunkText {
+					return fmt.Errorf("a piece of %d bytes", len(piece))
+				}
+				text = append(text, piece...)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text, cut
+		}
+		text, _ := read(data)
+		again, _ := c.extend(boundary{}, text)
+		got, cut := read(bytes.Clone(again))
+		if cut != nil || !bytes.Equal(got, text) {
+			t.Errorf("%d bytes of lines, written again: %d, %v", len(text), len(got), cut)
+		}
+	})
+}
