@@ -55,8 +55,8 @@ var flowFields = []Field{
 	{"sublocation-type", 4, "STRING", unseen, nil, nil},
 	{"sublocation-id", 4, "STRING", unseen, nil, nil},
 
-	{"pkt-src-aws-service", 5, "STRING", "AWS service of pkt-srcaddr, with `ip_ranges`.", nil, appendSrcService},
-	{"pkt-dst-aws-service", 5, "STRING", "AWS service of pkt-dstaddr, with `ip_ranges`.", nil, appendDstService},
+	{"pkt-src-aws-service", 5, "STRING", "AWS service of pkt-srcaddr, with `flows.ip_ranges`.", nil, appendSrcService},
+	{"pkt-dst-aws-service", 5, "STRING", "AWS service of pkt-dstaddr, with `flows.ip_ranges`.", nil, appendDstService},
 	{"flow-direction", 5, "STRING", "`ingress` or `egress`, as the interface sees it.", nil, appendDirection},
 	{"traffic-path", 5, "INT_32", "1 for egress to an address inside the session's `vpc_cidrs`, else `-`.", nil, appendTrafficPath},
 

@@ -45,7 +45,7 @@ func endKeys(end string, side int) []Key {
 	ks := []Key{
 		{Name: "address", Type: "string", Meaning: "IP address of the " + end + ".", append: address},
 		{Name: "port", Type: "integer", Meaning: "Its port; for TCP, UDP and SCTP.", append: port},
-		{Name: "aws_service", Type: "string", Meaning: "AWS service its address belongs to, with `ip_ranges`.", append: awsService},
+		{Name: "aws_service", Type: "string", Meaning: "AWS service its address belongs to, with `flows.ip_ranges`.", append: awsService},
 		{Name: "packets", Type: "integer", Meaning: "Packets it sent.", append: packets},
 		{Name: "bytes", Type: "integer", Meaning: "Sum of their IP total lengths.", append: ipBytes},
 		{Name: "frame_bytes", Type: "integer", Meaning: "Sum of the lengths of their Ethernet frames, without checksum.", append: frameBytes},
