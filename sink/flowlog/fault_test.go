@@ -154,6 +154,44 @@ func TestDiskFullOfManyFiles(t *testing.T) {
 	})
 }
 
+// NODATA lines that wait for a full disk are bounded too, and counted.
+func TestDiskFullOfStatusLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10_000
+		sessions := make([]*packet.Session, n)
+		for i := range sessions {
+			sessions[i] = newSession(uint32(i), fmt.Sprintf("%05d", i), "1")
+		}
+		dir := smallDisk(t, 64<<10)
+		l := newLive(t, flowlog.Config{Dir: dir, Sessions: func() []*packet.Session { return sessions }})
+		filler := filepath.Join(dir, "filler")
+		os.WriteFile(filler, make([]byte, 1<<20), 0o600)
+		begin := l.next()
+		l.sink.Cut(0, cut(begin-minute))
+		l.mark(time.Second)
+		lost := l.sink.Stats().LostLines
+		if lost == 0 || lost == n {
+			t.Errorf("%d lines lost", lost)
+		}
+		resize(t, dir, "4m")
+		l.mark(2 * time.Second)
+		if st := l.sink.Stats(); st.Lines != n-lost || st.NoDataLines != n {
+			t.Errorf("%+v", st)
+		}
+		os.WriteFile(filler, make([]byte, 8<<20), 0o600)
+		l.sink.Cut(0, cut(begin)) // no room, and the end
+		finish(t, l.sink)
+		st := l.sink.Stats()
+		if st.NoDataLines != 2*n || st.Lines+st.LostLines != 2*n {
+			t.Errorf("%+v", st)
+		}
+		os.Remove(filler)
+		if got := lines(t, dir); uint64(len(got)) != st.Lines {
+			t.Errorf("%d lines, want %d", len(got), st.Lines)
+		}
+	})
+}
+
 // Where a directory should be is a file.
 func TestCannotMakeDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

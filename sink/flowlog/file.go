@@ -29,10 +29,11 @@ type file struct {
 	used uint64 // for finding the least recently used
 
 	// Lines that are not written yet.
-	text    []byte
-	lines   uint64
-	records uint64
-	since   time.Time // of the first of them
+	text     []byte
+	lines    uint64
+	statuses uint64 // of the lines, those of NODATA and SKIPDATA
+	records  uint64
+	since    time.Time // of the first of them
 
 	// On disk. Valid iff disk is not nil.
 	disk *os.File
@@ -46,6 +47,9 @@ type file struct {
 
 // empty reports whether nothing waits to be written.
 func (f *file) empty() bool { return len(f.text) == 0 && f.records == 0 }
+
+// clear forgets the lines that wait, and keeps their memory.
+func (f *file) clear() { f.text, f.lines, f.statuses, f.records = f.text[:0], 0, 0, 0 }
 
 // write appends the lines that wait to the file on disk. It does it whole or,
 // when it returns an error, not at all.

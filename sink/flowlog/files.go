@@ -52,7 +52,7 @@ func (w *writer) flush(f *file) bool {
 	w.counts.held -= f.records
 	w.counts.stored += f.records
 	w.counts.lines += f.lines
-	f.text, f.records, f.lines = f.text[:0], 0, 0
+	f.clear()
 	w.publish()
 	return true
 }
@@ -104,8 +104,9 @@ func (w *writer) end(f *file) {
 	if !w.flush(f) {
 		w.counts.held -= f.records
 		w.counts.dropped[f.reason] += f.records
+		w.counts.statusLost += f.statuses
 		w.missSlot(f.slot)
-		f.text, f.records, f.lines = f.text[:0], 0, 0
+		f.clear()
 		w.recovered(f)
 	}
 	w.completeFile(f)

@@ -177,6 +177,11 @@ func quiet(s *packet.Session, v *interval) bool {
 // status writes one of those lines. Like any other it is of the window in which
 // it ends.
 func (w *writer) status(s *packet.Session, v *interval, word string) {
+	if word == record.NoData {
+		w.counts.noData++
+	} else {
+		w.counts.skipData++
+	}
 	f := w.file(slotFor(s, v.end-1))
 	if len(f.text) >= chunkText && !w.flush(f) && len(f.text) >= chunkText+statusText {
 		w.counts.statusLost++
@@ -185,9 +190,5 @@ func (w *writer) status(s *packet.Session, v *interval, word string) {
 	w.begin(f)
 	f.text = w.lines.appendStatus(f.text, s, v.begin, v.end, word)
 	f.lines++
-	if word == record.NoData {
-		w.counts.noData++
-	} else {
-		w.counts.skipData++
-	}
+	f.statuses++
 }

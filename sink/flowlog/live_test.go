@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,17 +127,17 @@ func TestCompleteLive(t *testing.T) {
 
 func TestNoDataAndSkipData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var lost uint64
+		var lost atomic.Uint64
 		a, b, gone, later := newSession(1, "a", "1"), newSession(2, "b", "1"), newSession(3, "gone", "1"), newSession(4, "later", "1")
 		unknown := &packet.Session{ID: 9, Name: "vni-9"}
+		later.Workload.From = (time.Now().UnixNano()/minute + 3) * minute
+		gone.Ended.Store(true)
 		l := newLive(t, flowlog.Config{
 			Dir: t.TempDir(), Workers: 2,
 			Sessions: func() []*packet.Session { return []*packet.Session{unknown, b, gone, later, a} },
-			Lost:     func() uint64 { return lost },
+			Lost:     lost.Load,
 		})
-		gone.Ended.Store(true)
 		begin := l.next()
-		later.Workload.From = begin + 2*minute
 		interval := func(of int64, sessions ...*packet.Session) {
 			begin := begin + of*minute
 			for _, s := range sessions {
@@ -151,10 +152,10 @@ func TestNoDataAndSkipData(t *testing.T) {
 		}
 		interval(0, a)
 		time.Sleep(10 * time.Second)
-		lost++
+		lost.Add(1)
 		interval(1, a)
 		interval(2, a, b)
-		lost++
+		lost.Add(1)
 		interval(3, later, unknown)
 		finish(t, l.sink)
 

@@ -62,10 +62,10 @@ func (s *Sink) Ledger() sink.Ledger {
 // Stats is what the sink has done since Open and what it holds now. Its fields
 // are read one after another, not as of one moment.
 type Stats struct {
-	Lines         uint64 // to files, headers excepted; NODATA and SKIPDATA included
-	NoDataLines   uint64
-	SkipDataLines uint64
-	LostLines     uint64 // NODATA and SKIPDATA that could not be written
+	Lines         uint64 // in files, headers excepted
+	NoDataLines   uint64 // due
+	SkipDataLines uint64 // due
+	LostLines     uint64 // of those two, that could not be written
 	BytesWritten  uint64 // to files, compressed
 
 	FilesOpen       int
