@@ -1,9 +1,7 @@
-// Package judge has tshark read a capture file of Ethernet frames, and holds
-// what decode makes of the same frames against it. It serves tests only: it
-// reads whole files into memory, and fails the test it is given.
 package judge
 
 import (
+	"bufio"
 	"bytes"
 	"net/netip"
 	"os"
@@ -72,6 +70,17 @@ var fields = []string{
 // segments are reassembled: each frame is read on its own.
 func Tshark(t testing.TB, path string) []Row {
 	t.Helper()
+	var rows []Row
+	if rest := eachRow(t, path, func(r *Row) { rows = append(rows, *r) }); rest != "" {
+		t.Fatalf("tshark: %d frames, and then %q", len(rows), rest)
+	}
+	return rows
+}
+
+// eachRow calls yield for each frame of the file. It returns what tshark prints
+// behind the frames, for the -z options among args.
+func eachRow(t testing.TB, path string, yield func(*Row), args ...string) (rest string) {
+	t.Helper()
 	if _, err := exec.LookPath("tshark"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("%v: apt-get install tshark", err)
@@ -80,23 +89,28 @@ func Tshark(t testing.TB, path string) []Row {
 	}
 	config := t.TempDir()
 	var others []byte
-	for line := range strings.Lines(tshark(t, config, "-G", "protocols")) {
+	tshark(t, config, func(line string) {
 		columns := strings.Split(strings.TrimSpace(line), "\t")
 		if filter := columns[min(2, len(columns)-1)]; !slices.Contains(dissected, filter) {
 			others = append(append(others, filter...), '\n')
 		}
-	}
+	}, "-G", "protocols")
 	if err := os.WriteFile(filepath.Join(config, "disabled_protos"), others, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,",
-		"-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"}
+	args = append([]string{"-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,",
+		"-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"}, args...)
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}
-	var rows []Row
-	for line := range strings.Lines(tshark(t, config, args...)) {
-		r := reader{t: t, number: len(rows) + 1, values: make(map[string]string, len(fields))}
+	r := reader{t: t, values: make(map[string]string, len(fields))}
+	var behind strings.Builder
+	tshark(t, config, func(line string) {
+		if behind.Len() > 0 || strings.HasPrefix(line, "=") {
+			behind.WriteString(line)
+			return
+		}
+		r.number++
 		columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(columns) != len(fields) {
 			t.Fatalf("tshark: frame %d: %d columns, want %d: %q", r.number, len(columns), len(fields), line)
@@ -104,22 +118,37 @@ func Tshark(t testing.TB, path string) []Row {
 		for i, f := range fields {
 			r.values[f] = columns[i]
 		}
-		rows = append(rows, r.row())
-	}
-	return rows
+		row := r.row()
+		yield(&row)
+	}, args...)
+	return behind.String()
 }
 
-func tshark(t testing.TB, config string, args ...string) string {
+// tshark calls yield for each line that tshark prints.
+func tshark(t testing.TB, config string, yield func(line string), args ...string) {
 	t.Helper()
-	var stderr bytes.Buffer
+	var complaint bytes.Buffer
 	cmd := exec.Command("tshark", args...)
 	cmd.Env = append(os.Environ(), "WIRESHARK_CONFIG_DIR="+config)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	cmd.Stderr = &complaint
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatalf("tshark: %v: %s", err, stderr.String())
+		t.Fatal(err)
 	}
-	return string(out)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReaderSize(out, 1<<20)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			break
+		}
+		yield(line)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("tshark: %v: %s", err, complaint.String())
+	}
 }
 
 // A reader turns one line of tshark's fields into a Row.
