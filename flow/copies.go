@@ -1,0 +1,96 @@
+package flow
+
+import (
+	"math/bits"
+)
+
+// A packet between two mirrored interfaces comes twice, through two sessions.
+// To see that costs a hash of all its bytes, so it is looked for only where
+// another session shows the same flow. That is found out when a flow begins a
+// record: both sessions' flows do so at the same packet.
+
+// Copies remember recent packets and flows of a shard, so that they are found
+// again through another session: 1.5 bytes a flow of capacity.
+type copies struct {
+	packets []copySet
+	flows   []flowHint
+}
+
+// A copySet is a cache line of packets whose hashes fall on it.
+type copySet [4]copied
+
+type copied struct {
+	hash   uint64
+	millis uint32 // time in ms modulo 2^32
+	origin uint32 // 0 if the place is free
+}
+
+// A flowHint says where a flow of a tuple may be.
+type flowHint struct{ tag, entry uint32 }
+
+// copyLife is how long in ms a packet is remembered.
+const copyLife = 1000
+
+func newCopies(capacity int) copies {
+	return copies{make([]copySet, 16+capacity/64), make([]flowHint, 64+capacity/16)}
+}
+
+// findTwin looks for the flow of entry i through another session.
+func (s *shard) findTwin(i uint32, st *staged) {
+	n, _ := bits.Mul64(st.tuple, uint64(len(s.copies.flows)))
+	hint := &s.copies.flows[n]
+	if hint.tag == uint32(st.tuple) && hint.entry != i {
+		if other := &s.slab[hint.entry]; other.origin != 0 && other.origin != st.origin && other.sameEnds(st) {
+			other.state |= twin
+			s.slab[i].state |= twin
+		}
+	}
+	*hint = flowHint{uint32(st.tuple), i}
+}
+
+// seenElsewhere reports whether the packet came before through another session,
+// less than a second ago. It has to be whole, and the same in all that routers
+// leave alone: addresses, protocol, identification, and everything behind the IP
+// header. Each packet is a copy of at most one.
+func (s *shard) seenElsewhere(st *staged) bool {
+	f, h := st.frame, &st.frame.Header
+	begin, end := int(h.Transport), int(h.Network)+int(ipLength(f))
+	if begin == 0 {
+		begin = int(h.Payload)
+	}
+	if f.Truncated() || begin > end || end > len(f.Data) {
+		return false
+	}
+	a0, a1 := words(&h.Src)
+	b0, b1 := words(&h.Dst)
+	fragment := uint64(h.FragmentOffset)
+	if h.MoreFragments {
+		fragment |= 1
+	}
+	id := uint64(h.FragmentID)<<32 | fragment<<16 | uint64(h.Protocol)
+	hash := s.hasher.bytes(f.Data[begin:end], s.hasher.tuple(a0, a1, b0, b1, id))
+	n, _ := bits.Mul64(hash, uint64(len(s.copies.packets)))
+	return s.copies.packets[n].take(copied{hash, uint32(st.time / 1e6), st.origin})
+}
+
+// take removes the packet that c is a copy of, and reports whether there was
+// one. Otherwise it remembers c in the place of the oldest.
+func (set *copySet) take(c copied) bool {
+	oldest, age := 0, uint32(0)
+	for i := range set {
+		p := &set[i]
+		passed := c.millis - p.millis
+		if p.origin == 0 || passed > 1<<31 {
+			passed = 1 << 31
+		}
+		if p.hash == c.hash && p.origin != 0 && p.origin != c.origin && c.millis-p.millis+copyLife <= 2*copyLife {
+			*p = copied{}
+			return true
+		}
+		if passed >= age {
+			oldest, age = i, passed
+		}
+	}
+	set[oldest] = c
+	return false
+}
