@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 )
 
@@ -96,16 +97,16 @@ func TestKill(t *testing.T) {
 }
 
 func TestLocked(t *testing.T) {
-	dir := t.TempDir()
-	w := startWriter(t, dir)
-	_, err := flowlog.Open(flowlog.Config{Dir: dir})
-	var locked *flowlog.LockedError
+	path := t.TempDir()
+	w := startWriter(t, path)
+	_, err := flowlog.Open(flowlog.Config{Dir: path})
+	var locked *dir.LockedError
 	if !errors.As(err, &locked) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d on ", w.Process.Pid)) || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("error %v, want one line that names pid %d", err, w.Process.Pid)
 	}
 	w.Process.Kill()
 	w.Wait()
-	finish(t, open(t, flowlog.Config{Dir: dir}))
+	finish(t, open(t, flowlog.Config{Dir: path}))
 }
 
 func TestCloseOutOfTime(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 const (
@@ -58,7 +59,7 @@ func (w *writer) write(f *file) error {
 		return nil // a record may have no line
 	}
 	if f.disk != nil {
-		if err := f.check(); err == errGone {
+		if err := f.check(); err == dir.ErrGone {
 			w.log.Warn("flow-log file was removed or changed while it was written; a new one is begun", "path", f.disk.Name())
 			w.abandon(f)
 		} else if err != nil {
@@ -86,7 +87,7 @@ func (w *writer) write(f *file) error {
 
 // create makes the file on disk, under a name that is not in use.
 func (w *writer) create(f *file) error {
-	if err := w.lock.check(); err != nil {
+	if err := w.lock.Check(); err != nil {
 		return err
 	}
 	path := w.namer.path(f.slot)
@@ -104,7 +105,7 @@ func (w *writer) create(f *file) error {
 	}
 }
 
-// check reports errGone unless the file is as it was left.
+// check reports dir.ErrGone unless the file is as it was left.
 func (f *file) check() error {
 	fi, err := f.disk.Stat()
 	if err != nil {
@@ -113,13 +114,13 @@ func (f *file) check() error {
 	there, err := os.Lstat(f.disk.Name())
 	switch {
 	case os.IsNotExist(err):
-		return errGone
+		return dir.ErrGone
 	case err != nil:
 		return err
 	case !os.SameFile(fi, there), fi.Sys().(*syscall.Stat_t).Nlink == 0:
-		return errGone
+		return dir.ErrGone
 	case !f.torn && fi.Size() != f.end.offset+trailerLen:
-		return errGone
+		return dir.ErrGone
 	}
 	return nil
 }

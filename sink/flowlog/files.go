@@ -1,5 +1,7 @@
 package flowlog
 
+import "github.com/periscope-collector/periscope/sink/dir"
+
 // file returns the slot's file, which it makes if need be: instead of one that
 // is long enough, too.
 func (w *writer) file(s slot) *file {
@@ -136,7 +138,7 @@ func (w *writer) completeFile(f *file) {
 // failure notes that a file could not be written, and logs it when no other
 // fails in the same way.
 func (w *writer) failure(f *file, err error) {
-	reason := dropReason(err)
+	reason := dir.DropReason(err)
 	w.counts.errors[reason]++
 	if f.failed && f.reason != reason {
 		w.recovered(f)

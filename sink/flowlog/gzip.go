@@ -39,8 +39,8 @@ func (b boundary) appendTrailer(dst []byte) []byte {
 }
 
 // A compressor turns chunks of text into pieces of gzip files. One serves all
-// files, since no piece refers to another; it takes
-// 0.5 MiB, and room for a piece.
+// files, since no piece refers to another; it takes 0.5 MiB, and room for a
+// piece.
 type compressor struct {
 	out   bytes.Buffer
 	flate *flate.Writer

@@ -11,6 +11,7 @@ import (
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
+	"github.com/periscope-collector/periscope/sink/dir"
 	"github.com/periscope-collector/periscope/sink/queue"
 )
 
@@ -150,11 +151,11 @@ func TestLongFile(t *testing.T) {
 	if err := c.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := takeLock(c.Dir)
+	lock, err := dir.TakeLock(c.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.release()
+	defer lock.Release()
 	jobs := make(chan job, 1)
 	w := newWriter(&Sink{}, &c, lock, jobs)
 	r := packet.Flow{Session: new(packet.Session), Side: [2]packet.FlowSide{{Packets: 1}}}

@@ -55,8 +55,10 @@ func (w *writer) note(r *packet.Flow) {
 		return
 	}
 	w.latest = p
-	v := w.interval(r.Begin, r.End)
-	v.active[r.Session] = v.active[r.Session]
+	active := w.interval(r.Begin, r.End).active
+	if _, noted := active[r.Session]; !noted {
+		active[r.Session] = false
+	}
 }
 
 // miss takes note that a record is missing.

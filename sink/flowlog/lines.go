@@ -1,9 +1,6 @@
 package flowlog
 
 import (
-	"encoding/json"
-	"time"
-
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
 )
@@ -39,32 +36,13 @@ func (l *lines) appendFlow(dst []byte, r *packet.Flow) ([]byte, uint64) {
 	return dst, n
 }
 
-// A status is the line in JSON that stands for no flow. Its keys are those of
-// records, but for the first.
-type status struct {
-	LogStatus     string    `json:"log_status"`
-	IntervalBegin time.Time `json:"interval_begin"`
-	IntervalEnd   time.Time `json:"interval_end"`
-	Session       string    `json:"session"`
-	VNI           uint32    `json:"vni"`
-	InterfaceID   string    `json:"interface_id,omitempty"`
-	AccountID     string    `json:"account_id,omitempty"`
-	Region        string    `json:"region,omitempty"`
-}
-
 // appendStatus appends the line that says word, NODATA or SKIPDATA, of the
 // session's interval.
 func (l *lines) appendStatus(dst []byte, s *packet.Session, begin, end int64, word string) []byte {
 	if l.format == Text {
 		return l.fields.AppendStatus(dst, s, begin, end, word)
 	}
-	w := &s.Workload
-	b, err := json.Marshal(status{word, time.Unix(0, begin).UTC(), time.Unix(0, end).UTC(),
-		s.Name, s.VNI, w.InterfaceID, w.AccountID, w.Region})
-	if err != nil {
-		return dst // the years of int64 nanoseconds all have four digits
-	}
-	return append(append(dst, b...), '\n')
+	return record.AppendJSONStatus(dst, s, begin, end, word)
 }
 
 // end returns the time that decides which window a record is of: that of its

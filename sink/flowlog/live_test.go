@@ -207,7 +207,7 @@ func TestStatusInJSON(t *testing.T) {
 	s := open(t, flowlog.Config{Dir: dir, Replay: true, Format: flowlog.JSON, Sessions: func() []*packet.Session { return []*packet.Session{a} }})
 	s.Cut(0, cut(base))
 	finish(t, s)
-	want := `{"log_status":"NODATA","interval_begin":"2026-01-15T10:00:00Z","interval_end":"2026-01-15T10:01:00Z",` +
+	want := `{"log_status":"NODATA","interval_begin":"2026-01-15T10:00:00.000000Z","interval_end":"2026-01-15T10:01:00.000000Z",` +
 		`"session":"a","vni":1,"interface_id":"eni-a","account_id":"1","region":"eu-central-1"}` + "\n"
 	if got := lines(t, dir); len(got) != 1 || got[0] != want {
 		t.Errorf("%q, want %q", got, want)

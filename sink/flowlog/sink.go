@@ -9,6 +9,7 @@ import (
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink"
+	"github.com/periscope-collector/periscope/sink/dir"
 	"github.com/periscope-collector/periscope/sink/queue"
 )
 
@@ -56,22 +57,22 @@ type miss struct {
 const maxMissed = 4096
 
 // Open locks the directory, finishes what an earlier process left in it and
-// starts the sink. The error is a *LockedError if another process has the
+// starts the sink. The error is a *dir.LockedError if another process has the
 // directory.
 func Open(c Config) (*Sink, error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(c.Dir); err != nil {
+	if err := dir.Make(c.Dir); err != nil {
 		return nil, fmt.Errorf("flowlog: make the directory: %w", err)
 	}
-	lock, err := takeLock(c.Dir)
+	lock, err := dir.TakeLock(c.Dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("flowlog: %w", err)
 	}
 	left, err := salvage(c.Dir, c.Log)
 	if err != nil {
-		lock.release()
+		lock.Release()
 		return nil, err
 	}
 	s := &Sink{
@@ -88,14 +89,14 @@ func Open(c Config) (*Sink, error) {
 
 // run owns the sink's goroutines: itself, which is the writer, and the completer
 // that it feeds.
-func (s *Sink) run(c *Config, lock *dirLock) {
+func (s *Sink) run(c *Config, lock *dir.Lock) {
 	completer := newCompleter(s, c)
 	completed := make(chan error, 1)
 	go func() { completed <- completer.run() }()
 	newWriter(s, c, lock, completer.queue).run()
 	close(completer.queue)
 	s.closeErr = <-completed
-	lock.release()
+	lock.Release()
 	close(s.done)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 const (
@@ -39,7 +40,7 @@ type writer struct {
 	lost      uint64  // frames, at the last round
 
 	// The files; files.go and file.go.
-	lock       *dirLock
+	lock       *dir.Lock
 	namer      namer
 	lines      lines
 	header     []byte
@@ -52,7 +53,7 @@ type writer struct {
 	queue      chan<- job
 }
 
-func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
+func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 	w := &writer{
 		sink:       s,
 		config:     c,
