@@ -83,7 +83,7 @@ func (a *Announcer) truncation(f *packet.Frame) {
 	case first:
 		a.log.Warn("first truncated frame of a session",
 			"session", f.Session.Name, "vni", f.VNI, "source", f.Source.String(),
-			"bytes", len(f.Data), "of", f.Length, "likely_cause", truncationCause(f))
+			"bytes", len(f.Data), "of", f.Length, "likely_cause", TruncationCause(f.Session, len(f.Data)))
 	case overflow:
 		a.log.Warn("further truncated sessions are not announced", "announced", maxAnnounced)
 	}

@@ -31,10 +31,10 @@ const (
 	bufferLimit  = packet.MaxDatagram - tunnel.VXLANLen
 )
 
-// truncationCause guesses from its length why a frame with a session is cut.
-func truncationCause(f *packet.Frame) string {
-	n := len(f.Data)
-	if limit := f.Session.Workload.PacketLength; limit > 0 && n == limit {
+// TruncationCause guesses from its length, n bytes, why a frame of a session is
+// cut.
+func TruncationCause(s *packet.Session, n int) string {
+	if limit := s.Workload.PacketLength; limit > 0 && n == limit {
 		return fmt.Sprintf("the session's packet length of %d bytes", limit)
 	}
 	for _, c := range cuts {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
-	"github.com/periscope-collector/periscope/sink/pcap"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // version is set by the linker.
@@ -44,9 +44,9 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "periscope:", oneLine(err))
 	var usage usageError
-	var sessions *pipeline.SessionFileError
-	var locked *pcap.LockedError
-	if errors.As(err, &usage) || errors.As(err, &sessions) || errors.As(err, &locked) {
+	var file *pipeline.FileError
+	var locked *dir.LockedError
+	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &locked) {
 		return exitUsage
 	}
 	return exitFailure
@@ -105,7 +105,7 @@ configuration that would be in force, defaults filled in and secrets left out.`,
 			if err != nil {
 				return err
 			}
-			if err := pipeline.CheckSessions(cfg); err != nil {
+			if err := pipeline.CheckFiles(cfg); err != nil {
 				return err
 			}
 			text, err := cfg.Marshal()

@@ -20,7 +20,7 @@ import (
 )
 
 func newReplayCommand() *cobra.Command {
-	var path, out, pace, sessions, summary string
+	var path, out, flows, pace, sessions, report, summary string
 	var workers int
 	var bareVNI int64
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ func newReplayCommand() *cobra.Command {
 		Short: "Take capture files instead of live traffic",
 		Long: `Replay reads pcap and pcapng files, plain, gzip or zstd, - for standard input,
 takes the mirrored frames out of their tunnels, and gives them to the sinks.
-Without --out and without a configured sink it only counts.
+Without --out, --flows and a configured sink it only counts.
 
 The clock is the capture's, the order is that of the files. The same files give
 the same output, byte for byte, whatever the number of workers.`,
@@ -36,7 +36,13 @@ the same output, byte for byte, whatever the number of workers.`,
   periscope replay mirror.pcap
 
   # the frames inside, by session, as pcap files
-  periscope replay --out frames mirror.pcap`,
+  periscope replay --out frames mirror.pcap
+
+  # their flows, as VPC Flow Logs would have them
+  periscope replay --flows flows mirror.pcap
+
+  # what VPC Flow Logs would leave out of them
+  periscope replay --report blind-spots mirror.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("replay needs a capture file, or - for standard input")}
@@ -47,6 +53,9 @@ the same output, byte for byte, whatever the number of workers.`,
 			}
 			if cmd.Flags().Changed("out") {
 				setOut(cfg, out)
+			}
+			if cmd.Flags().Changed("flows") {
+				setFlows(cfg, flows)
 			}
 			if cmd.Flags().Changed("workers") {
 				cfg.Capture.Workers = workers
@@ -64,17 +73,23 @@ the same output, byte for byte, whatever the number of workers.`,
 			if cmd.Flags().Changed("bare-vni") && (bareVNI < 0 || bareVNI >= 1<<24) {
 				return usageError{fmt.Errorf("--bare-vni %d: want 0 to %d", bareVNI, 1<<24-1)}
 			}
+			if cmd.Flags().Changed("report") && report != blindSpots {
+				return usageError{fmt.Errorf("--report %q: want %s", report, blindSpots)}
+			}
 			return replay(cmd, *cfg, pipeline.ReplayConfig{
 				Paths:   args,
 				Stdin:   cmd.InOrStdin(),
 				BareVNI: bareVNI,
 				Pace:    speed,
+				Report:  report != "",
 			}, summary)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&path, "config", "", "configuration `FILE`; its sinks are used")
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
+	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
+	f.StringVar(&report, "report", "", "print a `REPORT` on the flows: "+blindSpots)
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core)")
 	f.StringVar(&pace, "pace", "max", "max, real, or a factor such as 2x")
 	f.Int64Var(&bareVNI, "bare-vni", -1, "the files hold inner frames of VNI `N`, not datagrams")
@@ -82,6 +97,9 @@ the same output, byte for byte, whatever the number of workers.`,
 	f.StringVar(&summary, "summary", "", "write the ledger as JSON to `FILE`, - for standard output")
 	return cmd
 }
+
+// blindSpots is the report on what VPC Flow Logs leave out.
+const blindSpots = "blind-spots"
 
 // replayConfig is the configuration for a replay: no sink unless configured.
 func replayConfig(path string) (*config.Config, error) {
@@ -99,6 +117,15 @@ func setOut(cfg *config.Config, dir string) {
 		cfg.Sinks.PCAP = &pcap
 	}
 	cfg.Sinks.PCAP.Dir = dir
+}
+
+// setFlows turns the flowlog sink on, writing below dir.
+func setFlows(cfg *config.Config, dir string) {
+	if cfg.Sinks.FlowLog == nil {
+		flowlog := config.DefaultFlowLog()
+		cfg.Sinks.FlowLog = &flowlog
+	}
+	cfg.Sinks.FlowLog.Dir = dir
 }
 
 // parsePace returns the factor by which a replay is faster than its capture was,
@@ -134,10 +161,10 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if err != nil {
 		return err
 	}
-	if cfg.Sinks.PCAP != nil {
-		log.Info("replaying", "sink", "pcap", "dir", cfg.Sinks.PCAP.Dir)
-	} else {
-		log.Info("replaying without a sink: frames are only counted; --out DIR writes them")
+	if dirs := sinkDirs(&cfg); dirs != nil {
+		log.Info("replaying", dirs...)
+	} else if !what.Report {
+		log.Info("replaying without a sink: frames are only counted; --out DIR writes them, --flows DIR their flows")
 	}
 	done := showProgress(ctx, screen, r)
 	err = r.Run(ctx)
@@ -150,7 +177,22 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if n := l.Received.Packets; n > 0 && l.NotDelivered[packet.NotTunnel.String()] == n {
 		log.Warn("no packet goes to a tunnel port; if the files hold inner frames, name their VNI: --bare-vni N")
 	}
+	if what.Report && err == nil {
+		err = r.WriteReport(cmd.OutOrStdout())
+	}
 	return errors.Join(err, unwritten(l), finish(l, summary, cmd.OutOrStdout()))
+}
+
+// sinkDirs names the directories that are written to, as attributes of a log
+// line.
+func sinkDirs(cfg *config.Config) (attrs []any) {
+	if cfg.Sinks.PCAP != nil {
+		attrs = append(attrs, "captures", cfg.Sinks.PCAP.Dir)
+	}
+	if cfg.Sinks.FlowLog != nil {
+		attrs = append(attrs, "flows", cfg.Sinks.FlowLog.Dir)
+	}
+	return attrs
 }
 
 // unwritten returns an error if a sink could not keep what it was given: in a
@@ -158,9 +200,13 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 func unwritten(l pipeline.Ledger) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
+		unit := "records"
+		if name == "pcap" {
+			unit = "frames"
+		}
 		for _, reason := range slices.Sorted(maps.Keys(l.Sinks[name].Dropped)) {
-			errs = append(errs, fmt.Errorf("%s frames were not written by %s: %s; make room or mend it, and replay into an empty directory",
-				comma(l.Sinks[name].Dropped[reason]), name, reason))
+			errs = append(errs, fmt.Errorf("%s %s were not written by %s: %s; make room or mend it, and replay into an empty directory",
+				comma(l.Sinks[name].Dropped[reason]), unit, name, reason))
 		}
 	}
 	return errors.Join(errs...)

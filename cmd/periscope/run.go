@@ -16,7 +16,7 @@ import (
 )
 
 func newRunCommand() *cobra.Command {
-	var path, listen, out, backend, iface, summary string
+	var path, listen, out, flows, backend, iface, summary string
 	var workers int
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -40,6 +40,9 @@ or SIGTERM exits at once.`,
 				}
 				if flags.Changed("out") {
 					setOut(cfg, out)
+				}
+				if flags.Changed("flows") {
+					setFlows(cfg, flows)
 				}
 				if flags.Changed("backend") {
 					cfg.Capture.Backend = backend
@@ -69,6 +72,7 @@ or SIGTERM exits at once.`,
 	f.StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
 	f.StringVar(&listen, "listen", "", "VXLAN address to listen on, `HOST:PORT` or :PORT")
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
+	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
 	f.StringVar(&backend, "backend", "", "auto or udp")
 	f.StringVar(&iface, "interface", "", "interface to capture on; without effect on udp, which listens on addresses")
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core)")
@@ -117,8 +121,8 @@ func run(cmd *cobra.Command, load func() (*config.Config, error), summary string
 // tellWhere says where the traffic comes in and where everything goes.
 func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
 	attrs := []any{"backend", "udp", "version", version}
-	if cfg.Sinks.PCAP != nil {
-		attrs = append(attrs, "captures", cfg.Sinks.PCAP.Dir)
+	if dirs := sinkDirs(cfg); dirs != nil {
+		attrs = append(attrs, dirs...)
 	} else {
 		log.Warn("no sink is configured: frames are counted and not kept; sinks.pcap or --out DIR keeps them")
 	}

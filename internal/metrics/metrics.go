@@ -12,8 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/flow"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -33,6 +35,8 @@ type Snapshot struct {
 
 	PCAP            *pcap.Stats // nil when the sink is off
 	RetainedSeconds float64
+
+	FlowLog *flowlog.Stats // nil when the sink is off
 
 	known, unknown int       // number of sessions
 	sessions       []session // at most MaxSessions and one
@@ -123,6 +127,44 @@ func ofPCAP(value func(s *pcap.Stats) float64) func(*Snapshot, emit) {
 	return func(s *Snapshot, emit emit) {
 		if s.PCAP != nil {
 			emit(value(s.PCAP))
+		}
+	}
+}
+
+// ofFlowLog emits a single value while the flowlog sink is on.
+func ofFlowLog(value func(s *flowlog.Stats) float64) func(*Snapshot, emit) {
+	return func(s *Snapshot, emit emit) {
+		if s.FlowLog != nil {
+			emit(value(s.FlowLog))
+		}
+	}
+}
+
+// ofFlows emits a single value while flows are accounted for.
+func ofFlows(value func(s *flow.Stats) float64) func(*Snapshot, emit) {
+	return func(s *Snapshot, emit emit) {
+		if s.Ledger.Flows != nil {
+			emit(value(&s.Ledger.Flows.Stats))
+		}
+	}
+}
+
+func eachFlowReason(s *Snapshot, emit emit) {
+	if s.Ledger.Flows != nil {
+		for r := range packet.NumFlowReasons {
+			emit(float64(s.Ledger.Flows.Stats.Records[r]), r.String())
+		}
+	}
+}
+
+// eachClass emits one value for each class of traffic while flows are accounted
+// for.
+func eachClass(value func(c *flow.ClassStats) uint64) func(*Snapshot, emit) {
+	return func(s *Snapshot, emit emit) {
+		if s.Ledger.Flows != nil {
+			for c := range packet.NumClasses {
+				emit(float64(value(&s.Ledger.Flows.Stats.Classes[c])), c.String())
+			}
 		}
 	}
 }

@@ -77,6 +77,11 @@ func (s *session) add(l *pipeline.SessionLedger) {
 	s.Undirected += l.Undirected
 	s.Truncated += l.Truncated
 	s.NotDelivered += l.NotDelivered
+	s.TCPBytes += l.TCPBytes
+	s.LostBytes += l.LostBytes
+	s.Retransmitted += l.Retransmitted
+	s.OutOfOrder += l.OutOfOrder
+	s.Duplicates += l.Duplicates
 	s.LastSeen = max(s.LastSeen, l.LastSeen)
 }
 

@@ -4,8 +4,10 @@ import (
 	"strconv"
 
 	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/flow"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -101,6 +103,44 @@ var table = []metric{
 		"Time of a session's latest frame, in seconds since 1970 UTC; 0 if there was none.", "Seconds ago.",
 		eachSession(func(l *session) float64 { return float64(l.LastSeen) / 1e9 })},
 
+	{"periscope_session_tcp_bytes_total", counter, []string{"session", "vni"},
+		"TCP payload seen for the first time, by session, as flow records are written.", "",
+		eachSession(func(l *session) float64 { return float64(l.TCPBytes) })},
+	{"periscope_session_upstream_lost_bytes_total", counter, []string{"session", "vni"},
+		"TCP payload that a receiver acknowledged and the mirror never showed, by session, as flow records are written.", "Stays 0; it is lost before it gets here.",
+		eachSession(func(l *session) float64 { return float64(l.LostBytes) })},
+	{"periscope_session_tcp_retransmitted_total", counter, []string{"session", "vni"},
+		"TCP segments seen again, by session, as flow records are written.", "A small part of the traffic.",
+		eachSession(func(l *session) float64 { return float64(l.Retransmitted) })},
+	{"periscope_session_tcp_out_of_order_total", counter, []string{"session", "vni"},
+		"TCP segments that came after later ones, by session, as flow records are written.", "Near 0; more behind a load balancer.",
+		eachSession(func(l *session) float64 { return float64(l.OutOfOrder) })},
+	{"periscope_session_duplicate_packets_total", counter, []string{"session", "vni"},
+		"Packets of a session that another session had shown before, as flow records are written.", "Stays 0 unless both ends of a flow are mirrored.",
+		eachSession(func(l *session) float64 { return float64(l.Duplicates) })},
+
+	{"periscope_flows", gauge, nil,
+		"Flows in the table.", "Below the limit.",
+		ofFlows(func(s *flow.Stats) float64 { return float64(s.Live) })},
+	{"periscope_flows_limit", gauge, nil,
+		"The most flows that the table holds.", "flows.table.",
+		ofFlows(func(s *flow.Stats) float64 { return float64(s.Capacity) })},
+	{"periscope_flow_records_total", counter, []string{"reason"},
+		"Flow records, by why they were written.", "Stays 0 for evicted, which is for want of room in the table.",
+		eachFlowReason},
+	{"periscope_flow_packets_total", counter, nil,
+		"Packets accounted for in flows, those in the table included.", "Delivered frames that are IP.",
+		ofFlows(func(s *flow.Stats) float64 { return float64(s.Packets) })},
+	{"periscope_flow_fragments_unresolved_total", counter, nil,
+		"Later fragments whose first one was not seen before; their flow has no ports.", stays0,
+		ofFlows(func(s *flow.Stats) float64 { return float64(s.Unresolved) })},
+	{"periscope_flow_class_packets_total", counter, []string{"class"},
+		"Packets in flow records, by class of traffic; those that flow logs leave out are in docs/formats.md.", "",
+		eachClass(func(c *flow.ClassStats) uint64 { return c.Packets })},
+	{"periscope_flow_class_bytes_total", counter, []string{"class"},
+		"IP bytes in flow records, by class of traffic.", "",
+		eachClass(func(c *flow.ClassStats) uint64 { return c.Bytes })},
+
 	{"periscope_sink_offered_total", counter, []string{"sink"},
 		"Frames or records offered to a sink.", "",
 		eachSink(func(l pipeline.SinkLedger) float64 { return float64(l.Offered) })},
@@ -136,11 +176,10 @@ var table = []metric{
 	{"periscope_pcap_write_errors_total", counter, []string{"reason"},
 		"Failed attempts to write, by reason.", stays0,
 		func(s *Snapshot, emit emit) {
-			if s.PCAP == nil {
-				return
-			}
-			for _, d := range []packet.Drop{packet.DropDiskFull, packet.DropIO} {
-				emit(float64(s.PCAP.WriteErrors[d]), d.String())
+			if s.PCAP != nil {
+				for _, d := range writeErrors {
+					emit(float64(s.PCAP.WriteErrors[d]), d.String())
+				}
 			}
 		}},
 	{"periscope_pcap_failing_sessions", gauge, nil,
@@ -173,4 +212,46 @@ var table = []metric{
 		"Bytes of the capture files removed by retention, by cause.", "",
 		eachCause(func(s *pcap.Stats, c pcap.Cause) float64 { return float64(s.RemovedBytes[c]) },
 			pcap.BySize, pcap.ByAge, pcap.ByFree)},
+
+	{"periscope_flowlog_lines_total", counter, nil,
+		"Lines written to flow-log files, NODATA and SKIPDATA included, headers not.", "",
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.Lines) })},
+	{"periscope_flowlog_status_lines_total", counter, []string{"status"},
+		"Lines that say that an interface had no traffic in an interval, or that frames or records of it were lost.", "Stays 0 for SKIPDATA.",
+		func(s *Snapshot, emit emit) {
+			if s.FlowLog != nil {
+				emit(float64(s.FlowLog.NoDataLines), "NODATA")
+				emit(float64(s.FlowLog.SkipDataLines), "SKIPDATA")
+			}
+		}},
+	{"periscope_flowlog_status_lines_lost_total", counter, nil,
+		"Such lines that could not be written.", stays0,
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.LostLines) })},
+	{"periscope_flowlog_written_bytes_total", counter, nil,
+		"Bytes written to flow-log files, compressed.", "",
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.BytesWritten) })},
+	{"periscope_flowlog_files_completed_total", counter, nil,
+		"Flow-log files completed and renamed.", "One for each account, region and 5 minutes.",
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.FilesCompleted) })},
+	{"periscope_flowlog_files_incomplete_total", counter, nil,
+		"Flow-log files given up: removed by others while they were written, or beyond repair.", stays0,
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.FilesIncomplete) })},
+	{"periscope_flowlog_files_open", gauge, nil,
+		"Flow-log files being written.", "One or two for each account and region.",
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.FilesOpen) })},
+	{"periscope_flowlog_write_errors_total", counter, []string{"reason"},
+		"Failed attempts to write, by reason.", stays0,
+		func(s *Snapshot, emit emit) {
+			if s.FlowLog != nil {
+				for _, d := range writeErrors {
+					emit(float64(s.FlowLog.WriteErrors[d]), d.String())
+				}
+			}
+		}},
+	{"periscope_flowlog_failing_files", gauge, nil,
+		"Flow-log files whose last write failed.", "0.",
+		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.Failing) })},
 }
+
+// writeErrors are the reasons for which a write fails.
+var writeErrors = []packet.Drop{packet.DropDiskFull, packet.DropIO}

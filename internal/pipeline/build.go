@@ -27,16 +27,17 @@ func loadSessions(cfg *config.Config) ([]session.Entry, error) {
 	}
 	entries, err := session.Load(cfg.Sessions.File)
 	if err != nil {
-		return nil, &SessionFileError{err}
+		return nil, &FileError{err}
 	}
 	return entries, nil
 }
 
-// A SessionFileError says what is wrong with the session file, and where.
-type SessionFileError struct{ error }
+// A FileError says what is wrong with a file that the configuration names, and
+// where.
+type FileError struct{ error }
 
-// Unwrap returns the error of the session package.
-func (e *SessionFileError) Unwrap() error { return e.error }
+// Unwrap returns the error of the package that read the file.
+func (e *FileError) Unwrap() error { return e.error }
 
 func policy(cfg *config.Config) session.Policy {
 	if cfg.Sessions.Unknown == "drop" {
@@ -77,14 +78,6 @@ func pcapLimits(cfg *config.PCAP) (pcap.Rotate, pcap.Retain) {
 		}
 }
 
-// sinks lists the sinks that are on.
-func sinks(p *pcap.Sink) []Sink {
-	if p == nil {
-		return nil
-	}
-	return []Sink{{Name: "pcap", Sink: p}}
-}
-
 // workers returns the number of workers: one a core that the process may use,
 // unless configured.
 func workers(configured int) int {
@@ -103,11 +96,4 @@ func listen(addresses []string) []netip.AddrPort {
 		}
 	}
 	return list
-}
-
-// CheckSessions reads the session file that cfg names, and returns what is wrong
-// with it.
-func CheckSessions(cfg *config.Config) error {
-	_, err := loadSessions(cfg)
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/periscope-collector/periscope/flow"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink"
 )
@@ -33,6 +34,13 @@ type SessionLedger struct {
 	Egress    uint64 `json:"egress"`
 	Truncated uint64 `json:"truncated"`
 
+	// As flow records are written; 0 while no sink takes them.
+	TCPBytes      uint64 `json:"tcp_bytes,omitempty"`           // payload of segments seen for the first time
+	LostBytes     uint64 `json:"upstream_lost_bytes,omitempty"` // of TCP, acknowledged by a receiver and never seen
+	Retransmitted uint64 `json:"retransmitted,omitempty"`       // TCP segments
+	OutOfOrder    uint64 `json:"out_of_order,omitempty"`        // TCP segments
+	Duplicates    uint64 `json:"duplicates,omitempty"`          // packets seen through another session before
+
 	ID           uint32 `json:"-"` // grows with every new session; 0 is a sum of several
 	Known        bool   `json:"known"`
 	NotDelivered uint64 `json:"not_delivered"`
@@ -50,6 +58,47 @@ type SinkLedger struct {
 	Late    uint64            `json:"-"`
 }
 
+// A FlowLedger is what became of the delivered frames in the accounting of
+// flows. Maps hold what is not 0.
+type FlowLedger struct {
+	Packets    uint64            `json:"packets"`    // in flows, those in the table included
+	NotIP      uint64            `json:"not_ip"`     // frames that are in no flow, ARP included
+	Live       uint64            `json:"live"`       // flows in the table
+	Records    map[string]uint64 `json:"records"`    // by why they were written
+	Duplicates uint64            `json:"duplicates"` // packets seen through another session before
+	Classes    map[string]uint64 `json:"classes"`    // packets in records, by class
+
+	TCPBytes  uint64 `json:"tcp_bytes"`           // payload of segments seen for the first time
+	LostBytes uint64 `json:"upstream_lost_bytes"` // of TCP, acknowledged by a receiver and never seen
+
+	Stats flow.Stats `json:"-"`
+}
+
+func flowLedger(s flow.Stats) *FlowLedger {
+	l := &FlowLedger{
+		Packets:    s.Packets,
+		NotIP:      s.NotIP + s.Classes[packet.ARP].Packets,
+		Live:       s.Live,
+		Records:    make(map[string]uint64),
+		Duplicates: s.Duplicates,
+		Classes:    make(map[string]uint64),
+		TCPBytes:   s.TCPBytes,
+		LostBytes:  s.LostBytes,
+		Stats:      s,
+	}
+	for r, n := range s.Records {
+		if n != 0 {
+			l.Records[packet.FlowReason(r).String()] = n
+		}
+	}
+	for c := range s.Classes {
+		if n := s.Classes[c].Packets; n != 0 {
+			l.Classes[packet.Class(c).String()] = n
+		}
+	}
+	return l
+}
+
 // A Ledger is a snapshot of the account of every frame. Maps hold what is not
 // 0. Its JSON form is the summary that run and replay write.
 type Ledger struct {
@@ -62,6 +111,7 @@ type Ledger struct {
 	Late         uint64                `json:"late"`
 	Reserved     uint64                `json:"reserved_bits"`
 	Anomalies    map[string]uint64     `json:"anomalies"`
+	Flows        *FlowLedger           `json:"flows,omitempty"` // nil while no sink takes records
 	Sessions     []SessionLedger       `json:"sessions"`
 	Sinks        map[string]SinkLedger `json:"sinks"`
 	Balanced     bool                  `json:"balanced"`
@@ -119,6 +169,9 @@ func (p *Pipeline) Ledger() Ledger {
 	}
 	if p.lost != nil {
 		l.Lost = p.lost()
+	}
+	if p.table != nil {
+		l.Flows = flowLedger(p.table.Stats())
 	}
 	l.Sessions = p.sessionLedgers()
 	if runs%2 == 0 && p.runs.Load() == runs { // at rest all the while
@@ -185,6 +238,11 @@ func (l *SessionLedger) add(t *packet.Tally) {
 	l.Ingress += t.Directions[packet.Ingress].Load()
 	l.Egress += t.Directions[packet.Egress].Load()
 	l.Undirected += t.Directions[packet.DirectionUnknown].Load()
+	l.TCPBytes += t.TCPBytes.Load()
+	l.LostBytes += t.LostBytes.Load()
+	l.Retransmitted += t.Retransmitted.Load()
+	l.OutOfOrder += t.OutOfOrder.Load()
+	l.Duplicates += t.Duplicates.Load()
 	l.LastSeen = max(l.LastSeen, t.LastSeen.Load())
 }
 

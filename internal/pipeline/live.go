@@ -10,7 +10,9 @@ import (
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -30,9 +32,9 @@ type Live struct {
 	watcher *session.Watcher // nil without a session file
 	unwatch context.CancelFunc
 
-	table *session.Table
-	udp   *capture.UDP
-	pcap  *pcap.Sink // nil when off
+	table   *session.Table
+	udp     *capture.UDP
+	outputs outputs
 }
 
 // NewLive opens everything that cfg names. Datagrams arrive from then on; Run
@@ -45,14 +47,15 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 			l.abandon()
 		}
 	}()
-	if l.pcap, err = openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, false, log); err != nil {
+	l.table = newTable(&cfg, log)
+	l.outputs, err = openOutputs(&cfg, surroundings{sessions: l.table.Sessions, lost: l.lost, log: log})
+	if err != nil {
 		return nil, err
 	}
-	l.table = newTable(&cfg, log)
 	l.watcher = l.newWatcher(cfg.Sessions.File)
 	if l.watcher != nil {
 		if err := l.watcher.Reload(); err != nil {
-			return nil, &SessionFileError{err}
+			return nil, &FileError{err}
 		}
 	}
 	l.udp, err = capture.ListenUDP(capture.UDPConfig{
@@ -70,7 +73,8 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 		Live:     true,
 		Allow:    cfg.Capture.Allow,
 		Sessions: l.table,
-		Sinks:    sinks(l.pcap),
+		Sinks:    l.outputs.list(),
+		Flows:    flowConfig(&cfg),
 		Lost:     func() Lost { return Lost{Socket: l.udp.Lost()} },
 		Log:      log,
 	})
@@ -82,9 +86,15 @@ func (l *Live) abandon() {
 	if l.udp != nil {
 		l.udp.Close()
 	}
-	if l.pcap != nil {
-		l.pcap.Close(context.Background())
-	}
+	l.outputs.close()
+}
+
+// lost returns how many frames did not reach the accounting of flows. A sink
+// asks while the pipeline runs.
+func (l *Live) lost() uint64 {
+	ledger := l.Ledger()
+	return ledger.Lost.Socket + ledger.Lost.Ring + ledger.Lost.NIC +
+		ledger.NotDelivered[packet.QueueFull.String()] + ledger.NotDelivered[packet.Panic.String()]
 }
 
 // Run takes datagrams until Stop was called and the sockets are empty, or a
@@ -124,7 +134,10 @@ func (l *Live) Close(ctx context.Context) error {
 func (l *Live) Groups() []capture.Group { return l.udp.Groups() }
 
 // PCAP returns the pcap sink, or nil when it is off.
-func (l *Live) PCAP() *pcap.Sink { return l.pcap }
+func (l *Live) PCAP() *pcap.Sink { return l.outputs.pcap }
+
+// FlowLog returns the flowlog sink, or nil when it is off.
+func (l *Live) FlowLog() *flowlog.Sink { return l.outputs.flowlog }
 
 // SessionFileErr returns why the sessions are not as the session file says, or
 // nil when they are or there is no such file.
@@ -166,16 +179,16 @@ func (l *Live) Reload(cfg config.Config) error {
 			if moved {
 				l.watch()
 			}
-			return &SessionFileError{err}
+			return &FileError{err}
 		}
 	} else {
 		l.table.Replace(nil)
 	}
 	l.table.SetUnknown(policy(&cfg), cfg.Sessions.UnknownMax)
 	l.Allow(cfg.Capture.Allow)
-	if l.pcap != nil {
+	if l.outputs.pcap != nil {
 		rotate, retain := pcapLimits(cfg.Sinks.PCAP)
-		if err := l.pcap.Reconfigure(rotate, retain); err != nil {
+		if err := l.outputs.pcap.Reconfigure(rotate, retain); err != nil {
 			return err // config has validated both
 		}
 	}

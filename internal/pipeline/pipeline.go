@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/flow"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink"
 )
@@ -32,6 +33,7 @@ type Config struct {
 
 	Sessions *session.Table
 	Sinks    []Sink
+	Flows    FlowConfig
 
 	// Lost returns the datagrams that never reached the sources. May be nil.
 	Lost func() Lost
@@ -43,15 +45,16 @@ type Config struct {
 // Its methods may be called from any goroutine, those of decode.Handler as the
 // pool does.
 type Pipeline struct {
-	live      bool
-	allow     atomic.Pointer[allowList]
-	sessions  *session.Table
-	sinks     []Sink
-	frames    []sink.Frames // of the sinks
-	flows     []sink.Flows  // of the sinks
-	lost      func() Lost
-	log       *slog.Logger
-	announcer *session.Announcer
+	live       bool
+	allow      atomic.Pointer[allowList]
+	sessions   *session.Table
+	sinks      []Sink
+	frameSinks []sink.Frames // those of the sinks that take frames
+	flowSinks  []sink.Flows  // those that take flow records
+	table      *flow.Table   // nil without flowSinks
+	lost       func() Lost
+	log        *slog.Logger
+	announcer  *session.Announcer
 
 	workers []worker
 	readers []account
@@ -82,14 +85,18 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	for _, s := range p.sinks {
 		if frames, ok := s.Sink.(sink.Frames); ok {
-			p.frames = append(p.frames, frames)
+			p.frameSinks = append(p.frameSinks, frames)
 		}
 		if flows, ok := s.Sink.(sink.Flows); ok {
-			p.flows = append(p.flows, flows)
+			p.flowSinks = append(p.flowSinks, flows)
 		}
 	}
+	var err error
+	if p.table, err = p.newFlows(&cfg.Flows); err != nil {
+		return nil, err
+	}
 	p.Allow(cfg.Allow)
-	p.pool = decode.Pool{Workers: cfg.Workers, Handler: p, Wait: !cfg.Live}
+	p.pool = decode.Pool{Workers: cfg.Workers, Handler: p, Wait: !cfg.Live, Sharded: !cfg.Live && p.table != nil}
 	return p, nil
 }
 
@@ -108,9 +115,10 @@ func (p *Pipeline) Run(ctx context.Context, sources ...decode.Source) error {
 	return p.pool.Run(ctx, sources...)
 }
 
-// Close closes the sinks, each of which flushes until ctx is done. It comes
-// after Run.
+// Close writes the records of the flows that are left, and closes the sinks,
+// each of which flushes until ctx is done. It comes after Run.
 func (p *Pipeline) Close(ctx context.Context) error {
+	p.settleFlows(ctx)
 	var err error
 	for _, s := range p.sinks {
 		if e := s.Close(ctx); e != nil {

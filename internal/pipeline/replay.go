@@ -10,6 +10,7 @@ import (
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/report"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -26,6 +27,9 @@ type ReplayConfig struct {
 	// Pace is the speed relative to the capture's clock; 0 means as fast as
 	// possible.
 	Pace float64
+
+	// Report says that a report on the flows is wanted, see WriteReport.
+	Report bool
 }
 
 // A Replay is a pipeline on capture files. The clock is the capture's, nothing
@@ -33,8 +37,9 @@ type ReplayConfig struct {
 // the number of workers.
 type Replay struct {
 	*Pipeline
-	files *capture.Files
-	pace  float64
+	files  *capture.Files
+	pace   float64
+	report *report.Report // nil unless wanted
 }
 
 // NewReplay opens the files and everything that cfg names.
@@ -53,24 +58,43 @@ func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay,
 	if err != nil {
 		return nil, err
 	}
-	entries, err := loadSessions(&cfg)
+	r, err := newReplay(&cfg, what, files, log)
 	if err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
-	table := newTable(&cfg, log)
+	return r, nil
+}
+
+func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log *slog.Logger) (*Replay, error) {
+	entries, err := loadSessions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	table := newTable(cfg, log)
 	table.Replace(entries)
-	out, err := openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, true, log)
+	out, err := openOutputs(cfg, surroundings{replay: true, sessions: table.Sessions, log: log})
 	if err != nil {
-		return nil, errors.Join(err, files.Close())
+		return nil, err
 	}
-	p, err := New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks(out), Log: log})
+	r := &Replay{files: files, pace: what.Pace}
+	sinks := out.list()
+	if what.Report {
+		r.report = report.New(cfg.Capture.Workers)
+		sinks = append(sinks, Sink{"report", r.report})
+	}
+	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Flows: flowConfig(cfg), Log: log})
 	if err != nil {
-		if out != nil {
-			out.Close(context.Background())
+		for _, s := range sinks {
+			s.Close(context.Background())
 		}
-		return nil, errors.Join(err, files.Close())
+		return nil, err
 	}
-	return &Replay{Pipeline: p, files: files, pace: what.Pace}, nil
+	return r, nil
+}
+
+// WriteReport prints the report on the flows. It comes after Close.
+func (r *Replay) WriteReport(w io.Writer) error {
+	return r.report.Write(w, append(r.sessions.Sessions(), r.sessions.Ended()...))
 }
 
 // Run replays the files to their end, or until ctx is done. The error names

@@ -137,8 +137,11 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	decode.Decode(f)
 	f.Direction = session.Direction(f)
 	p.announcer.Saw(f)
-	for _, s := range p.frames {
+	for _, s := range p.frameSinks {
 		s.Offer(worker, f)
+	}
+	if p.table != nil {
+		p.table.Add(worker, f)
 	}
 	w.deliver(worker, f)
 }
@@ -198,6 +201,9 @@ func (p *Pipeline) Done(worker int, b *packet.Batch, n int) {
 	w.run.flush(worker)
 	w.finished += uint64(n)
 	w.publish()
+	if p.table != nil {
+		p.table.Done(worker, b)
+	}
 	for _, s := range p.sinks {
 		s.Mark(worker, b.Mark, b.Now)
 	}

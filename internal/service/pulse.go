@@ -42,6 +42,9 @@ func (p *pulse) init(live *pipeline.Live) {
 	if sink := live.PCAP(); sink != nil {
 		p.parts = append(p.parts, part{"the writer of capture files", sink.Progress})
 	}
+	if sink := live.FlowLog(); sink != nil {
+		p.parts = append(p.parts, part{"the writer of flow-log files", sink.Progress})
+	}
 	p.seen = make([]beat, len(p.parts))
 }
 

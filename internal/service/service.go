@@ -222,6 +222,10 @@ func (s *Service) snapshot() metrics.Snapshot {
 		stats := p.Stats()
 		m.PCAP, m.RetainedSeconds = &stats, p.RetainedSeconds()
 	}
+	if f := s.live.FlowLog(); f != nil {
+		stats := f.Stats()
+		m.FlowLog = &stats
+	}
 	return m
 }
 

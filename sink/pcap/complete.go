@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 const (
@@ -128,9 +130,9 @@ func (c *completer) complete(batch []job) {
 		c.sink.gauges.completing.Add(-1)
 		c.sink.gauges.completed.Add(1)
 	}
-	for dir := range dirs {
+	for path := range dirs {
 		// One that is not there was removed by retention with all its files.
-		if err := syncDir(dir); err != nil && !os.IsNotExist(err) {
+		if err := dir.Sync(path); err != nil && !os.IsNotExist(err) {
 			c.log.Error("directory of complete files could not be synced", "err", err)
 		}
 	}
@@ -138,7 +140,7 @@ func (c *completer) complete(batch []job) {
 
 // rename gives the file its name and tells retention, at once.
 func (c *completer) rename(j job, modified int64) error {
-	rename := func() error { return renameNew(j.partial, final(j.partial)) }
+	rename := func() error { return dir.Rename(j.partial, final(j.partial)) }
 	if c.keeper == nil {
 		return rename()
 	}
@@ -147,7 +149,7 @@ func (c *completer) rename(j job, modified int64) error {
 
 func (c *completer) fail(j job, err error) {
 	g := &c.sink.gauges
-	gone := errors.Is(err, errGone) || os.IsNotExist(err)
+	gone := errors.Is(err, dir.ErrGone) || os.IsNotExist(err)
 	lost := errors.Is(err, errNotDurable)
 	again := !gone && !lost && !os.IsExist(err) && len(c.failed) < maxFailed
 	if again {
@@ -183,7 +185,7 @@ func (j job) settle(fdatasync func(fd int) error) (modified int64, err error) {
 		return 0, &os.PathError{Op: "fstat", Path: j.partial, Err: err}
 	}
 	if st.Dev != j.dev || st.Ino != j.ino || st.Size != j.size {
-		return 0, &os.PathError{Op: "complete", Path: j.partial, Err: errGone}
+		return 0, &os.PathError{Op: "complete", Path: j.partial, Err: dir.ErrGone}
 	}
 	now := time.Now()
 	times := []unix.Timespec{unix.NsecToTimespec(now.UnixNano()), unix.NsecToTimespec(now.UnixNano())}
@@ -194,34 +196,6 @@ func (j job) settle(fdatasync func(fd int) error) (modified int64, err error) {
 		return 0, err
 	}
 	return now.UnixNano(), nil
-}
-
-// renameNew renames a file and replaces none.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS {
-		// The file system does not know the flag. A link does not replace
-		// either.
-		if err = unix.Link(from, to); err == nil {
-			err = unix.Unlink(from)
-		}
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}
-
-func syncDir(path string) error {
-	fd, err := openFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := again(func() error { return unix.Fsync(fd) }); err != nil {
-		return &os.PathError{Op: "fsync", Path: path, Err: err}
-	}
-	return nil
 }
 
 // again repeats a system call that a signal interrupted.

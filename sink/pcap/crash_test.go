@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -114,7 +115,7 @@ func TestLocked(t *testing.T) {
 	dir := t.TempDir()
 	w := startWriter(t, dir)
 	_, err := pcap.Open(pcap.Config{Dir: dir})
-	var locked *pcap.LockedError
+	var locked *lockedError
 	if !errors.As(err, &locked) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d on ", w.Process.Pid)) {
 		t.Fatalf("error %v, want one that names pid %d", err, w.Process.Pid)
 	}
@@ -167,3 +168,5 @@ func TestCloseOutOfTime(t *testing.T) {
 	}
 	finish(t, s)
 }
+
+type lockedError = dir.LockedError

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 const (
@@ -41,7 +42,7 @@ type writer struct {
 
 	// The files; file.go and open.go.
 	dir       string
-	lock      *dirLock
+	lock      *dir.Lock
 	header    []byte
 	rotate    *Rotate
 	now       time.Time // of the round
@@ -62,7 +63,7 @@ type writer struct {
 	synced    time.Time
 }
 
-func newWriter(s *Sink, c *Config, lock *dirLock, queue chan<- job) *writer {
+func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 	return &writer{
 		sink:      s,
 		replay:    c.Replay,

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // lookEvery is how often the name of an open file is looked at. Whether it was
@@ -37,7 +39,7 @@ func (w *writer) prepare(s *stream) error {
 	if err == nil {
 		return nil
 	}
-	if !os.IsNotExist(err) && err != errGone {
+	if !os.IsNotExist(err) && err != dir.ErrGone {
 		return err
 	}
 	w.log.Warn("capture file was removed or changed while it was written; a new one is begun", "path", f.path)
@@ -53,7 +55,7 @@ func (w *writer) prepare(s *stream) error {
 // create makes the stream's file, under a name that is not in use.
 func (w *writer) create(s *stream) error {
 	f, sr := s.file, s.series
-	if err := w.lock.check(); err != nil {
+	if err := w.lock.Check(); err != nil {
 		return err
 	}
 	if err := sr.load(); err != nil {
@@ -77,7 +79,7 @@ func (w *writer) create(s *stream) error {
 			sr.last++
 		case os.IsNotExist(err) && !made:
 			made = true
-			if err := makeDir(sr.dir); err != nil {
+			if err := dir.Make(sr.dir); err != nil {
 				return err
 			}
 		default:
@@ -116,7 +118,7 @@ func (w *writer) reopen(f *file) error {
 	return nil
 }
 
-// check reports errGone unless the open file is the one that was created, has
+// check reports dir.ErrGone unless the open file is the one that was created, has
 // its name still, and is as long as it should be.
 func (f *file) check() error {
 	var st unix.Stat_t
@@ -124,12 +126,12 @@ func (f *file) check() error {
 		return &os.PathError{Op: "fstat", Path: f.path, Err: err}
 	}
 	if st.Nlink == 0 || st.Size != f.written || st.Ino != f.ino || st.Dev != f.dev {
-		return errGone
+		return dir.ErrGone
 	}
 	return nil
 }
 
-// checkName reports errGone unless the file's name leads to it: it was moved
+// checkName reports dir.ErrGone unless the file's name leads to it: it was moved
 // away otherwise, or its directory was.
 func (f *file) checkName() error {
 	var st unix.Stat_t
@@ -137,7 +139,7 @@ func (f *file) checkName() error {
 		return &os.PathError{Op: "lstat", Path: f.path, Err: err}
 	}
 	if st.Ino != f.ino || st.Dev != f.dev {
-		return errGone
+		return dir.ErrGone
 	}
 	return nil
 }
@@ -205,24 +207,3 @@ func openFile(path string, flags int) (int, error) {
 
 // final returns the name that a .partial file gets when it is complete.
 func final(partial string) string { return strings.TrimSuffix(partial, partialSuffix) }
-
-// makeDir makes a directory and those above it, 0750 whatever the umask, and
-// leaves alone what is there.
-func makeDir(path string) error {
-	err := os.Mkdir(path, 0o750)
-	switch {
-	case err == nil:
-		return os.Chmod(path, 0o750)
-	case os.IsExist(err):
-		if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
-			return nil
-		}
-		return err
-	case !os.IsNotExist(err):
-		return err
-	}
-	if err := makeDir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	return makeDir(path)
-}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // A salvaged says what Open found of an earlier process that did not end as it
@@ -92,10 +94,10 @@ func salvageFile(path string) (cut int64, removed bool, err error) {
 	if _, err := j.settle(unix.Fdatasync); err != nil {
 		return 0, false, err
 	}
-	if err := renameNew(path, final(path)); err != nil {
+	if err := dir.Rename(path, final(path)); err != nil {
 		return 0, false, err
 	}
-	return st.Size - whole, false, syncDir(filepath.Dir(path))
+	return st.Size - whole, false, dir.Sync(filepath.Dir(path))
 }
 
 // wholeBytes returns how many bytes the file header and the whole records

@@ -10,6 +10,7 @@ import (
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // handOverAge is how long a frame stays with a live worker that does not fill
@@ -60,21 +61,21 @@ type worker struct {
 }
 
 // Open locks the directory, finishes what an earlier process left in it and
-// starts the sink. The error is a *LockedError if another process has the
+// starts the sink. The error is a *dir.LockedError if another process has the
 // directory.
 func Open(c Config) (*Sink, error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(c.Dir); err != nil {
+	if err := dir.Make(c.Dir); err != nil {
 		return nil, fmt.Errorf("pcap: make the directory: %w", err)
 	}
-	lock, err := takeLock(c.Dir)
+	lock, err := dir.TakeLock(c.Dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pcap: %w", err)
 	}
 	if _, err := salvage(c.Dir, c.Log); err != nil {
-		lock.release()
+		lock.Release()
 		return nil, err
 	}
 	s := newSink(&c)
@@ -111,7 +112,7 @@ func newSink(c *Config) *Sink {
 
 // run owns the sink's goroutines: it starts them and ends when they have, in
 // the order in which each feeds the next.
-func (s *Sink) run(c *Config, lock *dirLock) {
+func (s *Sink) run(c *Config, lock *dir.Lock) {
 	var keeper *retainer
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
@@ -136,7 +137,7 @@ func (s *Sink) run(c *Config, lock *dirLock) {
 	s.closeErr = <-completed
 	close(stop)
 	wg.Wait()
-	lock.release()
+	lock.Release()
 	close(s.done)
 }
 

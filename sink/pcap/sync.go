@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // A syncJob is a file that was written since it was last synced.
@@ -53,8 +55,8 @@ func syncFiles(batches <-chan []syncJob, fdatasync func(fd int) error, log *slog
 				failed = err
 			}
 		}
-		for dir := range dirs {
-			if err := syncDir(dir); err != nil && !os.IsNotExist(err) {
+		for path := range dirs {
+			if err := dir.Sync(path); err != nil && !os.IsNotExist(err) {
 				failed = err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
 )
 
 // A segment is a run of records of one stream that lie behind one another in
@@ -22,9 +23,6 @@ type segment struct {
 
 // maxSegments bounds what a round gathers before it is written: 2 MiB.
 const maxSegments = 1 << 16
-
-// errGone says that a file was removed, replaced or changed by others.
-var errGone = errors.New("file removed or changed while it was written")
 
 // gather adds the entry's record to what the stream writes at the end of the
 // round. Nothing is copied.
@@ -63,7 +61,7 @@ func (w *writer) flush(s *stream) {
 		w.recovered(s)
 		return
 	}
-	reason := dropReason(err)
+	reason := dir.DropReason(err)
 	for ; next >= 0; next = w.segments[next].next {
 		w.counts[countDropped+int(reason)] += uint64(w.segments[next].packets)
 	}
@@ -75,7 +73,7 @@ func (w *writer) flush(s *stream) {
 func (w *writer) afterFailure(s *stream, err error) {
 	f := s.file
 	switch {
-	case errors.Is(err, errGone):
+	case errors.Is(err, dir.ErrGone):
 		w.disown(f)
 		s.file = nil
 		s.retry = w.now // with a new file
@@ -124,7 +122,7 @@ func (w *writer) writeSegments(f *file, next int32) (int32, error) {
 			w.counts[countStored] += uint64(kept)
 		}
 		// The rest of these segments; the caller counts the others.
-		w.counts[countDropped+int(dropReason(err))] += packets - uint64(kept)
+		w.counts[countDropped+int(dir.DropReason(err))] += packets - uint64(kept)
 		return next, err
 	}
 	w.grow(f, n)
@@ -176,13 +174,6 @@ func truncate(f *file, size int64) error {
 		return fmt.Errorf("%w: %w", errTail, &os.PathError{Op: "ftruncate", Path: f.path, Err: err})
 	}
 	return nil
-}
-
-func dropReason(err error) packet.Drop {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return packet.DropDiskFull
-	}
-	return packet.DropIO
 }
 
 // maxVector is the most segments one writev takes (IOV_MAX on Linux).

@@ -1,4 +1,4 @@
-package pcap
+package dir
 
 import (
 	"errors"
@@ -26,27 +26,29 @@ func (e *LockedError) Error() string {
 	if holder == "" {
 		holder = "another process"
 	}
-	return fmt.Sprintf("pcap: %s is being written by %s; stop it or choose another directory", e.Dir, holder)
+	return fmt.Sprintf("%s is being written by %s; stop it or choose another directory", e.Dir, holder)
 }
 
-// A dirLock is an flock(2) on a directory's lock file, which the kernel drops
+// A Lock is an flock(2) on a directory's lock file, which the kernel drops
 // with the process however it ends.
-type dirLock struct {
+type Lock struct {
 	dir  string
 	file *os.File
 }
 
-func takeLock(dir string) (*dirLock, error) {
+// TakeLock locks a directory. The error is a *LockedError if another process has
+// it.
+func TakeLock(dir string) (*Lock, error) {
 	f, err := openLock(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &dirLock{dir: dir, file: f}, nil
+	return &Lock{dir: dir, file: f}, nil
 }
 
-// check takes the lock again if the file was removed or replaced, so that a
+// Check takes the lock again if the file was removed or replaced, so that a
 // directory that went away and came back has one writer still.
-func (l *dirLock) check() error {
+func (l *Lock) Check() error {
 	held, err := l.file.Stat()
 	if err != nil {
 		return err
@@ -54,25 +56,26 @@ func (l *dirLock) check() error {
 	if there, err := os.Lstat(l.file.Name()); err == nil && os.SameFile(held, there) {
 		return nil
 	}
-	if err := makeDir(l.dir); err != nil {
+	if err := Make(l.dir); err != nil {
 		return err
 	}
 	f, err := openLock(l.dir)
 	if err != nil {
 		return err
 	}
-	l.release()
+	l.Release()
 	l.file = f
 	return nil
 }
 
-func (l *dirLock) release() { l.file.Close() }
+// Release unlocks the directory.
+func (l *Lock) Release() { l.file.Close() }
 
 func openLock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("pcap: lock: %w", err)
+		return nil, fmt.Errorf("lock: %w", err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -91,7 +94,7 @@ func openLock(dir string) (*os.File, error) {
 	// A full disk does not keep the lock from being held; it only has no name.
 	if err != nil && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		f.Close()
-		return nil, fmt.Errorf("pcap: lock %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
 }

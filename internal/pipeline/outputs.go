@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/record"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink/flowlog"
+	"github.com/periscope-collector/periscope/sink/pcap"
+)
+
+// outputs are the sinks that the configuration names; those that are off are
+// nil.
+type outputs struct {
+	pcap    *pcap.Sink
+	flowlog *flowlog.Sink
+}
+
+// surroundings are what sinks need to know beside their configuration.
+type surroundings struct {
+	replay   bool
+	sessions func() []*packet.Session
+	lost     func() uint64 // frames lost before a flow was accounted for; nil in replay
+	log      *slog.Logger
+}
+
+// openOutputs opens the sinks that cfg names, or none.
+func openOutputs(cfg *config.Config, around surroundings) (o outputs, err error) {
+	defer func() {
+		if err != nil {
+			o.close()
+			o = outputs{}
+		}
+	}()
+	if o.pcap, err = openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, around.replay, around.log); err != nil {
+		return o, err
+	}
+	o.flowlog, err = openFlowLog(cfg, around)
+	return o, err
+}
+
+// list returns the sinks that are on.
+func (o *outputs) list() (list []Sink) {
+	if o.pcap != nil {
+		list = append(list, Sink{"pcap", o.pcap})
+	}
+	if o.flowlog != nil {
+		list = append(list, Sink{"flowlog", o.flowlog})
+	}
+	return list
+}
+
+// close closes sinks that no pipeline has got.
+func (o *outputs) close() {
+	for _, s := range o.list() {
+		s.Close(context.Background())
+	}
+}
+
+// openFlowLog opens the flowlog sink, or returns nil when it is off.
+func openFlowLog(cfg *config.Config, around surroundings) (*flowlog.Sink, error) {
+	c := cfg.Sinks.FlowLog
+	if c == nil {
+		return nil, nil
+	}
+	fields, err := record.ParseFields(c.Fields)
+	if err != nil {
+		return nil, err // config has validated it
+	}
+	ranges, err := loadRanges(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return flowlog.Open(flowlog.Config{
+		Dir:      c.Dir,
+		Format:   flowlog.Format(c.Format),
+		Fields:   fields.WithRanges(ranges),
+		JSON:     &record.JSON{Ranges: ranges, Cause: session.TruncationCause},
+		Layout:   flowlog.Layout(c.Layout),
+		Workers:  cfg.Capture.Workers,
+		Buffer:   int64(c.Buffer),
+		Replay:   around.replay,
+		Sessions: around.sessions,
+		Lost:     around.lost,
+		Log:      around.log,
+	})
+}
+
+// loadRanges reads the list of AWS's address ranges, if there is one.
+func loadRanges(cfg *config.Config) (*record.Ranges, error) {
+	if cfg.Flows.IPRanges == "" {
+		return nil, nil
+	}
+	ranges, err := record.LoadRanges(cfg.Flows.IPRanges)
+	if err != nil {
+		return nil, &FileError{err}
+	}
+	return ranges, nil
+}
+
+// flowConfig says how flows are accounted for.
+func flowConfig(cfg *config.Config) FlowConfig {
+	interval := time.Duration(config.DefaultFlowLog().Interval)
+	if cfg.Sinks.FlowLog != nil {
+		interval = time.Duration(cfg.Sinks.FlowLog.Interval)
+	}
+	return FlowConfig{
+		Table:          cfg.Flows.Table,
+		Interval:       interval,
+		Idle:           time.Duration(cfg.Flows.Idle),
+		DropDuplicates: cfg.Flows.Duplicates == "drop",
+	}
+}
+
+// CheckFiles reads the files that cfg names beside itself, and returns what is
+// wrong with them.
+func CheckFiles(cfg *config.Config) error {
+	_, sessions := loadSessions(cfg)
+	_, ranges := loadRanges(cfg)
+	return errors.Join(sessions, ranges)
+}
