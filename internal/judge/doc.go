@@ -9,17 +9,20 @@
 // protocol, addresses and ports, bytes are those of IP packets as in VPC Flow
 // Logs, and:
 //
-//	program    bytes        fragments                             ports of ICMP
-//	tshark     frames       each counts; later ones have no ports  none
-//	nfpcapd    IP packets   a datagram counts once, put together   type and code
-//	softflowd  IP packets   each counts; later ones have no ports  type and code
-//	argus      frames       each counts, with the first's ports    type, identifier
-//	periscope  both         each counts, with the first's ports    none
+//	program    bytes       fragments                              IPv6 extension headers
+//	tshark     frames      each counts; later ones have no ports  skipped
+//	nfpcapd    IP packets  of IPv4 put together, as one packet    are the protocol
+//	softflowd  IP packets  each counts; later ones have no ports, skipped
+//	                       those of IPv6 are protocol 0
+//	argus      frames      each counts, with the first's ports    skipped
+//	periscope  both        each counts, with the first's ports    skipped
 //
 // Frames are taken as IP packets by what the IP header says (tshark), or less the
 // 14 bytes of their Ethernet header (argus, where no frame may have tags or
-// padding). ICMP has no ports. Between ends that exchange fragments the ports are
-// left out for all programs, and for nfpcapd the packets and header bytes that
-// putting together has swallowed are added, from tshark's reading. What is not
-// IP, such as ARP, is left out: nfpcapd and softflowd do not read it.
+// padding). ICMP has no ports here: programs put types, codes and identifiers
+// there. Between ends that exchange fragments the ports are left out for all.
+// What a program counts under another protocol is moved to where it belongs, and
+// for nfpcapd the packets and headers that putting together has swallowed are
+// added, both as many as tshark says; were they not there, the sums would differ.
+// What is not IP, such as ARP, is left out, since only tshark and argus read it.
 package judge

@@ -76,6 +76,34 @@ func (f Flows) Fold(split map[Key]bool) Flows {
 	return folded
 }
 
+// moves are packets that a program counts in another place than the one they
+// belong to: from the first key to the second one.
+type moves map[[2]Key]Sum
+
+func (m moves) add(from, to Key, side int, bytes uint64) {
+	s := m[[2]Key{from, to}]
+	s.Packets[side]++
+	s.Bytes[side] += bytes
+	m[[2]Key{from, to}] = s
+}
+
+// move returns f with the packets where they belong. One that was not where it
+// is moved from leaves a number there that nobody else has.
+func (f Flows) move(m moves) Flows {
+	for k, s := range m {
+		left := f[k[0]]
+		for side := range s.Packets {
+			left.Packets[side] -= s.Packets[side]
+			left.Bytes[side] -= s.Bytes[side]
+		}
+		if f[k[0]] = left; left == (Sum{}) {
+			delete(f, k[0])
+		}
+		f[k[1]] = f[k[1]].plus(s)
+	}
+	return f
+}
+
 func (s Sum) plus(other Sum) Sum {
 	for side := range s.Packets {
 		s.Packets[side] += other.Packets[side]

@@ -20,7 +20,7 @@ type Line struct {
 	From, To       netip.AddrPort
 	Packets, Bytes uint64
 	Start, End     int64  // seconds since 1970 UTC
-	Flags          string // as the log writes them: AWS's number, or letters
+	Flags          int    // in text AWS's number, -1 for none; in JSON the TCP flags (RFC 9293)
 	Direction      string // ingress, egress, or what stands for neither
 	LostBytes      uint64 // JSON only: what the mirror never showed
 }
@@ -90,7 +90,10 @@ func parseText(t testing.TB, line string) []Line {
 		From:      r.end(c[1], c[3]), To: r.end(c[2], c[4]),
 		Protocol: uint8(r.number(c[5], 8)), Packets: r.number(c[6], 64), Bytes: r.number(c[7], 64),
 		Start: int64(r.number(c[8], 63)), End: int64(r.number(c[9], 63)),
-		Flags: c[10], Direction: c[11],
+		Flags: -1, Direction: c[11],
+	}
+	if c[10] != "-" {
+		l.Flags = int(r.number(c[10], 8))
 	}
 	if r.err != nil {
 		t.Fatalf("%v in %q", r.err, line)
@@ -142,7 +145,10 @@ func parseJSON(t testing.TB, line string) []Line {
 		other := ends[1-i]
 		l.From, l.To = netip.AddrPortFrom(e.address, e.port), netip.AddrPortFrom(other.address, other.port)
 		l.Packets, l.Bytes, l.LostBytes = e.packets, e.bytes, e.lost
-		l.Start, l.End, l.Flags = e.first.Unix(), e.last.Unix(), e.flags
+		l.Start, l.End, l.Flags = e.first.Unix(), e.last.Unix(), 0
+		for _, letter := range e.flags {
+			l.Flags |= 1 << strings.IndexRune(letters, letter)
+		}
 		if e.packets != 0 || e.lost != 0 {
 			lines = append(lines, l)
 		}
@@ -150,5 +156,8 @@ func parseJSON(t testing.TB, line string) []Line {
 	}
 	return lines
 }
+
+// letters stand for the TCP flags, from the lowest bit on.
+const letters = "FSRPAUEC"
 
 var opposite = map[string]string{"ingress": "egress", "egress": "ingress"}

@@ -50,7 +50,7 @@ func softflowd(t testing.TB, path string, truth *Truth) Flows {
 	if err := nfcapd.Wait(); err != nil || !strings.Contains(log, "Sequence Errors: 0, Bad Packets: 0\n") {
 		t.Fatalf("nfcapd lost records, or ended with an error: %v\n%s", err, log)
 	}
-	return nfdump(t, dir).Fold(truth.Split)
+	return nfdump(t, dir).move(truth.later6).Fold(truth.Split)
 }
 
 // readUntil reads lines to the one that contains phrase.

@@ -29,8 +29,8 @@ func nfpcapd(t testing.TB, path string, truth *Truth) Flows {
 	need(t, "nfpcapd", "nfdump")
 	dir := t.TempDir()
 	output(t, "nfpcapd", "-r", path, "-l", dir)
-	flows := nfdump(t, dir).Fold(truth.Split)
-	for k, later := range truth.Later {
+	flows := nfdump(t, dir).move(truth.extended).Fold(truth.Split)
+	for k, later := range truth.later4 {
 		flows[k] = flows[k].plus(later)
 	}
 	return flows

@@ -22,9 +22,12 @@ type Truth struct {
 	// Split says between which ends, without ports, fragments passed.
 	Split map[Key]bool
 
-	// Later counts the fragments behind the first ones; its bytes are those of
-	// their IP headers.
-	Later Flows
+	// later4 counts the fragments of IPv4 behind the first ones; its bytes are
+	// those of their IP headers, without options. later6 are those of IPv6,
+	// from protocol 0 without ports. extended are all packets with IPv6
+	// extension headers, from the protocol that the IPv6 header names.
+	later4           Flows
+	later6, extended moves
 
 	// Frames is the number of frames in the file, others than IP among them.
 	Frames int
@@ -33,8 +36,8 @@ type Truth struct {
 // Conversations returns tshark's reading of an Ethernet pcap file.
 //
 // Its conversation tables (-z conv) are exact in frames, but give bytes to two
-// digits or so, those of frames; and they leave out the ports of later
-// fragments, and what is not TCP or UDP, SCTP apart. So the sums are made of the
+// digits or so, those of frames; they leave out later fragments, those of IPv6
+// by addresses too; and they have no ports but of TCP and UDP. So the sums are made of the
 // fields of each frame, and the test fails unless the tables of the same run
 // agree, in frames and, as far as they say, in bytes: by 5-tuple for TCP and
 // UDP, by addresses for all of IP.
@@ -42,7 +45,7 @@ func Conversations(t testing.TB, path string) Truth {
 	t.Helper()
 	whole := make(Flows) // with the ports that each frame has
 	tables := map[string]Flows{"tcp": {}, "udp": {}, "ip": {}, "ipv6": {}}
-	truth := Truth{Split: make(map[Key]bool), Later: make(Flows)}
+	truth := Truth{Split: make(map[Key]bool), later4: make(Flows), later6: make(moves), extended: make(moves)}
 	rest := eachRow(t, path, func(r *Row) {
 		truth.Frames++
 		h := &r.Header
@@ -51,13 +54,9 @@ func Conversations(t testing.TB, path string) Truth {
 		}
 		from, to := netip.AddrPortFrom(h.Src.Netip(), h.SrcPort), netip.AddrPortFrom(h.Dst.Netip(), h.DstPort)
 		whole.Add(h.Protocol, from, to, 1, uint64(h.IPLength))
-		tables[r.Network].Add(0, from, to, 1, uint64(r.Length))
-		if h.Fragment() {
-			k, _ := keyOf(h.Protocol, portless(from), portless(to))
-			truth.Split[k] = true
-		}
-		if h.FragmentOffset != 0 {
-			truth.Later.Add(h.Protocol, portless(from), portless(to), 1, headers[h.Version])
+		truth.odd(r, from, to)
+		if h.Version == 4 || h.FragmentOffset == 0 {
+			tables[r.Network].Add(0, from, to, 1, uint64(r.Length))
 		}
 		if r.Transport == "tcp" || r.Transport == "udp" {
 			tables[r.Transport].Add(h.Protocol, from, to, 1, uint64(r.Length))
@@ -70,9 +69,25 @@ func Conversations(t testing.TB, path string) Truth {
 	return truth
 }
 
-// headers are the bytes in front of a later fragment's part of the packet, by IP
-// version, without options and with a fragment header alone.
-var headers = map[uint8]uint64{4: 20, 6: 48}
+// odd takes down a frame of which programs differ about where it belongs.
+func (truth *Truth) odd(r *Row, from, to netip.AddrPort) {
+	h := &r.Header
+	bare, side := keyOf(h.Protocol, portless(from), portless(to))
+	if h.Fragment() {
+		truth.Split[bare] = true
+	}
+	later := h.FragmentOffset != 0
+	if later && h.Version == 4 {
+		truth.later4.Add(h.Protocol, portless(from), portless(to), 1, 20)
+	}
+	if later && h.Version == 6 {
+		truth.later6.add(Key{0, bare.Ends}, bare, side, uint64(h.IPLength))
+	}
+	if h.Version == 6 && r.Next != h.Protocol {
+		to, _ := keyOf(h.Protocol, from, to)
+		truth.extended.add(Key{r.Next, bare.Ends}, to, side, uint64(h.IPLength))
+	}
+}
 
 // A said is what a table says that one end sent to the other. Bytes are unit
 // times a number of which half a step is not known.

@@ -10,9 +10,12 @@ func (r *reader) row() Row {
 	row := Row{
 		Captured: int(r.first("frame.cap_len")),
 		Length:   int(r.first("frame.len")),
+		Source:   r.nth("eth.src", 0),
 		Stopped:  r.values["_ws.malformed"] != "" || r.values["_ws.short"] != "",
 		Payload:  -1,
 	}
+	second, _, _ := strings.Cut(r.values["frame.time_epoch"], ".")
+	row.Second = int64(r.parse("frame.time_epoch", second))
 	var layers []string
 	for name := range strings.SplitSeq(r.values["frame.protocols"], ":") {
 		if name != "eth" && name != "ethertype" {
@@ -32,6 +35,7 @@ func (r *reader) row() Row {
 	case "ip":
 		r.ipv4(h)
 	case "ipv6":
+		row.Next = uint8(r.first("ipv6.nxt"))
 		layers = r.ipv6(h, layers)
 	}
 	if len(layers) > 0 {

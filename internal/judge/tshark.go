@@ -20,10 +20,19 @@ type Row struct {
 	// Captured and Length are the bytes in the file, and those on the wire.
 	Captured, Length int
 
+	// Second is when it came, in whole seconds since 1970 UTC, and Source the
+	// Ethernet address it came from.
+	Second int64
+	Source string
+
 	// Tags is the number of VLAN tags. Network and Transport are tshark's names
 	// of what follows them, and of what follows the IP headers; "" is nothing.
 	Tags               int
 	Network, Transport string
+
+	// Next is the protocol that an IPv6 header itself names: that of the first
+	// extension header, if there is one.
+	Next uint8
 
 	// Stopped says that tshark found the frame malformed, or cut where it read.
 	Stopped bool
@@ -54,8 +63,8 @@ var extensions = map[string]string{
 }
 
 var fields = []string{
-	"frame.cap_len", "frame.len", "frame.protocols", "_ws.malformed", "_ws.short",
-	"eth.type", "eth.len", "vlan.id", "vlan.etype", "ieee8021ad.id", "ieee8021ah.etype",
+	"frame.cap_len", "frame.len", "frame.time_epoch", "frame.protocols", "_ws.malformed", "_ws.short",
+	"eth.src", "eth.type", "eth.len", "vlan.id", "vlan.etype", "ieee8021ad.id", "ieee8021ah.etype",
 	"arp.src.proto_ipv4", "arp.dst.proto_ipv4",
 	"ip.src", "ip.dst", "ip.proto", "ip.len", "ip.id", "ip.flags.mf", "ip.frag_offset",
 	"ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.plen",
