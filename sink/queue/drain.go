@@ -57,7 +57,7 @@ func (q *Queue[T]) next(end bool) *chunk[T] {
 			first = c
 		}
 	}
-	if first == nil || !q.replay || end {
+	if first == nil || !q.merges() || end {
 		return first
 	}
 	for i := range q.pending {
@@ -79,7 +79,7 @@ func (c *chunk[T]) before(d *chunk[T]) bool {
 // shard may be another worker's.
 func (q *Queue[T]) pass(c *chunk[T], f func(*T)) {
 	shard := c.shards[c.at]
-	for c.at < len(c.items) && (!q.replay || c.shards[c.at] == shard) {
+	for c.at < len(c.items) && (!q.merges() || c.shards[c.at] == shard) {
 		f(&c.items[c.at])
 		c.at++
 	}

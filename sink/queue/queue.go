@@ -192,22 +192,26 @@ func (w *worker[T]) publish() {
 }
 
 // Mark ends a worker's batch; now is its clock in nanoseconds. It hands over
-// what has waited long enough, in replay everything: a worker that gets no more
-// batches because another one waits must not hold back what that one waits for.
+// what has waited long enough, and everything in replay with several workers:
+// one that gets no more batches because another one waits must not hold back
+// what that one waits for.
 func (q *Queue[T]) Mark(id int, now int64) {
 	w := &q.workers[id]
 	w.now = now
-	if c := w.chunk; c != nil && (q.replay || now-c.born >= handOverAge || now < c.born) {
+	if c := w.chunk; c != nil && (q.merges() || now-c.born >= handOverAge || now < c.born) {
 		q.handOver(w)
 	} else {
 		w.publish()
 	}
 	w.batch++
-	if q.replay {
+	if q.merges() {
 		w.done.Store(w.batch)
 		q.signal()
 	}
 }
+
+// merges reports whether the reader puts items of several workers in order.
+func (q *Queue[T]) merges() bool { return q.replay && len(q.workers) > 1 }
 
 // settledBatch is the batch of what comes after Settle.
 const settledBatch = math.MaxUint64 - 1
