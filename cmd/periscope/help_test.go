@@ -24,8 +24,8 @@ func TestHelp(t *testing.T) {
 		t.Errorf("without arguments %+v\nwith --help %+v", none, top)
 	}
 	for name, flags := range map[string][]string{
-		"run":     {"config", "listen", "out", "backend", "interface", "workers", "summary"},
-		"replay":  {"config", "out", "workers", "pace", "bare-vni", "sessions", "summary"},
+		"run":     {"config", "listen", "out", "flows", "backend", "interface", "workers", "summary"},
+		"replay":  {"config", "out", "flows", "report", "workers", "pace", "bare-vni", "sessions", "summary"},
 		"send":    {"to", "vni", "rate", "count", "flows", "size"},
 		"check":   {"config"},
 		"version": {},

@@ -148,7 +148,7 @@ func TestReplaySummary(t *testing.T) {
 	if r.code != 0 || !strings.HasSuffix(r.stdout, "\nthe ledger balances\n") {
 		t.Fatalf("%+v", r)
 	}
-	if !strings.Contains(r.stderr, "sink=pcap") || !strings.Contains(r.stderr, out) {
+	if !strings.Contains(r.stderr, "captures="+out) {
 		t.Errorf("the sink is not named: %s", r.stderr)
 	}
 	data, err := os.ReadFile(summary)

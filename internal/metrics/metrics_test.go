@@ -16,6 +16,7 @@ import (
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -49,11 +50,14 @@ func scrape(t *testing.T, s Snapshot) map[string]float64 {
 func started() Snapshot {
 	return Snapshot{
 		Ledger: pipeline.Ledger{
-			Sinks:   map[string]pipeline.SinkLedger{"pcap": {}},
+			Sinks:   map[string]pipeline.SinkLedger{"pcap": {}, "flowlog": {}},
+			Flows:   new(pipeline.FlowLedger),
 			Workers: make([]uint64, 2),
 		},
 		Groups: []capture.Group{{Address: netip.MustParseAddrPort("[::]:4789")}},
 		PCAP:   new(pcap.Stats),
+
+		FlowLog: new(flowlog.Stats),
 	}
 }
 
@@ -76,6 +80,13 @@ func TestFromStart(t *testing.T) {
 	for d := range packet.NumDrops {
 		want = append(want, fmt.Sprintf("periscope_sink_dropped_total{reason=%q,sink=\"pcap\"}", d))
 	}
+	for r := range packet.NumFlowReasons {
+		add("periscope_flow_records_total", "reason", r.String())
+	}
+	for c := range packet.NumClasses {
+		add("periscope_flow_class_packets_total", "class", c.String())
+	}
+	add("periscope_flowlog_status_lines_total", "status", "NODATA", "SKIPDATA")
 	add("periscope_lost_packets_total", "where", "socket", "ring", "nic")
 	add("periscope_worker_packets_total", "worker", "0", "1")
 	add("periscope_sessions", "known", "true", "false")
