@@ -77,7 +77,7 @@ type worker[T any] struct {
 	_         [64]byte
 }
 
-// A chunk is items of one worker, in replay of one batch.
+// A chunk is items of one worker, in replay with several workers of one batch.
 type chunk[T any] struct {
 	items  []T
 	shards []uint8
