@@ -32,12 +32,14 @@ type ConversationsConfig struct {
 // acknowledgement for every second segment; UDP requests and responses, a few
 // of them in fragments; ICMP echo; UDP answered by ICMP unreachable. All flows
 // are open from the start, and which one sends next is drawn, so that hardly
-// ever two frames of a flow are neighbours.
+// ever two frames of a flow are neighbours; but fragments follow each other.
 //
 // It knows what it has made: see [Conversations.Truth].
 type Conversations struct {
 	flows   []dialogue
 	open    []uint32 // indices of the flows with frames left
+	at      int      // in open, the flow that sent last
+	within  bool     // it has sent part of a datagram
 	rand    *rand.Rand
 	filler  []byte
 	payload int
@@ -162,8 +164,10 @@ func (g *Conversations) Append(b []byte) []byte {
 	if len(g.open) == 0 {
 		return b
 	}
-	at := g.rand.IntN(len(g.open))
-	f := &g.flows[g.open[at]]
+	if !g.within {
+		g.at = g.rand.IntN(len(g.open))
+	}
+	f := &g.flows[g.open[g.at]]
 	switch {
 	case f.protocol == packet.ProtocolTCP:
 		b = g.appendSegment(b, f)
@@ -172,10 +176,11 @@ func (g *Conversations) Append(b []byte) []byte {
 	default:
 		b = g.appendDatagram(b, f)
 	}
+	g.within = f.length != 0
 	f.sent++
 	if f.left--; f.left == 0 {
 		last := len(g.open) - 1
-		g.open[at] = g.open[last]
+		g.open[g.at] = g.open[last]
 		g.open = g.open[:last]
 	}
 	return b

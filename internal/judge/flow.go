@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -143,19 +142,4 @@ func (k Key) String() string { return fmt.Sprintf("%d %v %v", k.Protocol, k.Ends
 // String returns "packets (bytes) > packets (bytes) <".
 func (s Sum) String() string {
 	return fmt.Sprintf("%d (%d) > %d (%d) <", s.Packets[0], s.Bytes[0], s.Packets[1], s.Bytes[1])
-}
-
-// Made returns the flows of which g has made frames.
-func Made(g *traffic.Conversations) Flows {
-	flows := make(Flows)
-	for c := range g.Truth {
-		var ends [2]netip.AddrPort
-		for i := range ends {
-			ends[i] = netip.AddrPortFrom(c.Addr[i].Netip(), c.Port[i])
-		}
-		for from := range ends {
-			flows.Add(c.Protocol, ends[from], ends[1-from], c.Packets[from], c.Bytes[from])
-		}
-	}
-	return flows
 }
