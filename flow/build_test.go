@@ -177,7 +177,7 @@ func (t *Table) check() string {
 				}
 				n++
 				refs[e.origin]++
-				gaps += e.side0.gaps.count() + e.side1.gaps.count()
+				gaps += e.side[0].gaps.count() + e.side[1].gaps.count()
 			}
 			if n != s.length[k] {
 				return fmt.Sprintf("ring %d has %d entries, counts %d", k, n, s.length[k])

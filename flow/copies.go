@@ -61,14 +61,11 @@ func (s *shard) seenElsewhere(st *staged) bool {
 	if f.Truncated() || begin > end || end > len(f.Data) {
 		return false
 	}
-	a0, a1 := words(&h.Src)
-	b0, b1 := words(&h.Dst)
 	fragment := uint64(h.FragmentOffset)
 	if h.MoreFragments {
 		fragment |= 1
 	}
-	id := uint64(h.FragmentID)<<32 | fragment<<16 | uint64(h.Protocol)
-	hash := s.hasher.bytes(f.Data[begin:end], s.hasher.tuple(a0, a1, b0, b1, id))
+	hash := s.hasher.bytes(f.Data[begin:end], s.hasher.join(s.hasher.packet(h), fragment))
 	n, _ := bits.Mul64(hash, uint64(len(s.copies.packets)))
 	return s.copies.packets[n].take(copied{hash, uint32(st.time / 1e6), st.origin})
 }

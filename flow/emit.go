@@ -9,14 +9,14 @@ import (
 func (s *shard) write(i uint32, why packet.FlowReason, now int64) {
 	e := &s.slab[i]
 	goesOn := why == packet.FlowInterval || why == packet.FlowFull
-	s.settle(&e.side0, now, !goesOn)
-	s.settle(&e.side1, now, !goesOn)
+	s.settle(&e.side[0], now, !goesOn)
+	s.settle(&e.side[1], now, !goesOn)
 	s.sum(e)
-	if e.side0.packets|e.side1.packets != 0 {
+	if e.side[0].packets|e.side[1].packets != 0 {
 		s.emit(e, why, goesOn)
 	}
-	e.side0.clear()
-	e.side1.clear()
+	e.side[0].clear()
+	e.side[1].clear()
 	e.flags = [2]uint8{}
 	e.marks[0] &= kept
 	e.marks[1] &= kept
@@ -31,9 +31,9 @@ func (s *side) clear() {
 
 // sum adds what TCP analysis found to the session's tally and to the stats.
 func (s *shard) sum(e *entry) {
-	lost := uint64(e.side0.lost) + uint64(e.side1.lost)
-	again := uint64(e.side0.retransmits) + uint64(e.side1.retransmits)
-	shuffled := uint64(e.side0.outOfOrder) + uint64(e.side1.outOfOrder)
+	lost := uint64(e.side[0].lost) + uint64(e.side[1].lost)
+	again := uint64(e.side[0].retransmits) + uint64(e.side[1].retransmits)
+	shuffled := uint64(e.side[0].outOfOrder) + uint64(e.side[1].outOfOrder)
 	if lost|again|shuffled == 0 {
 		return
 	}
@@ -80,7 +80,7 @@ func (s *shard) emit(e *entry, why packet.FlowReason, goesOn bool) {
 
 // fill sets what one end sent.
 func (e *entry) fill(r *packet.FlowSide, end uint8, begin int64) {
-	s, marks := e.side(end), e.marks[end]
+	s, marks := &e.side[end&1], e.marks[end]
 	r.Lost = uint64(s.lost)
 	if s.packets == 0 {
 		return

@@ -6,17 +6,16 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// An entry is one flow in a shard's slab: 168 bytes without pointers. What a
-// packet needs, the head and the side of its sender, are 120 bytes in a row.
+// An entry is one flow in a shard's slab: 168 bytes without pointers. A packet
+// needs the head and the side of its sender, 120 bytes.
 type entry struct {
-	side0 side
 	head
-	side1 side
+	side [2]side // what each end sent
 }
 
 // A head is what tells flows apart, and what both ends share.
 type head struct {
-	addr   [2]packet.Addr // the ends, smaller first
+	addr   [2]packet.Addr // the ends, in the order of their hashes
 	port   [2]uint16      // of the ends; see endPorts
 	origin uint32         // index of the origin; 0 means that the entry is free
 
@@ -74,7 +73,7 @@ const (
 	open       state = 1 << iota // packets came since the last record was cut
 	active                       // packets came since the entry was last looked at
 	twin                         // another session shows the same flow
-	startedBy1                   // the initiator is the greater end
+	startedBy1                   // the initiator is the second end
 )
 
 // marks say things about the packets of one end. Those below kept are about a
@@ -94,13 +93,6 @@ const (
 // never is the time of the last packet of a side without any.
 const never = math.MinInt32
 
-func (e *entry) side(i uint8) *side {
-	if i == 0 {
-		return &e.side0
-	}
-	return &e.side1
-}
-
 // initiator returns the end that started the flow, 0 or 1.
 func (e *entry) initiator() uint8 {
 	if e.state&startedBy1 != 0 {
@@ -117,7 +109,7 @@ func (e *entry) setInitiator(end uint8) {
 }
 
 // lastSeen returns the time of the last packet, in µs from the epoch's begin.
-func (e *entry) lastSeen() int32 { return max(e.side0.last, e.side1.last) }
+func (e *entry) lastSeen() int32 { return max(e.side[0].last, e.side[1].last) }
 
 // full reports whether a counter of the side may overflow soon. What one packet
 // adds is less than half of what they hold.

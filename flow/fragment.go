@@ -26,9 +26,7 @@ const fragmentLife = 60
 // was not seen.
 func (s *shard) fragment(f *packet.Frame, origin uint32, src, dst uint16) (uint16, uint16) {
 	h := &f.Header
-	a0, a1 := words(&h.Src)
-	b0, b1 := words(&h.Dst)
-	hash := s.hasher.join(s.hasher.tuple(a0, a1, b0, b1, uint64(h.FragmentID)<<8|uint64(h.Protocol)), s.origins.at[origin].hash)
+	hash := s.hasher.join(s.hasher.packet(h), s.origins.at[origin].hash)
 	slot, tag, second := &s.fragments[hash%fragmentSlots], uint32(hash>>32), uint32(f.Time/1e9)
 	switch {
 	case h.FragmentOffset == 0 && h.Transport != 0:

@@ -20,12 +20,11 @@ const (
 
 // A bucket holds for each slot a tag of 8 bits of the hash, 0 if the slot is
 // free, and the 24 bits of the entry's number in two parts. In the place of a
-// 16th slot it counts the entries that had their home here or before and went
+// 16th slot low counts the entries that had their home here or before and went
 // further.
 type bucket struct {
 	tags [2]uint64 // a byte a slot
-	low  [slots]uint16
-	over uint16
+	low  [slots + 1]uint16
 	high [slots + 1]uint8
 }
 
@@ -38,6 +37,8 @@ func (x *index) home(hash uint64) int {
 	hi, _ := bits.Mul64(hash, uint64(len(x.buckets)))
 	return int(hi)
 }
+
+func (x *index) bucket(hash uint64) *bucket { return &x.buckets[x.home(hash)] }
 
 // after returns the bucket that follows b.
 func (x *index) after(b int) int {
@@ -83,18 +84,17 @@ func (b *bucket) free() int {
 	return -1
 }
 
-// candidate returns the first entry in the home bucket that may be of the hash,
-// or 0.
-func (x *index) candidate(hash uint64) uint32 {
-	b, tag := &x.buckets[x.home(hash)], tagOf(hash)
-	if m := match(b.tags[0], tag); m != 0 {
-		return b.at(slot(0, m))
-	}
-	if m := match(b.tags[1], tag); m != 0 {
-		return b.at(slot(1, m))
-	}
-	return 0
+// candidate returns the first entry in a home bucket that may be of the hash.
+// If there is none it is any entry: what the place of the 16th slot makes of it,
+// which spares a branch that nothing could predict.
+func (b *bucket) candidate(hash uint64) uint32 {
+	tag := tagOf(hash)
+	mask := bytesOf(match(b.tags[0], tag)) | bytesOf(match(b.tags[1], tag))<<8 | 1<<slots
+	return b.at(bits.TrailingZeros64(mask) & 15)
 }
+
+// bytesOf gathers the high bits of a mask's bytes.
+func bytesOf(mask uint64) uint64 { return mask >> 7 * 0x0102040810204080 >> 56 }
 
 // room reports whether an entry of the hash can be inserted.
 func (x *index) room(hash uint64) bool {
@@ -110,7 +110,7 @@ func (x *index) room(hash uint64) bool {
 func (x *index) insert(hash uint64, i uint32) {
 	b := x.home(hash)
 	for ; x.buckets[b].free() < 0; b = x.after(b) {
-		x.buckets[b].over++
+		x.buckets[b].low[slots]++
 	}
 	s := x.buckets[b].free()
 	x.buckets[b].setTag(s, tagOf(hash))
@@ -129,7 +129,7 @@ func (x *index) remove(hash uint64, i uint32) {
 				}
 				x.buckets[b].setTag(s, 0)
 				for ; home != b; home = x.after(home) {
-					x.buckets[home].over--
+					x.buckets[home].low[slots]--
 				}
 				return
 			}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -17,6 +18,7 @@ type staged struct {
 	origin uint32
 	port   [2]uint16 // of the ends, in the entry's order
 	sender uint8     // the end that sent it
+	shard  uint8     // of the worker's
 
 	// Of a TCP segment that is not a fragment.
 	tcp      bool
@@ -25,50 +27,36 @@ type staged struct {
 }
 
 // stage prepares a frame that holds an IP packet.
-func (s *shard) stage(f *packet.Frame) {
+func (w *worker) stage(f *packet.Frame) {
 	h := &f.Header
-	// The slice grows to the length of the longest batch, by frames of 64 bytes.
-	if len(s.staged) == cap(s.staged) {
-		s.staged = append(s.staged, staged{})
+	n := len(w.staged)
+	if n == cap(w.staged) {
+		// It grows to the longest batch, by frames of 72 bytes.
+		w.staged = append(w.staged, staged{})
 	} else {
-		s.staged = s.staged[:len(s.staged)+1]
+		w.staged = w.staged[:n+1]
 	}
-	st := &s.staged[len(s.staged)-1]
-	*st = staged{frame: f, time: sane(f.Time), origin: s.origins.find(f, s.hasher)}
+	st := &w.staged[n]
+	s := w.shards[w.byFrame[f.Shard]]
+	*st = staged{frame: f, time: sane(f.Time), origin: s.origins.find(f, s.hasher), shard: w.byFrame[f.Shard]}
 	src, dst := endPorts(h)
 	if h.Fragment() {
 		src, dst = s.fragment(f, st.origin, src, dst)
 	} else if h.Protocol == packet.ProtocolTCP && h.Transport != 0 {
 		st.readTCP(f)
 	}
-	a0, a1 := words(&h.Src)
-	b0, b1 := words(&h.Dst)
-	if greater(a1, a0, src, b1, b0, dst) {
-		a0, a1, b0, b1, src, dst = b0, b1, a0, a1, dst, src
-		st.sender = 1
-	}
-	st.port = [2]uint16{src, dst}
-	st.tuple = s.hasher.tuple(a0, a1, b0, b1, uint64(src)|uint64(dst)<<16|uint64(h.Protocol)<<32)
+	a, b := s.hasher.end(&h.Src, src), s.hasher.end(&h.Dst, dst)
+	_, borrow := bits.Sub64(b, a, 0) // no branch, since nothing could predict it
+	st.sender = uint8(borrow)
+	st.port[st.sender&1], st.port[st.sender&1^1] = src, dst
+	st.tuple = s.hasher.tuple(a, b, h.Protocol)
 	st.hash = s.hasher.join(st.tuple, s.origins.at[st.origin].hash)
 }
 
-// greater orders ends, by anything that tells them apart.
-func greater(a1, a0 uint64, aPort uint16, b1, b0 uint64, bPort uint16) bool {
-	if a1 != b1 {
-		return a1 > b1
-	}
-	if a0 != b0 {
-		return a0 > b0
-	}
-	return aPort > bPort
-}
-
-// hashOf returns the hash that an entry was found by.
+// hashOf returns the hash that an entry is found by.
 func (s *shard) hashOf(e *entry) uint64 {
-	a0, a1 := words(&e.addr[0])
-	b0, b1 := words(&e.addr[1])
-	tuple := s.hasher.tuple(a0, a1, b0, b1, uint64(e.port[0])|uint64(e.port[1])<<16|uint64(e.protocol)<<32)
-	return s.hasher.join(tuple, s.origins.at[e.origin].hash)
+	a, b := s.hasher.end(&e.addr[0], e.port[0]), s.hasher.end(&e.addr[1], e.port[1])
+	return s.hasher.join(s.hasher.tuple(a, b, e.protocol), s.origins.at[e.origin].hash)
 }
 
 // sameEnds reports whether e is of st's flow, through whichever session.

@@ -85,8 +85,7 @@ func (o *origins) add(f *packet.Frame, key originKey, h *hasher) uint32 {
 		i = uint32(len(o.at))
 		o.at = append(o.at, origin{})
 	}
-	a0, a1 := words(&key.source)
-	o.at[i] = origin{session: f.Session, source: f.Source, hash: h.tuple(a0, a1, 0, 0, uint64(key.session))}
+	o.at[i] = origin{session: f.Session, source: f.Source, hash: h.join(h.end(&key.source, 0), uint64(key.session))}
 	o.byKey[key] = i
 	o.loosen(i)
 	return i

@@ -25,8 +25,7 @@ type shard struct {
 	gaps      gapPool
 	copies    copies
 
-	staged []staged
-	stats  *Stats
+	stats *Stats
 
 	swept, purged uint32 // how far the worker's sweep and purge are
 }
@@ -38,19 +37,13 @@ func newShard(w *worker, number uint8, capacity int, h *hasher) *shard {
 		index: newIndex(capacity), origins: newOrigins(), fragments: make([]firstFragment, fragmentSlots),
 		gaps: newGapPool(capacity), copies: newCopies(capacity),
 	}
+	advise(s.slab)
+	advise(s.index.buckets)
 	for k := range numKinds {
 		s.slab[k].older, s.slab[k].newer = uint32(k), uint32(k)
 	}
 	s.stats.Capacity += uint64(capacity)
 	return s
-}
-
-// batch accounts for the staged frames.
-func (s *shard) batch() {
-	for i := range s.staged {
-		s.account(&s.staged[i])
-	}
-	s.staged = s.staged[:0]
 }
 
 // account counts one frame.
@@ -67,7 +60,7 @@ func (s *shard) account(st *staged) {
 		fresh = s.roll(i, st, epoch)
 	}
 	e.state |= active
-	side, at := e.side(st.sender), s.offset(st.time, e.epoch)
+	side, at := &e.side[st.sender&1], s.offset(st.time, e.epoch)
 	side.last = max(side.last, at)
 	if (fresh || e.state&twin != 0) && s.seenElsewhere(st) {
 		s.stats.Duplicates++
@@ -91,7 +84,7 @@ func (s *shard) account(st *staged) {
 // entryOf returns the entry of the frame's flow, a new one if need be.
 func (s *shard) entryOf(st *staged) uint32 {
 	i := st.entry
-	if i == 0 || !s.slab[i].is(st) {
+	if !s.slab[i].is(st) {
 		i = s.find(st)
 	}
 	if i != 0 && s.slab[i].restarts(st) {
@@ -119,7 +112,7 @@ func (s *shard) find(st *staged) uint32 {
 				}
 			}
 		}
-		if bucket.over == 0 {
+		if bucket.low[slots] == 0 {
 			break
 		}
 	}
@@ -144,6 +137,7 @@ func (s *shard) add(st *staged) uint32 {
 	e.addr[st.sender], e.addr[st.sender^1] = h.Src, h.Dst
 	e.setInitiator(st.initiator())
 	s.push(i, single)
+	s.stats.Live++
 	s.origins.retain(st.origin)
 	return i
 }
@@ -182,10 +176,11 @@ func (s *shard) seen(e *entry) int64 {
 func (s *shard) remove(i uint32, why packet.FlowReason, now int64) {
 	s.write(i, why, now)
 	e := &s.slab[i]
-	s.gaps.drop(&e.side0.gaps)
-	s.gaps.drop(&e.side1.gaps)
+	s.gaps.drop(&e.side[0].gaps)
+	s.gaps.drop(&e.side[1].gaps)
 	s.index.remove(s.hashOf(e), i)
 	s.unlink(i)
+	s.stats.Live--
 	s.origins.release(e.origin)
 	if why == evicted {
 		s.stats.Evicted++
@@ -219,15 +214,15 @@ func (s *shard) roll(i uint32, st *staged, epoch uint32) bool {
 func (s *shard) start(e *entry, epoch uint32) {
 	e.epoch = epoch
 	e.state |= open
-	e.side0.first, e.side0.last = math.MaxInt32, never
-	e.side1.first, e.side1.last = math.MaxInt32, never
+	e.side[0].first, e.side[0].last = math.MaxInt32, never
+	e.side[1].first, e.side[1].last = math.MaxInt32, never
 }
 
 // count adds a frame to the open record.
 func (s *shard) count(e *entry, st *staged) {
 	f := st.frame
 	n := ipLength(f)
-	side := e.side(st.sender)
+	side := &e.side[st.sender&1]
 	if side.packets == 0 {
 		e.marks[st.sender] |= marks(f.Direction) & directionMask
 	}

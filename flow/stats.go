@@ -10,7 +10,6 @@ type Stats struct {
 	Packets    uint64                        // accounted for in flows, each in one record
 	Records    [packet.NumFlowReasons]uint64 // emitted, by reason
 	Evicted    uint64                        // flows forgotten for another; some have nothing to write by then
-	Sessions   uint64                        // origins of flows now: sessions, and sources of unknown ones, by shard
 	NotIP      uint64                        // frames in no flow that are neither IP nor ARP
 	Classes    [packet.NumClasses]ClassStats // of emitted records, and of ARP frames
 	Unresolved uint64                        // fragments of which the first was not seen
@@ -43,7 +42,6 @@ func (s *Stats) add(o *Stats) {
 		s.Records[i] += o.Records[i]
 	}
 	s.Evicted += o.Evicted
-	s.Sessions += o.Sessions
 	s.NotIP += o.NotIP
 	for i := range s.Classes {
 		s.Classes[i].Packets += o.Classes[i].Packets
@@ -59,11 +57,6 @@ func (s *Stats) add(o *Stats) {
 
 // publish makes the worker's part readable.
 func (w *worker) publish() {
-	w.stats.Live, w.stats.Sessions = 0, 0
-	for _, s := range w.shards {
-		w.stats.Live += uint64(s.length[single] + s.length[conversation] + s.length[closed])
-		w.stats.Sessions += uint64(len(s.origins.byKey))
-	}
 	w.mu.Lock()
 	w.published = w.stats
 	w.mu.Unlock()

@@ -29,10 +29,7 @@ func New(c Config) (*Table, error) {
 		t.shards = append(t.shards, s)
 	}
 	for _, w := range t.workers {
-		w.publish()
-		for i := range w.byFrame {
-			w.byFrame[i] = w.shards[min(i/c.Workers, len(w.shards)-1)]
-		}
+		w.prepare()
 	}
 	return t, nil
 }
@@ -47,7 +44,7 @@ func (t *Table) Add(worker int, f *packet.Frame) {
 	case f.Header.Version == 0:
 		w.notIP(f)
 	default:
-		w.byFrame[f.Shard].stage(f)
+		w.stage(f)
 	}
 }
 
@@ -56,15 +53,19 @@ func (t *Table) Add(worker int, f *packet.Frame) {
 func (t *Table) Done(worker int, b *packet.Batch) {
 	w := t.workers[worker]
 	w.begin(b)
-	w.touch()
+	w.sort()
 	step := w.step(b.Now)
-	for _, s := range w.shards {
-		s.batch()
+	for n, s := range w.shards {
+		if w.ends[n] != uint32(w.next) {
+			w.account(int(w.ends[n]))
+			s.origins.flush(w.number)
+		}
 		if step.due {
 			s.advance(&step)
+			s.origins.flush(w.number)
 		}
-		s.origins.flush(w.number)
 	}
+	w.staged = w.staged[:0]
 	w.finish(&step)
 	w.publish()
 }

@@ -87,7 +87,7 @@ func (s *shard) follow(i uint32, st *staged) {
 	} else {
 		// A fragment hides how long its segment is.
 		e.marks[st.sender] &^= synced
-		s.gaps.drop(&e.side(st.sender).gaps)
+		s.gaps.drop(&e.side[st.sender&1].gaps)
 	}
 	if flags&flagFIN != 0 {
 		e.marks[st.sender] |= fin
@@ -95,9 +95,9 @@ func (s *shard) follow(i uint32, st *staged) {
 	if e.kind != closed && ((e.marks[0]|e.marks[1])&reset != 0 || e.marks[0]&e.marks[1]&fin != 0) {
 		s.move(i, closed)
 	}
-	if e.side0.gaps|e.side1.gaps != 0 {
-		s.settle(&e.side0, st.time, false)
-		s.settle(&e.side1, st.time, false)
+	if e.side[0].gaps|e.side[1].gaps != 0 {
+		s.settle(&e.side[0], st.time, false)
+		s.settle(&e.side[1], st.time, false)
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *shard) follow(i uint32, st *staged) {
 // byte that is sent again and again to see whether the other end is there is
 // neither (RFC 9293, sections 3.8.4 and 3.8.6.1).
 func (s *shard) segment(e *entry, st *staged, flags uint8) {
-	side, marks := e.side(st.sender), &e.marks[st.sender]
+	side, marks := &e.side[st.sender&1], &e.marks[st.sender]
 	length := st.payload
 	if flags&flagSYN != 0 {
 		length++
@@ -181,7 +181,7 @@ func (s *shard) believe(side *side, seq uint32, ahead int32) int32 {
 // acknowledge compares an acknowledgement with what was seen of the other end.
 func (s *shard) acknowledge(e *entry, st *staged, flags uint8) {
 	other := st.sender ^ 1
-	side, marks := e.side(other), &e.marks[other]
+	side, marks := &e.side[other&1], &e.marks[other]
 	if *marks&synced == 0 {
 		// Of a connection seen from its beginning nothing came before.
 		if e.handshake != noHandshake {

@@ -12,8 +12,14 @@ type worker struct {
 	number int // records are emitted as of
 	shards []*shard
 
-	// byFrame finds the shard of a frame, by Frame.Shard.
-	byFrame [packet.Shards * 4]*shard
+	// byFrame finds the shard of a frame in shards, by Frame.Shard.
+	byFrame [256]uint8
+
+	staged  []staged // in the order of arrival
+	order   []uint32 // of staged: by shard, then as they arrived
+	ends    []uint32 // by shard, where its part of order ends
+	touched int      // how much of order is loaded
+	next    int      // how much of order is accounted for
 
 	clock    int64  // the largest Batch.Now
 	epoch    uint32 // the interval it is in
@@ -35,6 +41,15 @@ func newWorker(c *Config, number int) *worker {
 	return &worker{config: c, number: number}
 }
 
+// prepare is called when the worker has its shards.
+func (w *worker) prepare() {
+	w.ends = make([]uint32, len(w.shards))
+	for i := range w.byFrame {
+		w.byFrame[i] = uint8(min(i/w.config.Workers, len(w.shards)-1))
+	}
+	w.publish()
+}
+
 // notIP counts a frame that is in no flow.
 func (w *worker) notIP(f *packet.Frame) {
 	if w.number < len(f.Session.Tallies) {
@@ -50,30 +65,75 @@ func (w *worker) notIP(f *packet.Frame) {
 
 const etherARP = 0x0806
 
-// touch loads what the staged frames need from memory, in rounds whose loads do
-// not depend on one another, so that the waits for them overlap: first the
-// index, then the entries.
-func (w *worker) touch() {
-	sum := w.loads
-	for _, s := range w.shards {
-		for i := range s.staged {
-			sum += s.index.buckets[s.index.home(s.staged[i].hash)].tags[0]
-		}
+// sort puts the staged frames into the order of their shards.
+func (w *worker) sort() {
+	clear(w.ends)
+	for i := range w.staged {
+		w.ends[w.staged[i].shard]++
 	}
-	for _, s := range w.shards {
-		for i := range s.staged {
-			st := &s.staged[i]
-			st.entry = s.index.candidate(st.hash)
-			sum += s.slab[st.entry].touch(st.sender)
+	sum := uint32(0)
+	for n, count := range w.ends {
+		w.ends[n] = sum
+		sum += count
+	}
+	if n := len(w.staged); n > cap(w.order) {
+		w.order = make([]uint32, n)
+	}
+	w.order = w.order[:len(w.staged)]
+	for i := range w.staged {
+		end := &w.ends[w.staged[i].shard]
+		w.order[*end] = uint32(i)
+		*end++
+	}
+	w.next, w.touched = 0, 0
+}
+
+// account counts staged frames up to a place in their order.
+func (w *worker) account(end int) {
+	for ; w.next < end; w.next++ {
+		if w.next == w.touched {
+			w.touch()
 		}
+		st := &w.staged[w.order[w.next]]
+		w.shards[st.shard].account(st)
+	}
+}
+
+// group is the number of frames whose flows are loaded at once: more than a core
+// can have loads under way, and not more than fits its first cache.
+const group = 64
+
+// touch loads what the next frames need from memory, in two rounds whose loads
+// do not depend on one another, so that the waits for them overlap: first the
+// index, then the entries. The rounds do nothing else, since what a core can have
+// under way is also bounded in instructions.
+func (w *worker) touch() {
+	next := w.order[w.touched:min(w.touched+group, len(w.order))]
+	w.touched += len(next)
+	sum := w.loads
+	var buckets [group]*bucket
+	for n, i := range next {
+		st := &w.staged[i]
+		buckets[n%group] = w.shards[st.shard].index.bucket(st.hash)
+	}
+	for _, b := range buckets[:len(next)] {
+		sum += b.tags[0]
+	}
+	var entries [group]*entry
+	for n, i := range next {
+		st := &w.staged[i]
+		st.entry = buckets[n%group].candidate(st.hash)
+		entries[n%group] = &w.shards[st.shard].slab[st.entry]
+	}
+	for _, e := range entries[:len(next)] {
+		sum += e.touch()
 	}
 	w.loads = sum
 }
 
-// touch loads each cache line of the 120 bytes that a packet needs.
-func (e *entry) touch(sender uint8) uint64 {
-	side := e.side(sender)
-	return side.bytes + uint64(side.gaps) + uint64(e.addr[1][8]) + uint64(e.cut)
+// touch loads each cache line of e.
+func (e *entry) touch() uint64 {
+	return uint64(e.addr[0][0]) + uint64(e.cut) + uint64(e.side[0].gaps) + uint64(e.side[1].gaps)
 }
 
 // An epoch is an interval's number, counted from 1970.
