@@ -218,3 +218,6 @@ func (t *Table) check() string {
 	}
 	return ""
 }
+
+// batchAt is an empty batch that brings the clock.
+func batchAt(now int64) *packet.Batch { return &packet.Batch{Now: now} }
