@@ -11,16 +11,28 @@ import (
 	"testing"
 )
 
-// serve, in the environment, has the test binary be the lab's HTTP server: the
-// lab runs programs in its namespaces, not functions.
+// serve, in the environment, has the test binary be one of the lab's programs:
+// the lab runs programs in its namespaces, not functions.
 const serve = "PERISCOPE_LAB_SERVE"
 
+// programs are what the test binary can be. Servers do not return.
+var programs = map[string]func() error{
+	"http":     func() error { return http.ListenAndServe(":80", http.HandlerFunc(handle)) },
+	"https":    serveTLS,
+	"reset":    resetConnection,
+	"scan":     scan,
+	"datagram": sendDatagram,
+}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(serve) != "" {
-		fmt.Println(http.ListenAndServe(":80", http.HandlerFunc(handle)))
+	name := os.Getenv(serve)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	if err := programs[name](); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
 }
 
 // handle answers GET /N with N bytes, and POST with the sum of what it got.

@@ -24,7 +24,7 @@ func startServers(t *testing.T, l *lab.Lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Host.Start("", "env", serve+"=1", self)
+	l.Host.Start("", "env", serve+"=http", self)
 	lab.Eventually(t, "the HTTP server listens", func() bool {
 		return l.Host.Command("curl", "-sf", "http://127.0.0.1/1").Run() == nil
 	})
