@@ -2,6 +2,7 @@
 // accounting for them costs.
 //
 //	go run ./bench/flows gen -frames 2000000 -flows 50000 FILE
+//	go run ./bench/flows measure -periscope bin/periscope FILE
 package main
 
 import (
@@ -11,7 +12,8 @@ import (
 
 // commands are what the first argument chooses.
 var commands = map[string]func(args []string) error{
-	"gen": gen,
+	"gen":     gen,
+	"measure": measure,
 }
 
 func main() {
@@ -21,7 +23,7 @@ func main() {
 	}
 	command := commands[name]
 	if command == nil {
-		fmt.Fprintln(os.Stderr, "usage: flows gen|measure [flags] FILE; flows gen -h")
+		fmt.Fprintln(os.Stderr, "usage: flows gen|measure [flags] FILE")
 		os.Exit(2)
 	}
 	if err := command(os.Args[2:]); err != nil {
