@@ -30,9 +30,10 @@ type setup struct {
 	// Further keys of sections, in flow style.
 	capture, session, rotate, retain, pcap, admin string
 
-	more string   // further lines
-	env  []string // of the process
-	args []string // of run
+	sinks string   // further sinks, in flow style
+	more  string   // further lines
+	env   []string // of the process
+	args  []string // of run
 }
 
 // write writes the configuration and returns its path.
@@ -50,10 +51,10 @@ func (s *setup) write(t testing.TB) string {
 	}
 	text := fmt.Sprintf(`capture: {workers: 2, listen: [%q], geneve: [%s], %s}
 sessions: {%s}
-sinks: {pcap: {dir: captures, rotate: {%s}, retain: {free: 0, %s}, %s}}
+sinks: {pcap: {dir: captures, rotate: {%s}, retain: {free: 0, %s}, %s}, %s}
 admin: {listen: "127.0.0.1:0", %s}
 %s
-`, listen, geneve, s.capture, s.session, s.rotate, s.retain, s.pcap, s.admin, s.more)
+`, listen, geneve, s.capture, s.session, s.rotate, s.retain, s.pcap, s.sinks, s.admin, s.more)
 	return writeFile(t, filepath.Join(s.dir, "periscope.yaml"), []byte(text))
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
@@ -35,6 +36,7 @@ type Live struct {
 	table   *session.Table
 	udp     *capture.UDP
 	outputs outputs
+	made    atomic.Pointer[Pipeline] // Pipeline, once it is there
 }
 
 // NewLive opens everything that cfg names. Datagrams arrive from then on; Run
@@ -78,6 +80,7 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 		Lost:     func() Lost { return Lost{Socket: l.udp.Lost()} },
 		Log:      log,
 	})
+	l.made.Store(l.Pipeline)
 	return l, err
 }
 
@@ -89,10 +92,14 @@ func (l *Live) abandon() {
 	l.outputs.close()
 }
 
-// lost returns how many frames did not reach the accounting of flows. A sink
-// asks while the pipeline runs.
+// lost returns how many frames did not reach the accounting of flows. Sinks ask
+// from when they are opened.
 func (l *Live) lost() uint64 {
-	ledger := l.Ledger()
+	p := l.made.Load()
+	if p == nil {
+		return 0
+	}
+	ledger := p.Ledger()
 	return ledger.Lost.Socket + ledger.Lost.Ring + ledger.Lost.NIC +
 		ledger.NotDelivered[packet.QueueFull.String()] + ledger.NotDelivered[packet.Panic.String()]
 }
