@@ -11,24 +11,23 @@ import (
 // to be known to find its flow.
 type staged struct {
 	frame  *packet.Frame
+	shard  *shard
 	time   int64  // the frame's
 	tuple  uint64 // hash of addresses, ports and protocol
 	hash   uint64 // and of the origin
-	entry  uint32 // where the flow may be; 0 if it is not there
+	entry  uint32 // where the flow may be
 	origin uint32
 	port   [2]uint16 // of the ends, in the entry's order
 	sender uint8     // the end that sent it
-	shard  uint8     // of the worker's
 
-	// Of a TCP segment that is not a fragment.
-	tcp      bool
+	flags    uint8 // of TCP; 0 without a TCP header
+	whole    bool  // it is a TCP segment that is not a fragment, of which:
 	seq, ack uint32
 	payload  uint32 // bytes, of the real packet
 }
 
 // stage prepares a frame that holds an IP packet.
 func (w *worker) stage(f *packet.Frame) {
-	h := &f.Header
 	n := len(w.staged)
 	if n == cap(w.staged) {
 		// It grows to the longest batch, by frames of 72 bytes.
@@ -36,14 +35,19 @@ func (w *worker) stage(f *packet.Frame) {
 	} else {
 		w.staged = w.staged[:n+1]
 	}
-	st := &w.staged[n]
-	s := w.shards[w.byFrame[f.Shard]]
-	*st = staged{frame: f, time: sane(f.Time), origin: s.origins.find(f, s.hasher), shard: w.byFrame[f.Shard]}
+	h, s, st := &f.Header, w.byFrame[f.Shard], &w.staged[n]
+	st.frame, st.shard, st.time = f, s, sane(f.Time)
+	st.origin = s.origins.find(f, s.hasher)
+	st.flags, st.whole = 0, false
 	src, dst := endPorts(h)
+	if h.Protocol == packet.ProtocolTCP && h.Transport != 0 {
+		st.flags = h.TCPFlags
+		if !h.Fragment() {
+			st.readTCP(f)
+		}
+	}
 	if h.Fragment() {
 		src, dst = s.fragment(f, st.origin, src, dst)
-	} else if h.Protocol == packet.ProtocolTCP && h.Transport != 0 {
-		st.readTCP(f)
 	}
 	a, b := s.hasher.end(&h.Src, src), s.hasher.end(&h.Dst, dst)
 	_, borrow := bits.Sub64(b, a, 0) // no branch, since nothing could predict it
@@ -81,7 +85,7 @@ func (st *staged) readTCP(f *packet.Frame) {
 	if h.Transport < h.Network || header > length {
 		return
 	}
-	st.tcp = true
+	st.whole = true
 	st.seq, st.ack = binary.BigEndian.Uint32(p[4:8]), binary.BigEndian.Uint32(p[8:12])
 	st.payload = length - header
 }

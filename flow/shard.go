@@ -9,7 +9,8 @@ import (
 // A shard is a table of its own.
 type shard struct {
 	worker *worker
-	number uint8
+	number uint8 // of all shards
+	local  uint8 // of the worker's
 	hasher *hasher
 
 	slab     []entry // entries 0 to numKinds-1 are the rings
@@ -226,7 +227,7 @@ func (s *shard) count(e *entry, st *staged) {
 	if side.packets == 0 {
 		e.marks[st.sender] |= marks(f.Direction) & directionMask
 	}
-	if flags := st.flags(); flags != 0 {
+	if flags := st.flags; flags != 0 {
 		e.flags[st.sender] |= flags
 		if flags&(flagSYN|flagACK) == flagSYN|flagACK {
 			e.marks[st.sender] |= synAck

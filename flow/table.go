@@ -25,6 +25,7 @@ func New(c Config) (*Table, error) {
 	for i := range c.Shards {
 		w := t.workers[i%c.Workers]
 		s := newShard(w, uint8(i), c.share(), hasher)
+		s.local = uint8(len(w.shards))
 		w.shards = append(w.shards, s)
 		t.shards = append(t.shards, s)
 	}

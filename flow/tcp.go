@@ -33,8 +33,8 @@ const (
 // restarts reports whether a frame begins a new connection on the ports of one
 // that ended.
 func (e *entry) restarts(st *staged) bool {
-	return st.tcp && (e.marks[0]|e.marks[1])&(fin|reset) != 0 &&
-		st.frame.Header.TCPFlags&(flagSYN|flagACK|flagFIN|flagRST) == flagSYN
+	return st.whole && (e.marks[0]|e.marks[1])&(fin|reset) != 0 &&
+		st.flags&(flagSYN|flagACK|flagFIN|flagRST) == flagSYN
 }
 
 // initiator returns the end that started the flow of which this is the first
@@ -45,8 +45,7 @@ func (st *staged) initiator() uint8 {
 	if st.frame.Header.Protocol != packet.ProtocolTCP {
 		return st.sender
 	}
-	flags := st.flags()
-	switch flags & (flagSYN | flagACK) {
+	switch st.flags & (flagSYN | flagACK) {
 	case flagSYN:
 		return st.sender
 	case flagSYN | flagACK:
@@ -61,24 +60,15 @@ func (st *staged) initiator() uint8 {
 	return st.sender
 }
 
-// flags returns the TCP flags, none for a later fragment.
-func (st *staged) flags() uint8 {
-	h := &st.frame.Header
-	if h.Protocol != packet.ProtocolTCP || h.Transport == 0 {
-		return 0
-	}
-	return h.TCPFlags
-}
-
 // follow keeps track of a TCP connection.
 func (s *shard) follow(i uint32, st *staged) {
 	if st.frame.Header.Protocol != packet.ProtocolTCP {
 		return
 	}
-	e, flags := &s.slab[i], st.flags()
+	e, flags := &s.slab[i], st.flags
 	if flags&flagRST != 0 {
 		e.marks[st.sender] |= reset
-	} else if st.tcp {
+	} else if st.whole {
 		e.shake(st, flags)
 		s.segment(e, st, flags)
 		if flags&flagACK != 0 {

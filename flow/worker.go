@@ -12,8 +12,8 @@ type worker struct {
 	number int // records are emitted as of
 	shards []*shard
 
-	// byFrame finds the shard of a frame in shards, by Frame.Shard.
-	byFrame [256]uint8
+	// byFrame is the shard of a frame, by Frame.Shard.
+	byFrame [256]*shard
 
 	staged  []staged // in the order of arrival
 	order   []uint32 // of staged: by shard, then as they arrived
@@ -45,7 +45,7 @@ func newWorker(c *Config, number int) *worker {
 func (w *worker) prepare() {
 	w.ends = make([]uint32, len(w.shards))
 	for i := range w.byFrame {
-		w.byFrame[i] = uint8(min(i/w.config.Workers, len(w.shards)-1))
+		w.byFrame[i] = w.shards[min(i/w.config.Workers, len(w.shards)-1)]
 	}
 	w.publish()
 }
@@ -69,7 +69,7 @@ const etherARP = 0x0806
 func (w *worker) sort() {
 	clear(w.ends)
 	for i := range w.staged {
-		w.ends[w.staged[i].shard]++
+		w.ends[w.staged[i].shard.local]++
 	}
 	sum := uint32(0)
 	for n, count := range w.ends {
@@ -81,7 +81,7 @@ func (w *worker) sort() {
 	}
 	w.order = w.order[:len(w.staged)]
 	for i := range w.staged {
-		end := &w.ends[w.staged[i].shard]
+		end := &w.ends[w.staged[i].shard.local]
 		w.order[*end] = uint32(i)
 		*end++
 	}
@@ -95,7 +95,7 @@ func (w *worker) account(end int) {
 			w.touch()
 		}
 		st := &w.staged[w.order[w.next]]
-		w.shards[st.shard].account(st)
+		st.shard.account(st)
 	}
 }
 
@@ -114,7 +114,7 @@ func (w *worker) touch() {
 	var buckets [group]*bucket
 	for n, i := range next {
 		st := &w.staged[i]
-		buckets[n%group] = w.shards[st.shard].index.bucket(st.hash)
+		buckets[n%group] = st.shard.index.bucket(st.hash)
 	}
 	for _, b := range buckets[:len(next)] {
 		sum += b.tags[0]
@@ -123,7 +123,7 @@ func (w *worker) touch() {
 	for n, i := range next {
 		st := &w.staged[i]
 		st.entry = buckets[n%group].candidate(st.hash)
-		entries[n%group] = &w.shards[st.shard].slab[st.entry]
+		entries[n%group] = &st.shard.slab[st.entry]
 	}
 	for _, e := range entries[:len(next)] {
 		sum += e.touch()
