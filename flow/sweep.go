@@ -99,9 +99,6 @@ func (w *worker) anyEnded() bool {
 
 // finish says what the shards have brought to an end.
 func (w *worker) finish(st *step) {
-	if !st.due {
-		return
-	}
 	w.epoch = st.epoch
 	if st.purge >= purgeSpan {
 		w.purge.running = false

@@ -55,19 +55,18 @@ func (t *Table) Done(worker int, b *packet.Batch) {
 	w := t.workers[worker]
 	w.begin(b)
 	w.sort()
-	step := w.step(b.Now)
-	for n, s := range w.shards {
-		if w.ends[n] != uint32(w.next) {
+	if step := w.step(b.Now); step.due {
+		for n, s := range w.shards {
 			w.account(int(w.ends[n]))
-			s.origins.flush(w.number)
-		}
-		if step.due {
 			s.advance(&step)
-			s.origins.flush(w.number)
 		}
+		w.finish(&step)
+	}
+	w.account(len(w.order))
+	for _, s := range w.shards {
+		s.origins.flush(w.number)
 	}
 	w.staged = w.staged[:0]
-	w.finish(&step)
 	w.publish()
 }
 
