@@ -76,3 +76,21 @@ func (p *Pipeline) settleFlows(ctx context.Context) {
 	}
 	p.table.Close()
 }
+
+// lostFrames returns how many frames did not reach the accounting of flows and
+// should have.
+func (p *Pipeline) lostFrames() uint64 {
+	var total counts
+	for i := range p.workers {
+		p.workers[i].read(&total)
+	}
+	for i := range p.readers {
+		p.readers[i].read(&total)
+	}
+	n := total.notDelivered[packet.QueueFull] + total.notDelivered[packet.Panic]
+	if p.lost != nil {
+		lost := p.lost()
+		n += lost.Socket + lost.Ring + lost.NIC
+	}
+	return n
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/internal/config"
-	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
@@ -99,9 +98,7 @@ func (l *Live) lost() uint64 {
 	if p == nil {
 		return 0
 	}
-	ledger := p.Ledger()
-	return ledger.Lost.Socket + ledger.Lost.Ring + ledger.Lost.NIC +
-		ledger.NotDelivered[packet.QueueFull.String()] + ledger.NotDelivered[packet.Panic.String()]
+	return p.lostFrames()
 }
 
 // Run takes datagrams until Stop was called and the sockets are empty, or a
