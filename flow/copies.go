@@ -10,7 +10,9 @@ import (
 // record: both sessions' flows do so at the same packet.
 
 // Copies remember recent packets and flows of a shard, so that they are found
-// again through another session: 1.5 bytes a flow of capacity.
+// again through another session: 8 KiB, and 0.4 bytes a flow of capacity. With
+// 1,000,000 flows that is 16,000 of each, which is what came in 16 ms at
+// 1,000,000 new flows a second, and fits a core's cache.
 type copies struct {
 	packets []copySet
 	flows   []flowHint
@@ -32,13 +34,17 @@ type flowHint struct{ tag, entry uint32 }
 const copyLife = 1000
 
 func newCopies(capacity int) copies {
-	return copies{make([]copySet, 16+capacity/64), make([]flowHint, 64+capacity/16)}
+	return copies{make([]copySet, 64+capacity/256), make([]flowHint, 512+capacity/64)}
+}
+
+func (c *copies) hint(tuple uint64) *flowHint {
+	n, _ := bits.Mul64(tuple, uint64(len(c.flows)))
+	return &c.flows[n]
 }
 
 // findTwin looks for the flow of entry i through another session.
 func (s *shard) findTwin(i uint32, st *staged) {
-	n, _ := bits.Mul64(st.tuple, uint64(len(s.copies.flows)))
-	hint := &s.copies.flows[n]
+	hint := s.copies.hint(st.tuple)
 	if hint.tag == uint32(st.tuple) && hint.entry != i {
 		if other := &s.slab[hint.entry]; other.origin != 0 && other.origin != st.origin && other.sameEnds(st) {
 			other.state |= twin

@@ -87,10 +87,10 @@ func (b *bucket) free() int {
 // candidate returns the first entry in a home bucket that may be of the hash.
 // If there is none it is any entry: what the place of the 16th slot makes of it,
 // which spares a branch that nothing could predict.
-func (b *bucket) candidate(hash uint64) uint32 {
+func (b *bucket) candidate(hash uint64) (entry uint32, found bool) {
 	tag := tagOf(hash)
 	mask := bytesOf(match(b.tags[0], tag)) | bytesOf(match(b.tags[1], tag))<<8 | 1<<slots
-	return b.at(bits.TrailingZeros64(mask) & 15)
+	return b.at(bits.TrailingZeros64(mask) & 15), mask != 1<<slots
 }
 
 // bytesOf gathers the high bits of a mask's bytes.

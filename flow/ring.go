@@ -35,30 +35,50 @@ func (s *shard) oldest(k kind) uint32 {
 	return 0
 }
 
-// secondChances bounds how many conversations are looked at to find one to
-// evict.
+// secondChances bounds how many flows are looked at to find one to evict.
 const secondChances = 8
 
-// evict removes one flow of a full shard: the oldest one of a single packet, as
-// long as those are more than one in 16; else the one closed longest ago; else
-// a conversation that had no packet for some time. The part that is left to
-// single packets is what a flow needs to become a conversation when the table
-// is full of them.
-func (s *shard) evict(now int64) {
-	if s.length[single] > uint32(s.capacity/16) {
-		s.remove(s.oldest(single), evicted, now)
-		return
+// evictable returns the kind of flow that has to go from a full shard: one of a
+// single packet, as long as those are more than one in 16; else a closed one;
+// else a conversation. The part that is left to single packets is what a flow
+// needs to become a conversation when the table is full of them.
+func (s *shard) evictable() kind {
+	switch {
+	case s.length[single] > uint32(s.capacity/16):
+		return single
+	case s.length[closed] > 0:
+		return closed
+	case s.length[conversation] > 0:
+		return conversation
 	}
-	for _, k := range []kind{closed, conversation, single} {
-		i := s.oldest(k)
-		if i == 0 {
-			continue
-		}
-		for n := 0; n < secondChances && s.slab[i].state&active != 0; n++ {
-			s.move(i, k)
-			i = s.oldest(k)
-		}
-		s.remove(i, evicted, now)
-		return
-	}
+	return single
 }
+
+// evict removes the oldest flow of the kind that has to go, or one behind it
+// that had no packet for some time.
+func (s *shard) evict(now int64) {
+	k := s.evictable()
+	for n := 0; n < secondChances && s.slab[s.oldest(k)].state&active != 0; n++ {
+		s.move(s.oldest(k), k)
+	}
+	s.remove(s.oldest(k), evicted, now)
+}
+
+// foresee returns the bucket of the flow that is to be evicted next, after those
+// foreseen for the same group of packets; if all goes on as before. It returns
+// nil if the shard is not full.
+func (s *shard) foresee(group uint64) *bucket {
+	if !s.isFull() {
+		return nil
+	}
+	if s.foreseen == 0 || s.foreseenFor != group {
+		s.foreseen, s.foreseenFor = s.oldest(s.evictable()), group
+	}
+	e := &s.slab[s.foreseen]
+	if s.foreseen = e.newer; s.foreseen < uint32(numKinds) {
+		s.foreseen = 0
+	}
+	return s.index.bucket(s.hashOf(e))
+}
+
+func (s *shard) isFull() bool { return s.free == 0 && int(s.used) == len(s.slab) }

@@ -28,6 +28,9 @@ type shard struct {
 
 	stats *Stats
 
+	foreseen    uint32 // see foresee
+	foreseenFor uint64
+
 	swept, purged uint32 // how far the worker's sweep and purge are
 }
 
@@ -124,7 +127,7 @@ func (s *shard) find(st *staged) uint32 {
 func (s *shard) add(st *staged) uint32 {
 	if !s.index.room(st.hash) {
 		s.remove(s.worst(st.hash), evicted, st.time)
-	} else if s.free == 0 && int(s.used) == len(s.slab) {
+	} else if s.isFull() {
 		s.evict(st.time)
 	}
 	i := s.take()

@@ -32,6 +32,7 @@ type worker struct {
 	stats  Stats
 	record packet.Flow // being emitted
 	loads  uint64      // keeps the compiler from leaving loads out
+	groups uint64      // of packets, so far
 
 	mu        sync.Mutex
 	published Stats
@@ -120,15 +121,29 @@ func (w *worker) touch() {
 		sum += b.tags[0]
 	}
 	var entries [group]*entry
+	w.groups++
 	for n, i := range next {
 		st := &w.staged[i]
-		st.entry = buckets[n%group].candidate(st.hash)
+		found := false
+		if st.entry, found = buckets[n%group].candidate(st.hash); !found {
+			sum += st.shard.expect(st, w.groups)
+		}
 		entries[n%group] = &st.shard.slab[st.entry]
 	}
 	for _, e := range entries[:len(next)] {
 		sum += e.touch()
 	}
 	w.loads = sum
+}
+
+// expect loads what a new flow needs: the place of the hint to its twin, and the
+// place in the index of the flow that it displaces.
+func (s *shard) expect(st *staged, group uint64) uint64 {
+	sum := uint64(s.copies.hint(st.tuple).tag)
+	if b := s.foresee(group); b != nil {
+		sum += b.tags[0]
+	}
+	return sum
 }
 
 // touch loads each cache line of e.
