@@ -65,12 +65,9 @@ func (s *shard) evict(now int64) {
 }
 
 // foresee returns the bucket of the flow that is to be evicted next, after those
-// foreseen for the same group of packets; if all goes on as before. It returns
-// nil if the shard is not full.
+// foreseen for the same group of packets, if all goes on as before. The shard is
+// full.
 func (s *shard) foresee(group uint64) *bucket {
-	if !s.isFull() {
-		return nil
-	}
 	if s.foreseen == 0 || s.foreseenFor != group {
 		s.foreseen, s.foreseenFor = s.oldest(s.evictable()), group
 	}

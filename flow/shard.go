@@ -63,7 +63,6 @@ func (s *shard) account(st *staged) {
 	if epoch != e.epoch || e.state&open == 0 {
 		fresh = s.roll(i, st, epoch)
 	}
-	e.state |= active
 	side, at := &e.side[st.sender&1], s.offset(st.time, e.epoch)
 	side.last = max(side.last, at)
 	if (fresh || e.state&twin != 0) && s.seenElsewhere(st) {
@@ -101,6 +100,7 @@ func (s *shard) entryOf(st *staged) uint32 {
 	if s.slab[i].kind == single {
 		s.move(i, conversation)
 	}
+	s.slab[i].state |= active
 	return i
 }
 

@@ -121,29 +121,24 @@ func (w *worker) touch() {
 		sum += b.tags[0]
 	}
 	var entries [group]*entry
+	evictions := 0
 	w.groups++
 	for n, i := range next {
 		st := &w.staged[i]
 		found := false
-		if st.entry, found = buckets[n%group].candidate(st.hash); !found {
-			sum += st.shard.expect(st, w.groups)
+		if st.entry, found = buckets[n%group].candidate(st.hash); !found && st.shard.isFull() {
+			buckets[evictions%group] = st.shard.foresee(w.groups)
+			evictions++
 		}
 		entries[n%group] = &st.shard.slab[st.entry]
 	}
 	for _, e := range entries[:len(next)] {
 		sum += e.touch()
 	}
-	w.loads = sum
-}
-
-// expect loads what a new flow needs: the place of the hint to its twin, and the
-// place in the index of the flow that it displaces.
-func (s *shard) expect(st *staged, group uint64) uint64 {
-	sum := uint64(s.copies.hint(st.tuple).tag)
-	if b := s.foresee(group); b != nil {
+	for _, b := range buckets[:evictions] {
 		sum += b.tags[0]
 	}
-	return sum
+	w.loads = sum
 }
 
 // touch loads each cache line of e.
