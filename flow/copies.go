@@ -54,26 +54,37 @@ func (s *shard) findTwin(i uint32, st *staged) {
 	*hint = flowHint{uint32(st.tuple), i}
 }
 
-// seenElsewhere reports whether the packet came before through another session,
-// less than a second ago. It has to be whole, and the same in all that routers
-// leave alone: addresses, protocol, identification, and everything behind the IP
-// header. Each packet is a copy of at most one.
-func (s *shard) seenElsewhere(st *staged) bool {
+// digest hashes all of a packet that routers leave alone: addresses, protocol,
+// identification, and everything behind the IP header. It is 0 if the packet is
+// not whole.
+func (s *shard) digest(st *staged) uint64 {
 	f, h := st.frame, &st.frame.Header
 	begin, end := int(h.Transport), int(h.Network)+int(ipLength(f))
 	if begin == 0 {
 		begin = int(h.Payload)
 	}
 	if f.Truncated() || begin > end || end > len(f.Data) {
-		return false
+		return 0
 	}
 	fragment := uint64(h.FragmentOffset)
 	if h.MoreFragments {
 		fragment |= 1
 	}
-	hash := s.hasher.bytes(f.Data[begin:end], s.hasher.join(s.hasher.packet(h), fragment))
-	n, _ := bits.Mul64(hash, uint64(len(s.copies.packets)))
-	return s.copies.packets[n].take(copied{hash, uint32(st.time / 1e6), st.origin})
+	return s.hasher.bytes(f.Data[begin:end], s.hasher.join(s.hasher.packet(h), fragment))
+}
+
+// seenElsewhere reports whether the packet came before through another session,
+// less than a second ago. Each packet is a copy of at most one.
+func (s *shard) seenElsewhere(st *staged) bool {
+	if st.digest == 0 {
+		st.digest = s.digest(st)
+	}
+	return st.digest != 0 && s.copies.set(st.digest).take(copied{st.digest, uint32(st.time / 1e6), st.origin})
+}
+
+func (c *copies) set(digest uint64) *copySet {
+	n, _ := bits.Mul64(digest, uint64(len(c.packets)))
+	return &c.packets[n]
 }
 
 // take removes the packet that c is a copy of, and reports whether there was

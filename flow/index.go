@@ -121,13 +121,14 @@ func (x *index) insert(hash uint64, i uint32) {
 func (x *index) remove(hash uint64, i uint32) {
 	home, tag := x.home(hash), tagOf(hash)
 	for n, b := 0, home; n < window; n, b = n+1, x.after(b) {
-		for half, word := range x.buckets[b].tags {
-			for m := match(word, tag); m != 0; m &= m - 1 {
+		bucket := &x.buckets[b]
+		for half := range bucket.tags {
+			for m := match(bucket.tags[half], tag); m != 0; m &= m - 1 {
 				s := slot(half, m)
-				if x.buckets[b].at(s) != i {
+				if bucket.at(s) != i {
 					continue
 				}
-				x.buckets[b].setTag(s, 0)
+				bucket.setTag(s, 0)
 				for ; home != b; home = x.after(home) {
 					x.buckets[home].low[slots]--
 				}

@@ -15,6 +15,7 @@ type staged struct {
 	time   int64  // the frame's
 	tuple  uint64 // hash of addresses, ports and protocol
 	hash   uint64 // and of the origin
+	digest uint64 // see shard.digest; 0 if not known
 	entry  uint32 // where the flow may be
 	origin uint32
 	port   [2]uint16 // of the ends, in the entry's order
@@ -30,7 +31,7 @@ type staged struct {
 func (w *worker) stage(f *packet.Frame) {
 	n := len(w.staged)
 	if n == cap(w.staged) {
-		// It grows to the longest batch, by frames of 72 bytes.
+		// It grows to the longest batch, by frames of 80 bytes.
 		w.staged = append(w.staged, staged{})
 	} else {
 		w.staged = w.staged[:n+1]
@@ -38,7 +39,7 @@ func (w *worker) stage(f *packet.Frame) {
 	h, s, st := &f.Header, w.byFrame[f.Shard], &w.staged[n]
 	st.frame, st.shard, st.time = f, s, sane(f.Time)
 	st.origin = s.origins.find(f, s.hasher)
-	st.flags, st.whole = 0, false
+	st.digest, st.flags, st.whole = 0, 0, false
 	src, dst := endPorts(h)
 	if h.Protocol == packet.ProtocolTCP && h.Transport != 0 {
 		st.flags = h.TCPFlags

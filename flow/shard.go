@@ -109,8 +109,8 @@ func (s *shard) find(st *staged) uint32 {
 	tag := tagOf(st.hash)
 	for n, b := 0, s.index.home(st.hash); n < window; n, b = n+1, s.index.after(b) {
 		bucket := &s.index.buckets[b]
-		for half, word := range bucket.tags {
-			for m := match(word, tag); m != 0; m &= m - 1 {
+		for half := range bucket.tags {
+			for m := match(bucket.tags[half], tag); m != 0; m &= m - 1 {
 				if i := bucket.at(slot(half, m)); s.slab[i].is(st) {
 					return i
 				}

@@ -121,19 +121,30 @@ func (w *worker) touch() {
 		sum += b.tags[0]
 	}
 	var entries [group]*entry
-	evictions := 0
+	var sets [group]*copySet
+	fresh, evictions := 0, 0
 	w.groups++
 	for n, i := range next {
 		st := &w.staged[i]
 		found := false
-		if st.entry, found = buckets[n%group].candidate(st.hash); !found && st.shard.isFull() {
-			buckets[evictions%group] = st.shard.foresee(w.groups)
-			evictions++
+		if st.entry, found = buckets[n%group].candidate(st.hash); !found {
+			// A new flow also needs what it is compared with, and the place in
+			// the index of the flow that it displaces.
+			st.digest = st.shard.digest(st)
+			sets[fresh%group] = st.shard.copies.set(st.digest)
+			fresh++
+			if st.shard.isFull() {
+				buckets[evictions%group] = st.shard.foresee(w.groups)
+				evictions++
+			}
 		}
 		entries[n%group] = &st.shard.slab[st.entry]
 	}
 	for _, e := range entries[:len(next)] {
 		sum += e.touch()
+	}
+	for _, set := range sets[:fresh] {
+		sum += set[0].hash
 	}
 	for _, b := range buckets[:evictions] {
 		sum += b.tags[0]
