@@ -236,7 +236,7 @@ func TestEviction(t *testing.T) {
 		t.Fatalf("%d records, %d evictions; want %d", len(got), r.Stats().Evicted, 10_000-100)
 	}
 	for i := range got {
-		if want := udp(10_000 + uint32(i)).frame(session, 0).Header.Src; got[i].Addr[0] != want || got[i].Reason != packet.FlowEvicted {
+		if want := udp(10_000+uint32(i)).frame(session, 0).Header.Src; got[i].Addr[0] != want || got[i].Reason != packet.FlowEvicted {
 			t.Fatalf("record %d is of %v, %v; want %v", i, got[i].Addr[0], got[i].Reason, want)
 		}
 	}
