@@ -6,10 +6,14 @@ import (
 	"io"
 )
 
-// windowLen is the size of the window on a file, in bytes: long reads, and
-// more than the longest record with all that may be written around it. A
-// pcapng block that has to be understood and is longer counts as damage.
+// windowLen is the size of the window on a file, in bytes: more than the longest
+// record with all that may be written around it. A pcapng block that has to be
+// understood and is longer counts as damage.
 const windowLen = 1 << 20
+
+// readLen is the most that is read at once: what was just read is still in the
+// processor's cache when it is looked at.
+const readLen = 128 << 10
 
 // maxEmptyReads is how often in a row a reader may return nothing at all.
 const maxEmptyReads = 100
@@ -49,7 +53,7 @@ func (s *stream) fill(n int) error {
 		if s.err != nil {
 			return s.short(n)
 		}
-		m, err := s.r.Read(s.buf[s.end:])
+		m, err := s.r.Read(s.buf[s.end:min(len(s.buf), max(n, s.end+readLen))])
 		s.end += m
 		s.err = err
 		if empty++; m > 0 {

@@ -45,14 +45,18 @@ type Replay struct {
 // NewReplay opens the files and everything that cfg names.
 func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay, error) {
 	cfg.Capture.Workers = workers(cfg.Capture.Workers)
-	batch := 0
+	batch, batches := 0, 0
 	if what.Pace != 0 {
 		batch = 1 // so that each packet comes at its own time
+	}
+	if cfg.Capture.Workers == 1 {
+		batches = 1 // a worker that reads by itself uses one at a time, and its memory stays in the cache
 	}
 	files, err := capture.OpenFiles(capture.FileConfig{
 		Paths:    what.Paths,
 		Stdin:    what.Stdin,
 		BareVNI:  what.BareVNI,
+		Batches:  batches,
 		BatchLen: batch,
 	})
 	if err != nil {

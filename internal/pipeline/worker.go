@@ -76,6 +76,7 @@ type worker struct {
 // tally is touched once a run.
 type sessionRun struct {
 	session                              *packet.Session
+	source                               packet.Addr // of the latest frame
 	delivered, bytes, missing, truncated uint64
 	directions                           [packet.NumDirections]uint64
 	last                                 int64
@@ -136,7 +137,9 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	}
 	decode.Decode(f)
 	f.Direction = session.Direction(f)
-	p.announcer.Saw(f)
+	if f.Session != w.run.session || f.Source != w.run.source || f.Truncated() {
+		p.announcer.Saw(f) // there is nothing new about other frames of a run
+	}
 	for _, s := range p.frameSinks {
 		s.Offer(worker, f)
 	}
@@ -159,6 +162,7 @@ func (w *worker) deliver(worker int, f *packet.Frame) {
 		w.run.session = f.Session
 	}
 	r := &w.run
+	r.source = f.Source
 	r.delivered++
 	r.bytes += uint64(f.Length)
 	r.directions[f.Direction]++
