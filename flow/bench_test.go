@@ -121,6 +121,7 @@ func BenchmarkAttack(b *testing.B) {
 			}
 			f.Shard = uint8(n >> 1 % packet.Shards)
 		}},
+		{"collisions", flagSYN, collide(newHasher(1))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			l := newLoad(b, capacity, 1, tcpFrame(c.flags))

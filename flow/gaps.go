@@ -3,7 +3,7 @@ package flow
 // A gap is a range of sequence numbers that were passed over: [begin, end).
 type gap struct {
 	begin, end uint32
-	time       uint32 // when it showed, in µs modulo 2^32
+	time       uint32 // when it showed, or was acknowledged, in µs modulo 2^32
 	link       uint32 // number of the next one, and flags
 }
 
@@ -16,6 +16,10 @@ const (
 	// doubtful: the range is so long that one forged packet would explain it
 	// better. It counts once the sender goes on behind it.
 	doubtful = 1 << 25
+
+	// aged: it was there for longer than reordering explains when it was
+	// acknowledged.
+	aged = 1 << 26
 )
 
 // A gapList is the gaps of one side in the order of sequence numbers: the number
@@ -119,8 +123,8 @@ func (p *gapPool) drop(l *gapList) {
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
 // fill takes [from, to) out of the gaps. It returns how many bytes of it were in
-// gaps, and when the latest of these gaps showed.
-func (p *gapPool) fill(l *gapList, from, to uint32) (filled, time uint32) {
+// gaps, and the latest of these gaps.
+func (p *gapPool) fill(l *gapList, from, to uint32) (filled uint32, latest gap) {
 	prev := l.last()
 	for range l.count() {
 		i := p.at[prev].next()
@@ -139,8 +143,8 @@ func (p *gapPool) fill(l *gapList, from, to uint32) (filled, time uint32) {
 		if before(g.end, high) {
 			high = g.end
 		}
-		if filled == 0 || before(time, g.time) {
-			time = g.time
+		if filled == 0 || before(latest.time, g.time) {
+			latest = *g
 		}
 		filled += high - low
 		switch {
@@ -156,15 +160,16 @@ func (p *gapPool) fill(l *gapList, from, to uint32) (filled, time uint32) {
 			} else {
 				g.begin = high
 			}
-			return filled, time
+			return filled, latest
 		}
 		prev = i
 	}
-	return filled, time
+	return filled, latest
 }
 
-// ack marks what is below a sequence number as acknowledged.
-func (p *gapPool) ack(l *gapList, below uint32) {
+// ack marks what is below a sequence number as acknowledged now. A gap that has
+// been there for as long as old is aged by then.
+func (p *gapPool) ack(l *gapList, below, now, old uint32) {
 	prev := l.last()
 	for range l.count() {
 		i := p.at[prev].next()
@@ -174,13 +179,18 @@ func (p *gapPool) ack(l *gapList, below uint32) {
 		}
 		if before(below, g.end) {
 			// Without room for two parts the whole waits for the next one.
-			if g.link&doubtful == 0 && p.insert(l, i, gap{below, g.end, g.time, g.link &^ gapNumber}) {
-				g.end = below
-				g.link |= acked
+			if g.link&doubtful != 0 || !p.insert(l, i, gap{below, g.end, g.time, g.link &^ gapNumber}) {
+				return
 			}
-			return
+			g.end = below
 		}
-		g.link |= acked
+		if g.link&acked == 0 {
+			if now-g.time >= old {
+				g.link |= aged
+			}
+			g.link |= acked
+			g.time = now
+		}
 		prev = i
 	}
 }

@@ -48,7 +48,7 @@ func TestGaps(t *testing.T) {
 				}
 			case 2:
 				below = max(below, random.Uint32N(next+1))
-				p.ack(&l, base+below)
+				p.ack(&l, base+below, 0, 1)
 				for i := range below {
 					done[i] = true
 				}

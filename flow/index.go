@@ -88,13 +88,26 @@ func (b *bucket) free() int {
 // If there is none it is any entry: what the place of the 16th slot makes of it,
 // which spares a branch that nothing could predict.
 func (b *bucket) candidate(hash uint64) (entry uint32, found bool) {
-	tag := tagOf(hash)
-	mask := bytesOf(match(b.tags[0], tag)) | bytesOf(match(b.tags[1], tag))<<8 | 1<<slots
+	mask := b.matches(tagOf(hash)) | 1<<slots
 	return b.at(bits.TrailingZeros64(mask) & 15), mask != 1<<slots
+}
+
+// matches returns a mask of the slots that have a tag.
+func (b *bucket) matches(tag uint64) uint64 {
+	return bytesOf(match(b.tags[0], tag)) | bytesOf(match(b.tags[1], tag))<<8
 }
 
 // bytesOf gathers the high bits of a mask's bytes.
 func bytesOf(mask uint64) uint64 { return mask >> 7 * 0x0102040810204080 >> 56 }
+
+// crowd is the number of entries of one tag in one bucket that no chance brings
+// together. More are not let in, so that whoever made them collide does not make
+// look-ups compare many.
+const crowd = 8
+
+func (x *index) crowded(hash uint64) bool {
+	return bits.OnesCount64(x.bucket(hash).matches(tagOf(hash))) >= crowd
+}
 
 // room reports whether an entry of the hash can be inserted.
 func (x *index) room(hash uint64) bool {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -41,8 +42,6 @@ func newShard(w *worker, number uint8, capacity int, h *hasher) *shard {
 		index: newIndex(capacity), origins: newOrigins(), fragments: make([]firstFragment, fragmentSlots),
 		gaps: newGapPool(capacity), copies: newCopies(capacity),
 	}
-	advise(s.slab)
-	advise(s.index.buckets)
 	for k := range numKinds {
 		s.slab[k].older, s.slab[k].newer = uint32(k), uint32(k)
 	}
@@ -125,7 +124,7 @@ func (s *shard) find(st *staged) uint32 {
 
 // add makes an entry for the frame's flow.
 func (s *shard) add(st *staged) uint32 {
-	if !s.index.room(st.hash) {
+	if s.index.crowded(st.hash) || !s.index.room(st.hash) {
 		s.remove(s.worst(st.hash), evicted, st.time)
 	} else if s.isFull() {
 		s.evict(st.time)
@@ -156,13 +155,18 @@ func (s *shard) take() uint32 {
 	return s.used - 1
 }
 
-// worst returns the entry to evict from a hash's home bucket, which is full:
-// that of the lowest kind, then the one without packets for the longest time.
+// worst returns the entry to evict from a hash's home bucket: that of the lowest
+// kind, then the one without packets for the longest time. Where entries crowd
+// there it is one of those.
 func (s *shard) worst(hash uint64) uint32 {
-	b := &s.index.buckets[s.index.home(hash)]
+	b := s.index.bucket(hash)
+	mask := b.matches(tagOf(hash))
+	if bits.OnesCount64(mask) < crowd {
+		mask = 1<<slots - 1
+	}
 	worst, least := uint32(0), int64(math.MaxInt64)
-	for slot := range slots {
-		i := b.at(slot)
+	for ; mask != 0; mask &= mask - 1 {
+		i := b.at(bits.TrailingZeros64(mask))
 		e := &s.slab[i]
 		if rank := s.seen(e)>>2 | int64(e.kind)<<61; rank < least {
 			worst, least = i, rank

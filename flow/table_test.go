@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -36,5 +38,47 @@ func TestConversation(t *testing.T) {
 	}
 	if n := session.Tallies[0].Records.Load(); n != 1 {
 		t.Errorf("records of the session: %d, want 1", n)
+	}
+}
+
+// Workers add at once, each to its own shards, while others read the stats.
+func TestWorkersAtOnce(t *testing.T) {
+	const workers, packets = 4, 2000
+	var emitted [workers]uint64
+	table, err := New(Config{
+		Workers: workers, Shards: workers, Capacity: 4000, Interval: time.Minute, Idle: time.Minute, Grace: time.Second, Seed: 1,
+		Emit: func(worker int, r *packet.Flow) { emitted[worker] += r.Side[0].Packets + r.Side[1].Packets },
+		Cut:  func(int, packet.Cut) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := known(1)
+	var wg sync.WaitGroup
+	for worker := range workers {
+		wg.Go(func() {
+			for n := range uint32(packets) {
+				now := start + int64(n)*100*milli
+				f := udp(n%50).frame(session, now)
+				f.Shard = 0 // as it is live
+				table.Add(worker, f)
+				table.Done(worker, batchAt(now))
+				if s := table.Stats(); s.Live > workers*50 {
+					t.Errorf("%d flows live", s.Live)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if s := table.Stats(); s.Live != workers*50 || s.Packets != workers*packets {
+		t.Errorf("%d flows live, %d packets; want %d and %d", s.Live, s.Packets, workers*50, workers*packets)
+	}
+	table.Close()
+	var sum uint64
+	for _, n := range emitted {
+		sum += n
+	}
+	if sum != workers*packets {
+		t.Errorf("%d packets in records, want %d", sum, workers*packets)
 	}
 }

@@ -132,13 +132,14 @@ func (s *shard) segment(e *entry, st *staged, flags uint8) {
 		known, beyond = side.next, end-side.next
 		side.next = end
 	}
-	filled, since := uint32(0), uint32(0)
+	var filled uint32
+	var latest gap
 	if side.gaps != 0 {
-		filled, since = s.gaps.fill(&side.gaps, st.seq, known)
+		filled, latest = s.gaps.fill(&side.gaps, st.seq, known)
 	}
 	s.countPayload(e, min(filled+beyond, st.payload))
 	switch {
-	case filled != 0 && micros(st.time)-since < e.roundTrip():
+	case filled != 0 && latest.link&aged == 0 && micros(st.time)-latest.time < e.roundTrip():
 		side.outOfOrder++
 	case filled != 0:
 		side.retransmits++
@@ -185,7 +186,7 @@ func (s *shard) acknowledge(e *entry, st *staged, flags uint8) {
 		return
 	}
 	if side.gaps != 0 {
-		s.gaps.ack(&side.gaps, st.ack)
+		s.gaps.ack(&side.gaps, st.ack, micros(st.time), e.roundTrip())
 	}
 	switch {
 	case ahead > 1:
