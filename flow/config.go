@@ -18,7 +18,7 @@ type Config struct {
 	Shards int
 
 	// Capacity is the number of flows in all shards together; each gets its
-	// share, rounded up, of at most 16,777,000.
+	// share, rounded up, of at most 16,777,212.
 	Capacity int
 
 	// Interval is what a record covers at most: from 1 s to 15 m, counted from

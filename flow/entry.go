@@ -22,8 +22,9 @@ type head struct {
 	older, newer uint32 // neighbours in the ring of the entry's kind
 	epoch        uint32 // number of the interval since 1970 that the record is of
 
-	// rtt holds two times in µs: see handshake.go.
-	rtt [2]uint32
+	// times are two in µs, modulo 2^32 where they are not differences: see
+	// handshake.go. Without a handshake they are when each end was synced.
+	times [2]uint32
 
 	protocol  uint8
 	kind      kind
@@ -87,7 +88,8 @@ const (
 	synced        marks = 1 << 4 // next is valid
 	fin           marks = 1 << 5
 	reset         marks = 1 << 6
-	kept                = synced | fin | reset
+	settled       marks = 1 << 7 // nothing from before the capture is under way
+	kept                = synced | fin | reset | settled
 )
 
 // never is the time of the last packet of a side without any.

@@ -20,6 +20,9 @@ const (
 	// aged: it was there for longer than reordering explains when it was
 	// acknowledged.
 	aged = 1 << 26
+
+	// early: the bytes may have been sent before the capture began.
+	early = 1 << 27
 )
 
 // A gapList is the gaps of one side in the order of sequence numbers: the number

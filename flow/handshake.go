@@ -3,15 +3,15 @@ package flow
 import "github.com/periscope-collector/periscope/packet"
 
 // A handshake is how much of a connection's beginning was seen. Until a time is
-// measured its place in entry.rtt holds the time it is measured from.
+// measured its place in entry.times holds the time it is measured from.
 type handshake uint8
 
 const (
 	noHandshake  handshake = iota
-	synSeen                // rtt[0] is when
-	synAckSeen             // rtt[0] is the server's time, rtt[1] is when
-	measured               // rtt holds the server's time and the client's
-	halfMeasured           // rtt[0] holds the server's time
+	synSeen                // times[0] is when
+	synAckSeen             // times[0] is the server's time, times[1] is when
+	measured               // times holds the server's time and the client's
+	halfMeasured           // times[0] holds the server's time
 	unclear                // what an answer belongs to cannot be told
 	reported     = 0x80    // the times were in a record
 )
@@ -30,7 +30,7 @@ func (e *entry) shake(st *staged, flags uint8) {
 		switch e.handshake {
 		case noHandshake:
 			e.setInitiator(st.sender)
-			e.handshake, e.rtt[0] = synSeen, now
+			e.handshake, e.times[0] = synSeen, now
 		case synSeen:
 			e.handshake = unclear
 		case synAckSeen:
@@ -45,7 +45,7 @@ func (e *entry) shake(st *staged, flags uint8) {
 			e.handshake = unclear
 		case e.handshake == synSeen:
 			e.handshake = e.measure(0, now, synAckSeen)
-			e.rtt[1] = now
+			e.times[1] = now
 		case e.handshake == synAckSeen:
 			e.handshake = halfMeasured
 		}
@@ -58,11 +58,11 @@ func (e *entry) shake(st *staged, flags uint8) {
 
 // measure turns a time into the time that passed since.
 func (e *entry) measure(i int, now uint32, then handshake) handshake {
-	passed := int32(now - e.rtt[i])
+	passed := int32(now - e.times[i])
 	if passed < 0 {
 		return unclear
 	}
-	e.rtt[i] = max(1, uint32(passed))
+	e.times[i] = max(1, uint32(passed))
 	return then
 }
 
@@ -70,7 +70,7 @@ func (e *entry) measure(i int, now uint32, then handshake) handshake {
 // handshake, or what most networks need at least.
 func (e *entry) roundTrip() uint32 {
 	if e.handshake&^reported == measured {
-		return e.rtt[0] + e.rtt[1]
+		return e.times[0] + e.times[1]
 	}
 	return reordering
 }
@@ -80,9 +80,9 @@ func (e *entry) roundTrip() uint32 {
 func (e *entry) report(r *packet.Flow, goesOn bool) {
 	switch {
 	case e.handshake == measured:
-		r.ServerRTT, r.ClientRTT = int64(e.rtt[0])*1000, int64(e.rtt[1])*1000
+		r.ServerRTT, r.ClientRTT = int64(e.times[0])*1000, int64(e.times[1])*1000
 	case e.handshake == halfMeasured || e.handshake == synAckSeen && !goesOn:
-		r.ServerRTT = int64(e.rtt[0]) * 1000
+		r.ServerRTT = int64(e.times[0]) * 1000
 	default:
 		return
 	}

@@ -191,11 +191,11 @@ func TestClosed(t *testing.T) {
 			now += s.after * micro
 			r.add(session, now, s.spec)
 		}
-		r.clock(now + 5*second - 20*milli)
+		r.clock(now + 5*second - tick)
 		if len(r.take()) != 0 {
 			t.Errorf("%s: written before the time of grace is over", name)
 		}
-		r.clock(now + 5*second)
+		r.clock(now + 5*second + tick)
 		if got := r.one(); got.Reason != packet.FlowClosed || r.Stats().Live != 0 {
 			t.Errorf("%s: %v, %d flows live", name, got.Reason, r.Stats().Live)
 		}

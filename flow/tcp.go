@@ -113,7 +113,10 @@ func (s *shard) segment(e *entry, st *staged, flags uint8) {
 		ahead = s.believe(side, st.seq, ahead)
 	}
 	if *marks&synced == 0 || ahead > reach || ahead < -reach || flags&flagSYN != 0 && (ahead > 0 || ahead < -math.MaxUint16) {
-		*marks |= synced
+		*marks = *marks&^settled | synced
+		if e.handshake == noHandshake {
+			e.times[st.sender&1] = micros(st.time)
+		}
 		s.gaps.drop(&side.gaps)
 		side.next = end
 		s.countPayload(e, st.payload)
@@ -121,7 +124,7 @@ func (s *shard) segment(e *entry, st *staged, flags uint8) {
 	}
 	if ahead >= 0 {
 		if ahead > 0 {
-			s.gap(side, st.seq, st.time, 0)
+			s.gap(side, st.seq, st.time, e.since(st.sender, st.time))
 		}
 		side.next = end
 		s.countPayload(e, st.payload)
@@ -190,11 +193,28 @@ func (s *shard) acknowledge(e *entry, st *staged, flags uint8) {
 	}
 	switch {
 	case ahead > 1:
-		s.gap(side, st.ack, st.time, acked)
+		s.gap(side, st.ack, st.time, acked|e.since(other, st.time))
 		side.next = st.ack
 	case ahead == 1: // a SYN or FIN, most likely
 		side.next = st.ack
 	}
+}
+
+// settling is how long in µs what was under way when the capture of a connection
+// began may take to be acknowledged.
+const settling = uint32(time.Second / time.Microsecond)
+
+// since returns the flag of a gap in what an end sent: early, unless the
+// connection was seen from its beginning or for long enough.
+func (e *entry) since(end uint8, now int64) uint32 {
+	marks := &e.marks[end&1]
+	if *marks&settled == 0 {
+		if e.handshake == noHandshake && micros(now)-e.times[end&1] < settling {
+			return early
+		}
+		*marks |= settled
+	}
+	return 0
 }
 
 // gap notes that nothing was seen from next to end. Without room it is the
@@ -208,7 +228,7 @@ func (s *shard) gap(side *side, end uint32, now int64, flags uint32) {
 	if s.gaps.insert(&side.gaps, side.gaps.last(), g) || side.gaps == 0 {
 		return
 	}
-	if first := s.gaps.first(side.gaps); first.link&(acked|doubtful) == acked {
+	if first := s.gaps.first(side.gaps); first.link&(acked|doubtful|early) == acked {
 		side.lose(first.end - first.begin)
 	}
 	s.gaps.remove(&side.gaps, side.gaps.last())
@@ -223,7 +243,9 @@ func (s *shard) settle(side *side, now int64, final bool) {
 		if g.link&(acked|doubtful) != acked || !final && micros(now)-g.time <= reordering {
 			return
 		}
-		side.lose(g.end - g.begin)
+		if g.link&early == 0 {
+			side.lose(g.end - g.begin)
+		}
 		s.gaps.remove(&side.gaps, side.gaps.last())
 	}
 }
