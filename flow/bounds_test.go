@@ -63,7 +63,7 @@ func TestNoAllocations(t *testing.T) {
 		l.run(20_000, set)
 		if n := testing.AllocsPerRun(20, func() {
 			l.now += 20 * second
-			l.run(10_000, set)
+			l.run(5000, set)
 		}); n != 0 {
 			t.Errorf("room for %d: %v allocations", capacity, n)
 		}
@@ -76,7 +76,7 @@ func TestNoAllocations(t *testing.T) {
 // A table takes as many flows as it has room for before it evicts any; of more
 // flows each packet is in one record.
 func TestManyFlows(t *testing.T) {
-	manyFlows(t, 100_000)
+	manyFlows(t, 20_000)
 }
 
 // manyFlows sends ten times as many flows through a table as it has room for.
