@@ -20,6 +20,7 @@ var _ sink.Flows = (*Sink)(nil)
 type Sink struct {
 	queue   *queue.Queue[packet.Flow]
 	workers []worker
+	settled bool // the workers have ended; one goroutine gives the rest
 
 	aborted   atomic.Bool // Close has run out of time
 	closeOnce sync.Once
@@ -127,11 +128,16 @@ func (w *worker) miss(r *packet.Flow) {
 const lastShard = math.MaxUint8
 
 // Cut passes c on behind the worker's records. If there is no room for it the
-// next Mark does; a later cut says all that an earlier one does.
+// next Mark does; a later cut says all that an earlier one does. Once the
+// traffic has ended every cut goes the way of worker 0's records, so that they
+// are read in the order in which they came.
 func (s *Sink) Cut(worker int, c packet.Cut) {
-	w := &s.workers[worker]
+	w, by := &s.workers[worker], worker
+	if s.settled {
+		by = 0
+	}
 	item := cutItem(worker, c)
-	w.cut, w.cutWait = c, !s.queue.Put(worker, lastShard, &item)
+	w.cut, w.cutWait = c, !s.queue.Put(by, lastShard, &item)
 }
 
 // Mark ends a batch of the worker's.
@@ -143,7 +149,10 @@ func (s *Sink) Mark(worker int, _, now int64) {
 }
 
 // Settle says that the traffic has ended.
-func (s *Sink) Settle(ctx context.Context) { s.queue.Settle(ctx) }
+func (s *Sink) Settle(ctx context.Context) {
+	s.settled = true
+	s.queue.Settle(ctx)
+}
 
 // Close writes what was offered, completes every file and unlocks the
 // directory. When ctx is done first, it says so: files that are not complete
