@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -13,45 +14,62 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/tunnel"
 )
 
-// conversations is a capture of many flows through three sessions, mirrored at
-// both ends for a part, 70 s and so two intervals long.
-func conversations(t testing.TB, flows int) string {
-	t.Helper()
-	g := traffic.NewConversations(traffic.ConversationsConfig{Seed: 3, Flows: flows})
+// began is the time of a capture's first frame: 40 s before an interval ends.
+const began = 1_700_000_000 * int64(time.Second)
+
+// appendMirrored appends a mirrored frame to a capture.
+func appendMirrored(b []byte, after time.Duration, vni uint32, frame []byte) []byte {
 	_, mirrored, _ := traffic.Interface()
-	b := traffic.AppendPcapHeader(nil, traffic.LinkEthernet)
-	frames := flows * 40
-	n := 0
-	add := func(vni uint32, frame []byte) {
-		payload := append(tunnel.AppendVXLAN(nil, vni), frame...)
-		packet := traffic.AppendOuter(nil, netip.AddrPortFrom(mirrored.Netip(), 65500), netip.AddrPortFrom(mirrored.Netip(), 4789), payload)
-		b = traffic.AppendPcapRecord(b, 1_700_000_000_000_000_000+int64(n)*70_000_000_000/int64(frames), packet, len(packet))
-	}
-	for frame := g.Next(); frame != nil; frame = g.Next() {
-		n++
-		add(uint32(1+n%3), frame)
-		if n%5 == 0 {
-			add(9, frame)
-		}
-	}
-	name := filepath.Join(t.TempDir(), "conversations.pcap")
+	payload := append(tunnel.AppendVXLAN(nil, vni), frame...)
+	packet := traffic.AppendOuter(nil, netip.AddrPortFrom(mirrored.Netip(), 65500), netip.AddrPortFrom(mirrored.Netip(), 4789), payload)
+	return traffic.AppendPcapRecord(b, began+int64(after), packet, len(packet))
+}
+
+func writeCapture(t testing.TB, b []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "mirror.pcap")
 	if err := os.WriteFile(name, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return name
 }
 
-// replayFlows replays a file with flow logs into dir, and a report.
+// conversations is a capture of many flows through three sessions, mirrored at
+// both ends for a part. It takes some time, of two intervals.
+func conversations(t testing.TB, flows int, takes time.Duration) string {
+	t.Helper()
+	g := traffic.NewConversations(traffic.ConversationsConfig{Seed: 3, Flows: flows})
+	b := traffic.AppendPcapHeader(nil, traffic.LinkEthernet)
+	frames := flows * 40
+	n := 0
+	for frame := g.Next(); frame != nil; frame = g.Next() {
+		n++
+		after := takes * time.Duration(n) / time.Duration(frames)
+		b = appendMirrored(b, after, uint32(1+n%3), frame)
+		if n%5 == 0 {
+			b = appendMirrored(b, after, 9, frame)
+		}
+	}
+	return writeCapture(t, b)
+}
+
+// replayFlows replays a file with flow logs into dir, and a report. One session
+// of its session file has no traffic.
 func replayFlows(t testing.TB, file, dir, format string, workers, table int) (Ledger, string) {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Sinks.PCAP = nil
+	cfg.Sessions.File = filepath.Join(t.TempDir(), "sessions.yaml")
+	if err := os.WriteFile(cfg.Sessions.File, []byte("sessions: [{name: quiet, vni: 77}]"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	log := config.DefaultFlowLog()
 	log.Dir, log.Format = dir, format
 	cfg.Sinks.FlowLog = &log
@@ -93,15 +111,22 @@ func tree(t testing.TB, dir string) map[string]string {
 }
 
 // The same capture gives the same flow logs, byte for byte, and the same report,
-// whatever the number of workers: with room for all flows, and with so little
-// that most records are of evicted ones.
+// whatever the number of workers: with room for all flows, with so little that
+// most records are of evicted ones, and if it ends when the records of the
+// interval before are still being written.
 func TestFlowLogsDoNotDependOnWorkers(t *testing.T) {
-	file := conversations(t, 300)
 	for _, c := range []struct {
 		format string
 		table  int
-	}{{"text", 10_000}, {"json", 10_000}, {"json", 128}} {
-		t.Run(fmt.Sprint(c.format, "/", c.table), func(t *testing.T) {
+		takes  time.Duration
+	}{
+		{"text", 10_000, 70 * time.Second},
+		{"json", 10_000, 70 * time.Second},
+		{"json", 128, 70 * time.Second},
+		{"text", 10_000, 41 * time.Second},
+	} {
+		t.Run(fmt.Sprint(c.format, "/", c.table, "/", c.takes), func(t *testing.T) {
+			file := conversations(t, 300, c.takes)
 			var first map[string]string
 			var firstReport string
 			for _, workers := range []int{1, 2, 3, 8} {
@@ -134,7 +159,7 @@ func TestFlowLogsDoNotDependOnWorkers(t *testing.T) {
 // Every packet is in exactly one record, and none covers two intervals.
 func TestEveryPacketIsInOneRecord(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "flows")
-	l, _ := replayFlows(t, conversations(t, 200), dir, "json", 2, 10_000)
+	l, _ := replayFlows(t, conversations(t, 200, 70*time.Second), dir, "json", 2, 10_000)
 	packets, records := uint64(0), uint64(0)
 	for name := range tree(t, dir) {
 		f, err := os.Open(dir + name)
@@ -176,5 +201,38 @@ func TestEveryPacketIsInOneRecord(t *testing.T) {
 	}
 	if sink := l.Sinks["flowlog"]; sink.Stored != records || sink.Offered != records {
 		t.Errorf("%d records in files, the ledger says %+v", records, sink)
+	}
+}
+
+// A worker that waits for room for a record keeps no other one from its frames.
+// Here one worker's frames of a batch are more than the pcap sink has room for,
+// 59 where 58 fit, while the others write the records of an interval that the
+// same batch ends.
+func TestReplayIntoSmallBuffersEnds(t *testing.T) {
+	const batch = 256
+	b := traffic.AppendPcapHeader(nil, traffic.LinkEthernet)
+	many := traffic.NewFrames(traffic.FramesConfig{Flows: 100 * batch, Size: traffic.MinSize})
+	for range 100 * batch {
+		b = appendMirrored(b, 0, 1, many.Next())
+	}
+	long := traffic.NewFrames(traffic.FramesConfig{Flows: 1, Size: 8842})
+	for range batch {
+		b = appendMirrored(b, 10*time.Minute, 1, long.Next())
+	}
+	cfg := config.Default()
+	cfg.Capture.Workers = 8
+	cfg.Sinks.PCAP.Dir, cfg.Sinks.PCAP.Buffer = filepath.Join(t.TempDir(), "captures"), 4*config.MiB
+	log := config.DefaultFlowLog()
+	log.Dir, log.Buffer = filepath.Join(t.TempDir(), "flows"), config.MiB
+	cfg.Sinks.FlowLog = &log
+	r, err := NewReplay(cfg, ReplayConfig{Paths: []string{writeCapture(t, b)}, BareVNI: -1}, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Run(t.Context()), r.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Ledger(); !l.Balanced || l.Sinks["pcap"].Stored != 101*batch || l.Sinks["flowlog"].Stored < 100*batch {
+		t.Errorf("%+v", l)
 	}
 }

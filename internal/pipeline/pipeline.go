@@ -51,6 +51,7 @@ type Pipeline struct {
 	sinks      []Sink
 	frameSinks []sink.Frames // those of the sinks that take frames
 	flowSinks  []sink.Flows  // those that take flow records
+	others     []sink.Sink   // those that do not
 	table      *flow.Table   // nil without flowSinks
 	lost       func() Lost
 	log        *slog.Logger
@@ -89,6 +90,8 @@ func New(cfg Config) (*Pipeline, error) {
 		}
 		if flows, ok := s.Sink.(sink.Flows); ok {
 			p.flowSinks = append(p.flowSinks, flows)
+		} else {
+			p.others = append(p.others, s.Sink)
 		}
 	}
 	var err error

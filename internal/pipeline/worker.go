@@ -199,16 +199,21 @@ func (p *Pipeline) Panicked(f *packet.Frame, value any) {
 
 const maxPanicLogs = 5
 
-// Done implements decode.Handler.
+// Done implements decode.Handler. The mark goes first to sinks that take no
+// records: in replay a worker may wait for room for a record until another one
+// goes on, and that one for room for a frame until this mark is there.
 func (p *Pipeline) Done(worker int, b *packet.Batch, n int) {
 	w := &p.workers[worker]
 	w.run.flush(worker)
 	w.finished += uint64(n)
 	w.publish()
+	for _, s := range p.others {
+		s.Mark(worker, b.Mark, b.Now)
+	}
 	if p.table != nil {
 		p.table.Done(worker, b)
 	}
-	for _, s := range p.sinks {
+	for _, s := range p.flowSinks {
 		s.Mark(worker, b.Mark, b.Now)
 	}
 	w.batches.Add(1)
