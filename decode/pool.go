@@ -67,7 +67,8 @@ type Pool struct {
 	Wait bool
 
 	// Sharded says that frames are given their logical shard, Frame.Shard, and
-	// the worker is the shard modulo the number of workers. There is one
+	// the worker is the shard modulo the number of workers. A worker that reads
+	// the source by itself leaves that to its handler, see Shard. There is one
 	// source then. A shard is that of FlowHash modulo packet.Shards, or for a
 	// fragment that of its flow, which its first fragment tells.
 	Sharded bool
@@ -131,6 +132,10 @@ func (p *Pool) pinned(ctx context.Context, worker int, source Source) error {
 	return nil
 }
 
+// Shard gives a decoded frame its shard, where there is one worker: cheaper than
+// from a frame that is not decoded. It is called in the order of the input.
+func (p *Pool) Shard(f *packet.Frame) { f.Shard = p.sharder.ofDecoded(f) }
+
 // openAndFinish takes the frames from index i on to their end, and returns the
 // index to go on with: past the last, or past one that panicked.
 func (p *Pool) openAndFinish(worker int, b *packet.Batch, i int) (next int) {
@@ -144,9 +149,6 @@ func (p *Pool) openAndFinish(worker int, b *packet.Batch, i int) (next int) {
 	for ; i < len(b.Frames); i++ {
 		f := &b.Frames[i]
 		p.Handler.Open(&b.Datagrams[i], f)
-		if p.Sharded && f.Reason == packet.None {
-			f.Shard = p.sharder.shard(f.Data)
-		}
 		p.Handler.Frame(worker, f)
 	}
 	return i

@@ -323,8 +323,8 @@ func TestPoolAssignsShards(t *testing.T) {
 		source := newFakeSource(20, 16, 200, 8)
 		r := newRecorder(workers)
 		shards := make([]sync.Map, workers)
-		handler := shardHandler{r, shards}
-		pool := decode.Pool{Workers: workers, Handler: handler, Wait: true, Sharded: true}
+		pool := &decode.Pool{Workers: workers, Wait: true, Sharded: true}
+		pool.Handler = shardHandler{r, shards, pool}
 		if err := pool.Run(context.Background(), source); err != nil {
 			t.Fatal(err)
 		}
@@ -351,9 +351,14 @@ func TestPoolAssignsShards(t *testing.T) {
 type shardHandler struct {
 	*recorder
 	shards []sync.Map // by worker: flow to shard
+	pool   *decode.Pool
 }
 
 func (h shardHandler) Frame(worker int, f *packet.Frame) {
+	if h.pool.Workers == 1 {
+		decode.Decode(f)
+		h.pool.Shard(f)
+	}
 	h.shards[worker].Store(f.Order%200, f.Shard)
 	h.recorder.Frame(worker, f)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -91,15 +92,22 @@ func TestFragmentsHaveTheShardOfTheirFlow(t *testing.T) {
 	}
 }
 
-// Any bytes have a shard, and it costs no allocation.
+// Any bytes have a shard, the same from the decoded header.
 func FuzzShard(f *testing.F) {
 	f.Add(udp4(1, 2, 1000, 53, 7, 0, true))
 	f.Add(udp6(1, 2, 0, 0, 7, 2, false))
+	f.Add(udp4(1, 2, 1000, 53, 7, 0, false))
+	f.Add(udp6(1, 2, 1000, 53, 0, 0, false))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		var s sharder
 		first := s.shard(frame)
 		if first >= packet.Shards || s.shard(frame) != first {
 			t.Errorf("shard %d, then %d", first, s.shard(frame))
+		}
+		decoded := packet.Frame{Data: frame, Length: len(frame)}
+		Decode(&decoded)
+		if shard := s.ofDecoded(&decoded); shard != first {
+			t.Errorf("shard %d, from the decoded header %d", first, shard)
 		}
 	})
 }
@@ -109,5 +117,23 @@ func TestShardAllocatesNothing(t *testing.T) {
 	frame := udp4(1, 2, 1000, 53, 7, 0, true)
 	if n := testing.AllocsPerRun(100, func() { s.shard(frame) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The decoded header gives the same shard for every stack of headers, whole or
+// cut anywhere.
+func TestShardOfDecoded(t *testing.T) {
+	stacks := traffic.NewStacks(1)
+	for range 2000 {
+		whole := stacks.Next()
+		for n := len(whole); n >= 0; n -= 7 {
+			var s sharder
+			frame := packet.Frame{Data: whole[:n:n], Length: len(whole)}
+			want := s.shard(frame.Data)
+			Decode(&frame)
+			if got := s.ofDecoded(&frame); got != want {
+				t.Fatalf("shard %d, from the decoded header %d: %x", want, got, frame.Data)
+			}
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"sync/atomic"
+
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -23,12 +25,21 @@ type sums struct {
 }
 
 func (n *sums) flush(t *packet.Tally) {
-	t.Records.Add(n.records)
-	t.TCPBytes.Add(n.tcpBytes)
-	t.LostBytes.Add(n.lostBytes)
-	t.Retransmitted.Add(n.retransmits)
-	t.OutOfOrder.Add(n.outOfOrder)
-	t.Duplicates.Add(n.duplicates)
+	for _, c := range [...]struct {
+		n  uint64
+		to *atomic.Uint64
+	}{
+		{n.records, &t.Records},
+		{n.tcpBytes, &t.TCPBytes},
+		{n.lostBytes, &t.LostBytes},
+		{n.retransmits, &t.Retransmitted},
+		{n.outOfOrder, &t.OutOfOrder},
+		{n.duplicates, &t.Duplicates},
+	} {
+		if c.n != 0 { // an addition costs more than the question
+			c.to.Add(c.n)
+		}
+	}
 	*n = sums{}
 }
 

@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	tick      = int64(10 * time.Millisecond) // of the clock, between looks at what is due
+	tick      = int64(50 * time.Millisecond) // of the clock, between looks at what is due
 	maxSweep  = int64(3 * time.Second)       // to write the records of an interval in
 	purgeSpan = int64(500 * time.Millisecond)
 
-	// maxExpired bounds the flows that one shard forgets at one tick: 400,000
+	// maxExpired bounds the flows that one shard forgets at one tick: 330,000
 	// a second. What is left has to wait.
-	maxExpired = 4096
+	maxExpired = 1 << 14
 
 	// maxGap is the longest run of intervals without a batch that is cut
 	// nevertheless.

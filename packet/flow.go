@@ -3,7 +3,7 @@ package packet
 // Shards is the number of logical shards that a replay spreads frames over, by
 // their flow. Each has limits of its own, so that what is made of them does not
 // depend on the number of workers.
-const Shards = 64
+const Shards = 16
 
 // A Flow is the record of one inner flow, seen through one session within one
 // interval, both ways. It is a value: it aliases no frame, and holds no pointer

@@ -156,7 +156,26 @@ func appendSeconds(dst []byte, ns int64) []byte { return strconv.AppendInt(dst, 
 
 // appendAddr appends the address of a packet, of which also the zero value is
 // one: IPv6's unspecified address.
-func appendAddr(dst []byte, a packet.Addr) []byte { return ip(a).AppendTo(dst) }
+// IPv4 is what there is most of, and this takes a third of the time of netip.
+func appendAddr(dst []byte, a packet.Addr) []byte {
+	if !a.Is4() {
+		return ip(a).AppendTo(dst)
+	}
+	dst = append(appendOctet(dst, a[12]), '.')
+	dst = append(appendOctet(dst, a[13]), '.')
+	dst = append(appendOctet(dst, a[14]), '.')
+	return appendOctet(dst, a[15])
+}
+
+func appendOctet(dst []byte, n byte) []byte {
+	switch {
+	case n >= 100:
+		return append(dst, '0'+n/100, '0'+n/10%10, '0'+n%10)
+	case n >= 10:
+		return append(dst, '0'+n/10, '0'+n%10)
+	}
+	return append(dst, '0'+n)
+}
 
 func ip(a packet.Addr) netip.Addr { return netip.AddrFrom16(a).Unmap() }
 
@@ -168,12 +187,13 @@ func appendText(dst []byte, s string) []byte {
 	if s == "" {
 		return append(dst, '-')
 	}
+	plain := 0 // bytes that have not been appended
 	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '%' {
-			dst = append(dst, c)
-		} else {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '%' {
+			dst = append(dst, s[plain:i]...)
 			dst = append(dst, '%', hex[c>>4], hex[c&0xf])
+			plain = i + 1
 		}
 	}
-	return dst
+	return append(dst, s[plain:]...)
 }

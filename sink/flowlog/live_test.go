@@ -221,13 +221,13 @@ func TestDropsLive(t *testing.T) {
 		a, b := newSession(1, "a", "1"), newSession(2, "b", "1")
 		hold := make(chan struct{})
 		l := newLive(t, flowlog.Config{
-			Dir: t.TempDir(), Buffer: 1, // 128 records
+			Dir: t.TempDir(), Buffer: 1, // 512 records
 			Sessions: func() []*packet.Session { <-hold; return []*packet.Session{a, b} },
 		})
 		begin := l.next()
 		l.sink.Cut(0, cut(begin-minute))
 		l.mark(0) // the writer waits now
-		for i := range 1000 {
+		for i := range 2000 {
 			l.sink.Flow(0, flow(a, begin+second, uint16(i)))
 		}
 		l.sink.Flow(0, flow(b, begin+second, 1))
@@ -235,13 +235,13 @@ func TestDropsLive(t *testing.T) {
 		l.mark(0)
 		got := l.sink.Ledger()
 		dropped := got.Dropped[packet.DropQueueFull]
-		if got.Offered != 1001 || dropped < 800 || got.Pending != 1001-dropped {
+		if got.Offered != 2001 || dropped < 1400 || got.Pending != 2001-dropped {
 			t.Errorf("ledger %+v", got)
 		}
 		close(hold)
 		l.mark(time.Second)
 		l.mark(time.Second)
-		l.want(1001-dropped, 0, 0, 0)
+		l.want(2001-dropped, 0, 0, 0)
 		skips := slices.DeleteFunc(words(t, l.dir), func(w string) bool { return !strings.Contains(w, "SKIPDATA") })
 		at := fmt.Sprintf(" SKIPDATA %d %d", begin/second, begin/second+59)
 		if want := []string{"eni-a" + at, "eni-b" + at}; !slices.Equal(skips, want) {

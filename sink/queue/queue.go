@@ -19,7 +19,7 @@ import (
 
 const (
 	// chunkLen is how many items a chunk has room for.
-	chunkLen = 64
+	chunkLen = 256
 
 	// chunksLeast is how many chunks a worker has at least: one to fill and one
 	// that is read.
@@ -35,7 +35,7 @@ type Config struct {
 	Workers int
 
 	// Bytes bounds the memory of the items, shared out evenly; each worker has
-	// room for 128 items at least. Memory is taken as it is needed, and kept.
+	// room for 512 items at least. Memory is taken as it is needed, and kept.
 	Bytes int64
 
 	// Replay makes workers wait for room, and orders the items.

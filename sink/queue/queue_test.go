@@ -105,7 +105,7 @@ func TestReplayOrderDoesNotDependOnWorkers(t *testing.T) {
 // what was taken arrives.
 func TestLiveDropsBeyondItsBound(t *testing.T) {
 	q := queue.New[record](queue.Config{Workers: 2, Bytes: 1})
-	const room = 128 // the least: two chunks of 64
+	const room = 512 // the least: two chunks of 256
 	for i := range room + 3 {
 		if ok := q.Put(1, 0, &record{number: i}); ok != (i < room) {
 			t.Fatalf("item %d: %v", i, ok)
@@ -163,8 +163,8 @@ func TestLiveHandsOverWhatIsOld(t *testing.T) {
 func TestSettleWaitsUntilTheTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := queue.New[record](queue.Config{Workers: 2, Bytes: 1})
-		for i := range 200 {
-			q.Put(1, 0, &record{number: i}) // 128 of them have room
+		for i := range 800 {
+			q.Put(1, 0, &record{number: i}) // 512 of them have room
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		q.Settle(ctx)
@@ -172,7 +172,7 @@ func TestSettleWaitsUntilTheTimeIsOver(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for range 300 {
+			for range 1200 {
 				if q.Put(0, 0, &record{}) {
 					put++
 				}
@@ -184,13 +184,13 @@ func TestSettleWaitsUntilTheTimeIsOver(t *testing.T) {
 		synctest.Wait() // it waits again
 		cancel()
 		<-done
-		if put != 256 || n != 128+128 {
-			t.Errorf("%d put, %d read; want 256, 256", put, n)
+		if put != 1024 || n != 512+512 {
+			t.Errorf("%d put, %d read; want 1024, 1024", put, n)
 		}
 		q.Close()
 		q.Drain(func(*record) { n++ })
-		want := queue.Counts{Offered: 500, In: 384, Dropped: 116}
-		if c := q.Counts(); c != want || n != 384 {
+		want := queue.Counts{Offered: 2000, In: 1536, Dropped: 464}
+		if c := q.Counts(); c != want || n != 1536 {
 			t.Errorf("%+v, want %+v; read %d", c, want, n)
 		}
 	})
@@ -202,7 +202,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 	r := record{}
 	sink := func(*record) {}
 	round := func() {
-		for range 256 {
+		for range 1000 {
 			q.Put(0, 0, &r)
 		}
 		q.Mark(0, 0)
@@ -210,7 +210,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 	}
 	round()
 	if n := testing.AllocsPerRun(100, round); n != 0 {
-		t.Errorf("%v allocations for 256 items", n)
+		t.Errorf("%v allocations for 1,000 items", n)
 	}
 }
 
