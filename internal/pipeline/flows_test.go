@@ -18,6 +18,7 @@ import (
 
 	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/tunnel"
 )
 
@@ -28,8 +29,8 @@ const began = 1_700_000_000 * int64(time.Second)
 func appendMirrored(b []byte, after time.Duration, vni uint32, frame []byte) []byte {
 	_, mirrored, _ := traffic.Interface()
 	payload := append(tunnel.AppendVXLAN(nil, vni), frame...)
-	packet := traffic.AppendOuter(nil, netip.AddrPortFrom(mirrored.Netip(), 65500), netip.AddrPortFrom(mirrored.Netip(), 4789), payload)
-	return traffic.AppendPcapRecord(b, began+int64(after), packet, len(packet))
+	data := traffic.AppendOuter(nil, netip.AddrPortFrom(mirrored.Netip(), 65500), netip.AddrPortFrom(mirrored.Netip(), 4789), payload)
+	return traffic.AppendPcapRecord(b, began+int64(after), data, len(data))
 }
 
 func writeCapture(t testing.TB, b []byte) string {
@@ -129,7 +130,7 @@ func TestFlowLogsDoNotDependOnWorkers(t *testing.T) {
 			file := conversations(t, 300, c.takes)
 			var first map[string]string
 			var firstReport string
-			for _, workers := range []int{1, 2, 3, 8} {
+			for _, workers := range []int{1, 2, 3, 8, packet.Shards + 1} {
 				dir := filepath.Join(t.TempDir(), "flows")
 				l, report := replayFlows(t, file, dir, c.format, workers, c.table)
 				if !l.Balanced || l.Flows.Live != 0 || l.Flows.Packets+l.Flows.NotIP != l.Delivered.Packets {

@@ -44,7 +44,7 @@ type Replay struct {
 
 // NewReplay opens the files and everything that cfg names.
 func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay, error) {
-	cfg.Capture.Workers = workers(cfg.Capture.Workers)
+	cfg.Capture.Workers = min(workers(cfg.Capture.Workers), packet.Shards) // there is a shard for each
 	batch, batches := 0, 0
 	if what.Pace != 0 {
 		batch = 1 // so that each packet comes at its own time
