@@ -70,7 +70,8 @@ type Sessions struct {
 // Flows configures the accounting of flows. It happens when a sink of flow
 // records is on.
 type Flows struct {
-	// Table is how many flows are accounted for at once, 1000 to 64000000.
+	// Table is how many flows are accounted for at once, 1000 to 16000000:
+	// as many as a single worker can.
 	Table int `yaml:"table"`
 
 	// Idle is how long a flow without packets stays in the table, 10s to 1h.

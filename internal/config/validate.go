@@ -102,7 +102,7 @@ func (s *Sessions) validate(p *problems) {
 }
 
 func (f *Flows) validate(p *problems) {
-	within(p, "flows.table", f.Table, 1000, 64_000_000)
+	within(p, "flows.table", f.Table, 1000, 16_000_000)
 	within(p, "flows.idle", f.Idle, minutes/6, 60*minutes)
 	p.oneOf("flows.duplicates", f.Duplicates, "keep", "drop")
 }
