@@ -172,13 +172,14 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; what was read until then has been replayed")
 	}
-	err = errors.Join(err, r.Close(context.Background()))
+	closed := r.Close(context.Background())
+	err = errors.Join(err, closed)
 	l := r.Ledger()
 	if n := l.Received.Packets; n > 0 && l.NotDelivered[packet.NotTunnel.String()] == n {
 		log.Warn("no packet goes to a tunnel port; if the files hold inner frames, name their VNI: --bare-vni N")
 	}
-	if what.Report && err == nil {
-		err = r.WriteReport(cmd.OutOrStdout())
+	if what.Report && closed == nil { // of a damaged file too, up to the damage
+		err = errors.Join(err, r.WriteReport(cmd.OutOrStdout()))
 	}
 	return errors.Join(err, unwritten(l), finish(l, summary, cmd.OutOrStdout()))
 }
@@ -200,13 +201,9 @@ func sinkDirs(cfg *config.Config) (attrs []any) {
 func unwritten(l pipeline.Ledger) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
-		unit := "records"
-		if name == "pcap" {
-			unit = "frames"
-		}
 		for _, reason := range slices.Sorted(maps.Keys(l.Sinks[name].Dropped)) {
 			errs = append(errs, fmt.Errorf("%s %s were not written by %s: %s; make room or mend it, and replay into an empty directory",
-				comma(l.Sinks[name].Dropped[reason]), unit, name, reason))
+				comma(l.Sinks[name].Dropped[reason]), unitOf(name), name, reason))
 		}
 	}
 	return errors.Join(errs...)

@@ -65,11 +65,12 @@ func writeSummary(l pipeline.Ledger, path string) error {
 // maxSessionLines bounds the sessions listed for people; --summary has all.
 const maxSessionLines = 20
 
-// A line of the account: what, how many packets and, where they are known, how
+// A line of the account: what, how many, of what, and, where they are known, how
 // many bytes.
 type line struct {
 	name  string
 	count uint64
+	unit  string
 	bytes string
 }
 
@@ -82,7 +83,7 @@ func printLedger(w io.Writer, l pipeline.Ledger) error {
 	}
 	var b strings.Builder
 	for _, r := range lines {
-		fmt.Fprintf(&b, "%-*s  %*s packets", name, r.name, count, comma(r.count))
+		fmt.Fprintf(&b, "%-*s  %*s %s", name, r.name, count, comma(r.count), r.unit)
 		if r.bytes != "" {
 			fmt.Fprintf(&b, "  %*s bytes", bytes, r.bytes)
 		}
@@ -101,13 +102,15 @@ func printLedger(w io.Writer, l pipeline.Ledger) error {
 }
 
 func ledgerLines(l pipeline.Ledger) []line {
+	unit := "packets"
 	lines := []line{
-		{"received", l.Received.Packets, comma(l.Received.Bytes)},
-		{"delivered", l.Delivered.Packets, comma(l.Delivered.Bytes)},
+		{"received", l.Received.Packets, unit, comma(l.Received.Bytes)},
+		{"delivered", l.Delivered.Packets, unit, comma(l.Delivered.Bytes)},
 	}
+	add := func(name string, n uint64) { lines = append(lines, line{name: name, count: n, unit: unit}) }
 	some := func(name string, n uint64) {
 		if n > 0 {
-			lines = append(lines, line{name: name, count: n})
+			add(name, n)
 		}
 	}
 	each := func(prefix string, counts map[string]uint64) {
@@ -117,13 +120,14 @@ func ledgerLines(l pipeline.Ledger) []line {
 	}
 	each("not delivered: ", l.NotDelivered)
 	some("in flight", l.InFlight)
-	lines = append(lines, line{name: "lost before us", count: l.Lost.Socket + l.Lost.Ring + l.Lost.NIC})
+	add("lost before us", l.Lost.Socket+l.Lost.Ring+l.Lost.NIC)
 	some("truncated", l.Truncated)
 	some("late", l.Late)
 	each("anomaly: ", l.Anomalies)
 	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
 		s := l.Sinks[name]
-		lines = append(lines, line{name: "stored by " + name, count: s.Stored})
+		unit = unitOf(name)
+		add("stored by "+name, s.Stored)
 		some("pending in "+name, s.Pending)
 		each("dropped by "+name+": ", s.Dropped)
 	}
@@ -131,9 +135,17 @@ func ledgerLines(l pipeline.Ledger) []line {
 		if i == maxSessionLines {
 			break
 		}
-		lines = append(lines, line{fmt.Sprintf("session %s (VNI %d)", s.Name, s.VNI), s.Packets, comma(s.Bytes)})
+		lines = append(lines, line{fmt.Sprintf("session %s (VNI %d)", s.Name, s.VNI), s.Packets, "packets", comma(s.Bytes)})
 	}
 	return lines
+}
+
+// unitOf says what a sink counts.
+func unitOf(sink string) string {
+	if sink == "pcap" {
+		return "frames"
+	}
+	return "records"
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }
