@@ -206,13 +206,13 @@ func (p *Pipeline) Done(worker int, b *packet.Batch, n int) {
 	w := &p.workers[worker]
 	w.run.flush(worker)
 	w.finished += uint64(n)
-	w.publish()
 	for _, s := range p.others {
 		s.Mark(worker, b.Mark, b.Now)
 	}
 	if p.table != nil {
 		p.table.Done(worker, b)
 	}
+	w.publish() // a frame is in flight until its flow has it
 	for _, s := range p.flowSinks {
 		s.Mark(worker, b.Mark, b.Now)
 	}
