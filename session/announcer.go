@@ -39,8 +39,8 @@ var refusals = map[packet.Reason]string{
 }
 
 // Saw announces what is new about a frame, which it does not keep: one with a
-// session, which must be decoded, or one that is not delivered. It allocates nothing and takes no lock unless it has something to
-// announce.
+// session, which must be decoded, or one that is not delivered. It allocates
+// nothing and takes no lock unless it has something to announce.
 func (a *Announcer) Saw(f *packet.Frame) {
 	var id uint32
 	switch {

@@ -32,8 +32,8 @@ func createFile(path string) (*os.File, error) {
 }
 
 // finish makes a file that is written durable, closes it and gives it its name
-// instead of partial. One of the same window and content may be there already, from another run: it
-// stays, and the hash is counted up.
+// instead of partial. One of the same window and content may be there already,
+// from another run: it stays, and the hash is counted up.
 func finish(f *os.File, partial string, hash uint32) error {
 	err := f.Sync()
 	if closeErr := f.Close(); err == nil {

@@ -54,7 +54,7 @@ type miss struct {
 
 // maxMissed bounds the misses that wait for the writer: a worker notes no more
 // than 4,096, with some 100 bytes each. They are one for each session with
-// traffic and interval, and the writer takes them once a second.
+// traffic and interval, and the writer takes them at every cut.
 const maxMissed = 4096
 
 // Open locks the directory, finishes what an earlier process left in it and
