@@ -144,6 +144,9 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		s.Offer(worker, f)
 	}
 	if p.table != nil {
+		if p.pool.Sharded && len(p.workers) == 1 {
+			p.pool.Shard(f)
+		}
 		p.table.Add(worker, f)
 	}
 	w.deliver(worker, f)
