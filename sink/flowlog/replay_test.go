@@ -19,7 +19,7 @@ type batch struct {
 }
 
 // batches returns some 40 minutes of traffic of five sessions, one of them quiet
-// for a while, in 64 shards.
+// for a while, in all shards.
 func batches() (all []batch, sessions []*packet.Session, records uint64) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range uint32(5) {
