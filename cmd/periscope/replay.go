@@ -76,6 +76,9 @@ the same output, byte for byte, whatever the number of workers.`,
 			if cmd.Flags().Changed("report") && report != blindSpots {
 				return usageError{fmt.Errorf("--report %q: want %s", report, blindSpots)}
 			}
+			if report != "" && summary == "-" {
+				return usageError{errors.New("--report and --summary - both write to standard output; write the summary to a file")}
+			}
 			return replay(cmd, *cfg, pipeline.ReplayConfig{
 				Paths:   args,
 				Stdin:   cmd.InOrStdin(),

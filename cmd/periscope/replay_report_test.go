@@ -29,4 +29,7 @@ func TestReplayReports(t *testing.T) {
 	if r := runProgram(t, "replay", "--report", "flows", "none.pcap"); r.code != 2 || !strings.Contains(r.errorLine(t), "blind-spots") {
 		t.Errorf("a report that does not exist: %+v", r)
 	}
+	if r := runProgram(t, "replay", "--report", "blind-spots", "--summary", "-", "none.pcap"); r.code != 2 || !strings.Contains(r.errorLine(t), "--summary -") {
+		t.Errorf("two results on one output: %+v", r)
+	}
 }
