@@ -57,7 +57,8 @@ type Handler interface {
 // one reader opens the datagrams, assigns each frame to a worker by FlowHash,
 // and hands every batch to every worker, so that each of them gets every mark;
 // the last one to finish releases it. Either way frames of one inner flow stay
-// on one worker and in order, and a panic is confined to its frame.
+// on one worker and in order, and a panic in Open or Frame is confined to its
+// frame. One in Done would leave accounts half done, and ends the process.
 type Pool struct {
 	Workers int
 	Handler Handler

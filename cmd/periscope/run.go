@@ -124,7 +124,7 @@ func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
 	if dirs := sinkDirs(cfg); dirs != nil {
 		attrs = append(attrs, dirs...)
 	} else {
-		log.Warn("no sink is configured: frames are counted and not kept; sinks.pcap or --out DIR keeps them")
+		log.Warn("no sink is configured: frames are counted and not kept; --out DIR (sinks.pcap) keeps them, --flows DIR (sinks.flowlog) their flows")
 	}
 	if at := s.AdminAddr(); at != "" {
 		attrs = append(attrs, "metrics", "http://"+at+"/metrics", "health", "http://"+at+"/readyz")
