@@ -31,6 +31,9 @@ type Ranges struct {
 // https://ip-ranges.amazonaws.com/ip-ranges.json. Errors say path and place.
 func LoadRanges(path string) (*Ranges, error) {
 	file, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("ip ranges: %w; download https://ip-ranges.amazonaws.com/ip-ranges.json, or remove flows.ip_ranges", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ip ranges: %w", err)
 	}

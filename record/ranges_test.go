@@ -82,8 +82,10 @@ func TestLoadRangesErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := LoadRanges(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "ip ranges: open /") {
-		t.Errorf("missing file: %v", err)
+	none := filepath.Join(t.TempDir(), "none")
+	want := "ip ranges: open " + none + ": no such file or directory; download https://ip-ranges.amazonaws.com/ip-ranges.json, or remove flows.ip_ranges"
+	if _, err := LoadRanges(none); err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant  %s", err, want)
 	}
 }
 
