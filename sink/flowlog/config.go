@@ -49,14 +49,14 @@ type Config struct {
 	Replay bool
 
 	// Sessions returns the sessions there are; those that are Known and have
-	// no record in an interval get a NODATA line. nil means none. The writer
-	// calls it, once an interval.
+	// no record in an interval get a NODATA line, unless frames were lost in
+	// it. nil means none. The writer calls it, up to once an interval.
 	Sessions func() []*packet.Session
 
 	// Lost returns how many frames were lost so far before they reached a
-	// flow. When it grew in an interval, every session with a record in it
-	// gets a SKIPDATA line. nil means none. The writer calls it, several times
-	// a second.
+	// flow, up to lostDelay late. When it grew in an interval, every session
+	// with a record in it gets a SKIPDATA line. nil means none. The writer
+	// calls it, several times a second.
 	Lost func() uint64
 
 	// Log gets what happens to files; nil discards it.

@@ -5,9 +5,11 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
@@ -188,6 +190,26 @@ func TestIntervalsAreBounded(t *testing.T) {
 	for i := 1; i < len(w.intervals); i++ {
 		if w.intervals[i-1].begin >= w.intervals[i].begin {
 			t.Fatal("not in order")
+		}
+	}
+}
+
+// A loss while the writer stood still is of every interval of that time.
+func TestLossWhileTheWriterStoodStill(t *testing.T) {
+	const minute = int64(time.Minute)
+	var lost uint64
+	w := &writer{step: minute, present: math.MinInt64, complete: math.MinInt64, config: &Config{Lost: func() uint64 { return lost }}}
+	sample := func(at int64) {
+		w.now = time.Unix(0, at)
+		w.sample()
+	}
+	sample(minute / 2)
+	lost = 5
+	sample(2*minute + minute/2)
+	for i := range int64(4) {
+		v := w.interval(i*minute, (i+1)*minute)
+		if marked, want := min(v.lostUntil, lost) > v.lostBefore, i < 3; marked != want {
+			t.Errorf("minute %d: marked %v, want %v", i, marked, want)
 		}
 	}
 }

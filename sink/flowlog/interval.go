@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
@@ -14,19 +15,25 @@ import (
 // it gets no NODATA and SKIPDATA lines.
 const maxIntervals = 1024
 
+// lostDelay is how long after a frame was lost the count of lost frames may
+// grow: the kernel's counters are read once a second.
+const lostDelay = 1500 * time.Millisecond
+
 // An interval is what the writer knows of one until all workers have cut it.
 type interval struct {
 	begin, end int64
-	lost       uint64 // frames, before it
-	late       bool   // it was cut before
+	late       bool // it was cut before
+
+	// How many frames were lost so far, at a moment shortly before the begin
+	// and at one lostDelay after the end; that is math.MaxUint64 until then.
+	lostBefore, lostUntil uint64
 
 	// active has the sessions with records, and whether one of those is
 	// missing.
 	active map[*packet.Session]bool
 }
 
-// interval returns the interval that begins at begin. It begins to count lost
-// frames at the round before.
+// interval returns the interval that begins at begin.
 func (w *writer) interval(begin, end int64) *interval {
 	i, found := slices.BinarySearchFunc(w.intervals, begin, func(v *interval, begin int64) int {
 		return cmp.Compare(v.begin, begin)
@@ -34,7 +41,14 @@ func (w *writer) interval(begin, end int64) *interval {
 	if found {
 		return w.intervals[i]
 	}
-	v := &interval{begin: begin, end: end, lost: w.lost, late: begin < w.complete, active: make(map[*packet.Session]bool)}
+	v := &interval{
+		begin: begin, end: end, late: begin < w.complete,
+		lostBefore: w.lostBefore, lostUntil: math.MaxUint64,
+		active: make(map[*packet.Session]bool),
+	}
+	if begin > w.present {
+		v.lostBefore = w.lost
+	}
 	w.intervals = slices.Insert(w.intervals, i, v)
 	if len(w.intervals) > maxIntervals {
 		w.intervals = slices.Delete(w.intervals, 0, 1)
@@ -55,6 +69,9 @@ func (w *writer) note(r *packet.Flow) {
 		return
 	}
 	w.latest = p
+	if w.step == 0 {
+		w.step = r.End - r.Begin
+	}
 	active := w.interval(r.Begin, r.End).active
 	if _, noted := active[r.Session]; !noted {
 		active[r.Session] = false
@@ -90,17 +107,25 @@ func (w *writer) collectMissed() {
 	}
 }
 
-// sample begins, live, the interval of the present time when it is due, so that
-// frames that are lost from now on are found to be of it.
+// sample reads, live, how many frames were lost. It begins the interval of the
+// present time when that is due, so that the reading before is its first.
 func (w *writer) sample() {
 	if w.step == 0 {
-		return
+		return // the first reading stands for all intervals so far
 	}
-	begin := floor(w.now.UnixNano(), w.step)
-	if begin >= w.complete {
-		w.interval(begin, begin+w.step)
+	now, lost := w.now.UnixNano(), w.config.Lost()
+	if begin := floor(now, w.step); begin != w.present {
+		w.present, w.lostBefore = begin, w.lost
+		if begin >= w.complete {
+			w.interval(begin, begin+w.step)
+		}
 	}
-	w.lost = w.config.Lost()
+	for _, v := range w.intervals {
+		if now-v.end >= int64(lostDelay) {
+			v.lostUntil = min(v.lostUntil, lost) // the first: it does not fall
+		}
+	}
+	w.lost = lost
 }
 
 // cut takes note that a worker has given all records of an interval. When all
@@ -140,11 +165,12 @@ func (w *writer) over(bound int64) {
 
 // statuses writes the lines of an interval that stand for no flow: SKIPDATA for
 // sessions of which records or frames may be missing, NODATA for those that had
-// no traffic.
+// no traffic. Lost frames may have been any session's, so that after a loss
+// nobody knows who had none.
 func (w *writer) statuses(v *interval) {
-	frames := w.config.Lost() > v.lost
+	frames := min(v.lostUntil, w.config.Lost()) > v.lostBefore
 	words := make(map[*packet.Session]string)
-	if !v.late {
+	if !v.late && !frames {
 		for _, s := range w.config.Sessions() {
 			if quiet(s, v) {
 				words[s] = record.NoData

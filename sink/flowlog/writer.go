@@ -36,8 +36,12 @@ type writer struct {
 	latest    place
 	cuts      []int64 // by worker: the end of the last interval it has given
 	complete  int64   // the least of them: what began before is over
-	step      int64   // how long an interval is; 0 before the first cut
-	lost      uint64  // frames, at the last round
+	step      int64   // how long an interval is; 0 before the first record or cut
+
+	// Lost frames, as sampled; live.
+	lost       uint64 // at the last round
+	lostBefore uint64 // at the last round before the present interval
+	present    int64  // its begin
 
 	// The files; files.go and file.go.
 	lock       *dir.Lock
@@ -54,13 +58,16 @@ type writer struct {
 }
 
 func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
+	lost := c.Lost()
 	w := &writer{
 		sink:       s,
 		config:     c,
 		log:        c.Log,
 		complete:   math.MinInt64,
 		cuts:       make([]int64, c.Workers),
-		lost:       c.Lost(),
+		lost:       lost,
+		lostBefore: lost,
+		present:    math.MinInt64,
 		lock:       lock,
 		namer:      newNamer(c),
 		lines:      lines{c.Format, c.Fields, c.JSON},
