@@ -214,26 +214,46 @@ func TestLossWhileTheWriterStoodStill(t *testing.T) {
 	}
 }
 
+// Misses beyond what a worker notes are counted as lines that are lost, and no
+// session passes for one without traffic.
 func TestMissesAreBounded(t *testing.T) {
-	c := Config{Dir: t.TempDir(), Buffer: 1}
-	s, err := Open(c)
-	if err != nil {
-		t.Fatal(err)
+	known := &packet.Session{Known: true}
+	c := Config{Sessions: func() []*packet.Session { return []*packet.Session{known} }, Lost: func() uint64 { return 0 }}
+	s := &Sink{workers: make([]worker, 1)}
+	w := &writer{sink: s, config: &c, complete: math.MinInt64}
+	all := &s.workers[0].misses
+	for i := range maxMissed {
+		all.add(miss{&packet.Session{ID: uint32(i)}, 0, 1})
 	}
-	w := &s.workers[0]
-	w.mu.Lock()
-	w.missed = make(map[miss]struct{})
-	for i := range int64(maxMissed) {
-		w.missed[miss{begin: i}] = struct{}{}
+	if len(all.noted) != maxMissed || all.left != 0 {
+		t.Errorf("%d misses, %d left out", len(all.noted), all.left)
 	}
-	w.mu.Unlock()
-	w.miss(&packet.Flow{Begin: -1})
-	if len(w.missed) != maxMissed {
-		t.Errorf("%d misses", len(w.missed))
+	for range 3 {
+		all.add(miss{known, 0, 1})
 	}
-	w.missed = nil
-	if err := s.Close(t.Context()); err != nil {
-		t.Error(err)
+	if len(all.noted) != maxMissed+1 || all.left != 1 {
+		t.Errorf("no room: %d misses, %d left out", len(all.noted), all.left)
+	}
+	for i := range int64(2 * maxIntervals) {
+		all.add(miss{known, -i - 1, -i})
+	}
+	if len(all.noted) != maxMissed+maxIntervals || all.left != 1+2*maxIntervals {
+		t.Errorf("no room, many intervals: %d misses, %d left out", len(all.noted), all.left)
+	}
+	w.collectMissed()
+	if n := uint64(1 + 2*maxIntervals); w.counts.skipData != n || w.counts.statusLost != n {
+		t.Errorf("%+v, want %d lines lost", w.counts, n)
+	}
+	v := w.interval(0, 1)
+	if len(v.active) != maxMissed || !v.unsure {
+		t.Errorf("%d sessions active, unsure %v", len(v.active), v.unsure)
+	}
+	clear(v.active)
+	if w.statuses(v); w.counts.noData != 0 {
+		t.Error("a session with a record that was dropped has NODATA")
+	}
+	if len(all.noted) != 0 || all.left != 0 {
+		t.Errorf("not taken: %+v", all)
 	}
 }
 

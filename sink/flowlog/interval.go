@@ -23,6 +23,7 @@ const lostDelay = 1500 * time.Millisecond
 type interval struct {
 	begin, end int64
 	late       bool // it was cut before
+	unsure     bool // records of sessions that are not active may be missing
 
 	// How many frames were lost so far, at a moment shortly before the begin
 	// and at one lostDelay after the end; that is math.MaxUint64 until then.
@@ -79,7 +80,14 @@ func (w *writer) note(r *packet.Flow) {
 }
 
 // miss takes note that a record is missing.
-func (w *writer) miss(m miss) { w.interval(m.begin, m.end).active[m.session] = true }
+func (w *writer) miss(m miss) {
+	v := w.interval(m.begin, m.end)
+	if m.session == nil {
+		v.unsure = true
+		return
+	}
+	v.active[m.session] = true
+}
 
 // missSlot takes note that records are missing of the sessions that share a
 // file, in the intervals that are not over.
@@ -93,17 +101,20 @@ func (w *writer) missSlot(s slot) {
 	}
 }
 
-// collectMissed takes what the workers have noted.
+// collectMissed takes what the workers have noted. The SKIPDATA lines of what
+// they could not note are due and lost.
 func (w *writer) collectMissed() {
 	for i := range w.sink.workers {
 		from := &w.sink.workers[i]
 		from.mu.Lock()
-		missed := from.missed
-		from.missed = nil
+		taken := from.misses
+		from.misses = misses{}
 		from.mu.Unlock()
-		for m := range missed {
+		for m := range taken.noted {
 			w.miss(m)
 		}
+		w.counts.skipData += taken.left
+		w.counts.statusLost += taken.left
 	}
 }
 
@@ -170,7 +181,7 @@ func (w *writer) over(bound int64) {
 func (w *writer) statuses(v *interval) {
 	frames := min(v.lostUntil, w.config.Lost()) > v.lostBefore
 	words := make(map[*packet.Session]string)
-	if !v.late && !frames {
+	if !v.late && !v.unsure && !frames {
 		for _, s := range w.config.Sessions() {
 			if quiet(s, v) {
 				words[s] = record.NoData

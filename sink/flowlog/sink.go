@@ -40,22 +40,11 @@ type worker struct {
 
 	offered, dropped atomic.Uint64 // records
 
-	mu     sync.Mutex // of missed, which only a worker without room touches
-	missed map[miss]struct{}
+	mu     sync.Mutex // of misses, which only a worker without room touches
+	misses misses
 
 	_ [64]byte // apart from other workers
 }
-
-// A miss says that a record of a session's is missing in an interval.
-type miss struct {
-	session    *packet.Session
-	begin, end int64
-}
-
-// maxMissed bounds the misses that wait for the writer: a worker notes no more
-// than 4,096, with some 100 bytes each. They are one for each session with
-// traffic and interval, and the writer takes them at every cut.
-const maxMissed = 4096
 
 // Open locks the directory, finishes what an earlier process left in it and
 // starts the sink. The error is a *dir.LockedError if another process has the
@@ -109,19 +98,9 @@ func (s *Sink) Flow(worker int, r *packet.Flow) {
 		return
 	}
 	w.dropped.Add(1)
-	w.miss(r)
-}
-
-// miss notes for the writer that a record is missing.
-func (w *worker) miss(r *packet.Flow) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.missed == nil {
-		w.missed = make(map[miss]struct{})
-	}
-	if len(w.missed) < maxMissed {
-		w.missed[miss{r.Session, r.Begin, r.End}] = struct{}{}
-	}
+	w.misses.add(miss{r.Session, r.Begin, r.End})
+	w.mu.Unlock()
 }
 
 // lastShard is what a cut travels as, behind the records of every shard.

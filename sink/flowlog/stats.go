@@ -65,7 +65,7 @@ type Stats struct {
 	Lines         uint64 // in files, headers excepted
 	NoDataLines   uint64 // due
 	SkipDataLines uint64 // due
-	LostLines     uint64 // of those two, that could not be written
+	LostLines     uint64 // of those two, that could not be written, or not be noted for lack of room
 	BytesWritten  uint64 // to files, compressed
 
 	FilesOpen       int
