@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
@@ -61,6 +62,8 @@ type Config struct {
 
 	// Log gets what happens to files; nil discards it.
 	Log *slog.Logger
+
+	sync func(*os.File) error // nil: fsync(2); tests have it fail
 }
 
 // A Format says what the lines of a file are.
@@ -125,6 +128,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Lost == nil || c.Replay {
 		c.Lost = func() uint64 { return 0 }
+	}
+	if c.sync == nil {
+		c.sync = (*os.File).Sync
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

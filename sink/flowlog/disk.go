@@ -32,22 +32,29 @@ func createFile(path string) (*os.File, error) {
 }
 
 // finish makes a file that is written durable, closes it and gives it its name
-// instead of partial. One of the same window and content may be there already,
-// from another run: it stays, and the hash is counted up.
+// instead of partial.
 func finish(f *os.File, partial string, hash uint32) error {
 	err := f.Sync()
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return err
-	}
-	for err = dir.Rename(partial, final(partial, hash)); os.IsExist(err); {
-		hash++
-		err = dir.Rename(partial, final(partial, hash))
+	if err == nil {
+		err = name(partial, hash)
 	}
 	if err != nil {
 		return err
 	}
 	return dir.Sync(filepath.Dir(partial))
+}
+
+// name gives a file its name instead of partial. One of the same window and
+// content may be there already, from another run: it stays, and the hash is
+// counted up.
+func name(partial string, hash uint32) error {
+	err := dir.Rename(partial, final(partial, hash))
+	for os.IsExist(err) {
+		hash++
+		err = dir.Rename(partial, final(partial, hash))
+	}
+	return err
 }

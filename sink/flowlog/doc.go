@@ -24,7 +24,9 @@
 // zcat reads, and counts records as stored then. One without the suffix .partial
 // is complete, and was synced before it got its name; that is when the interval
 // behind its window is over, or the traffic is. A record that comes later begins
-// another file of the window. Open finishes what an earlier process left.
+// another file of the window. A file that cannot be synced or renamed is tried
+// again every 10 s, where a sync failed with its lines written anew. Open finishes
+// what an earlier process left.
 //
 // The package does not decide what a record is or when it is due, and does not
 // remove files.

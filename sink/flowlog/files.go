@@ -132,7 +132,7 @@ func (w *writer) completeFile(f *file) {
 		return
 	}
 	w.counts.open--
-	w.queue <- job{f.disk, f.end.crc}
+	w.queue <- job{file: f.disk, hash: f.end.crc}
 }
 
 // failure notes that a file could not be written, and logs it when no other

@@ -100,7 +100,7 @@ func salvageFile(path string, c *compressor) (cut error, removed bool, err error
 		return nil, true, os.Remove(path)
 	}
 	if cut != nil {
-		again, err := rewrite(f, c)
+		again, err := rewrite(f, crc, c)
 		f.Close()
 		if err != nil {
 			return nil, false, err
@@ -126,8 +126,12 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// rewrite replaces a file by one with its whole lines, and returns that.
-func rewrite(f *os.File, c *compressor) (*os.File, error) {
+// errLost says that lines were in a file and are not any more.
+var errLost = errors.New("what was written cannot be read any more")
+
+// rewrite replaces a file by one with its whole lines, whose CRC-32 is crc, and
+// returns that.
+func rewrite(f *os.File, crc uint32, c *compressor) (*os.File, error) {
 	path := f.Name() + newSuffix
 	again, err := createFile(path)
 	if err != nil {
@@ -141,6 +145,9 @@ func rewrite(f *os.File, c *compressor) (*os.File, error) {
 			end = next
 			return err
 		})
+	}
+	if err == nil && end.crc != crc {
+		err = &os.PathError{Op: "rewrite", Path: f.Name(), Err: errLost}
 	}
 	if err == nil {
 		err = again.Sync()

@@ -42,6 +42,7 @@ func (s *shown) get() counts {
 // filesDone counts files that are no longer written.
 type filesDone struct {
 	completed, incomplete, salvaged atomic.Uint64
+	failing                         atomic.Int64
 }
 
 // Ledger returns the account in records: one for a flow and interval, whether
@@ -76,7 +77,8 @@ type Stats struct {
 	// WriteErrors counts failed attempts, under DropDiskFull and DropIO.
 	WriteErrors [packet.NumDrops]uint64
 
-	// Failing counts open files whose last write failed; 0 when all is well.
+	// Failing counts open files whose last write failed, and files that could
+	// not be completed and are tried again; 0 when all is well.
 	Failing int
 }
 
@@ -94,7 +96,7 @@ func (s *Sink) Stats() Stats {
 		FilesIncomplete: s.files.incomplete.Load(),
 		FilesSalvaged:   s.files.salvaged.Load(),
 		WriteErrors:     c.errors,
-		Failing:         c.failing,
+		Failing:         c.failing + int(s.files.failing.Load()),
 	}
 }
 
