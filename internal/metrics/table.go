@@ -225,7 +225,7 @@ var table = []metric{
 			}
 		}},
 	{"periscope_flowlog_status_lines_lost_total", counter, nil,
-		"Such lines that could not be written.", stays0,
+		"Such lines that could not be written, or were left out for lack of room.", stays0,
 		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.LostLines) })},
 	{"periscope_flowlog_written_bytes_total", counter, nil,
 		"Bytes written to flow-log files, compressed.", "",
@@ -249,7 +249,7 @@ var table = []metric{
 			}
 		}},
 	{"periscope_flowlog_failing_files", gauge, nil,
-		"Flow-log files whose last write failed.", "0.",
+		"Flow-log files whose last write failed, and those waiting to be completed again.", "0.",
 		ofFlowLog(func(s *flowlog.Stats) float64 { return float64(s.Failing) })},
 }
 
