@@ -48,7 +48,7 @@ func TestIntervalEnds(t *testing.T) {
 	if got := r.end(); len(got) != 0 {
 		t.Errorf("%d records of a flow without packets", len(got))
 	}
-	if last := r.cuts[len(r.cuts)-1]; last != (packet.Cut{Begin: start + 60*second, End: start + 70*second, Last: true}) {
+	if last := r.cuts[len(r.cuts)-1]; last != (packet.Cut{Begin: start + 60*second, End: start + 120*second, Last: true}) {
 		t.Errorf("last cut %+v", last)
 	}
 }

@@ -85,6 +85,10 @@ func (t *Table) Close() {
 		w.close()
 		w.publish()
 	}
-	begin := clock - clock%int64(t.config.Interval)
-	t.config.Cut(0, packet.Cut{Begin: begin, End: clock, Last: true})
+	last := packet.Cut{Last: true}
+	if clock != 0 {
+		last.Begin = clock - clock%int64(t.config.Interval)
+		last.End = last.Begin + int64(t.config.Interval)
+	}
+	t.config.Cut(0, last)
 }

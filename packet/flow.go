@@ -116,7 +116,7 @@ func (r FlowReason) String() string { return flowReasonNames[r] }
 // A Cut says that one worker has written every record of an interval.
 type Cut struct {
 	Begin, End int64 // of the interval, in ns since 1970 UTC
-	Last       bool  // the traffic ended; End is then the clock, within the interval
+	Last       bool  // the traffic ended, within the interval; both are 0 if there was none
 }
 
 // A Class is a kind of traffic of which VPC Flow Logs keep no record, or which

@@ -41,10 +41,19 @@ func Make(path string) error {
 	case !os.IsNotExist(err):
 		return err
 	}
-	if err := Make(filepath.Dir(path)); err != nil {
+	// The one above may be there, and still nothing can be made in it: a
+	// directory that was removed, or one that the kernel makes up.
+	above := filepath.Dir(path)
+	if above == path {
 		return err
 	}
-	return Make(path)
+	if err := Make(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o750); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o750)
 }
 
 // Rename renames a file and replaces none: the error is then one of

@@ -102,3 +102,21 @@ func TestLock(t *testing.T) {
 	}
 	lock.Release()
 }
+
+// Where nothing can be made, though the directory above is there, Make says so:
+// it was removed while it was somebody's, or the kernel makes up what is in it.
+func TestMakeWhereNothingCanBe(t *testing.T) {
+	t.Chdir(t.TempDir())
+	gone, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"a/b", "a", ".", "/proc/a", "/proc/a/b"} {
+		if err := dir.Make(path); err == nil && path != "." {
+			t.Errorf("%s was made", path)
+		}
+	}
+}

@@ -179,6 +179,7 @@ func TestDiskFullOfStatusLines(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		os.WriteFile(filler, make([]byte, 8<<20), 0o600)
+		l.next()
 		l.sink.Cut(0, cut(begin)) // no room, and the end
 		finish(t, l.sink)
 		st := l.sink.Stats()

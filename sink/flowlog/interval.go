@@ -145,8 +145,7 @@ func (w *writer) cut(worker int, c packet.Cut) {
 	w.collectMissed()
 	if c.Last {
 		if c.Begin < c.End {
-			v := w.interval(c.Begin, c.End)
-			v.end = min(v.end, c.End)
+			w.interval(c.Begin, c.End)
 		}
 		w.over(math.MaxInt64)
 		return
@@ -177,11 +176,12 @@ func (w *writer) over(bound int64) {
 // statuses writes the lines of an interval that stand for no flow: SKIPDATA for
 // sessions of which records or frames may be missing, NODATA for those that had
 // no traffic. Lost frames may have been any session's, so that after a loss
-// nobody knows who had none.
+// nobody knows who had none; nor, live, of an interval that was not seen whole.
 func (w *writer) statuses(v *interval) {
 	frames := min(v.lostUntil, w.config.Lost()) > v.lostBefore
+	whole := w.config.Replay || v.begin >= w.opened && v.end <= w.now.UnixNano()
 	words := make(map[*packet.Session]string)
-	if !v.late && !v.unsure && !frames {
+	if whole && !v.late && !v.unsure && !frames {
 		for _, s := range w.config.Sessions() {
 			if quiet(s, v) {
 				words[s] = record.NoData

@@ -178,13 +178,13 @@ func TestNoDataAndSkipData(t *testing.T) {
 	})
 }
 
-// The last interval ends when the traffic does.
+// The lines of the last interval are of the whole interval.
 func TestLastInterval(t *testing.T) {
 	for _, c := range []struct {
 		last packet.Cut
 		want []string
 	}{
-		{packet.Cut{Begin: base, End: base + 10*second, Last: true}, []string{"eni-a OK", "eni-a OK", "eni-b NODATA 1768471200 1768471209"}},
+		{packet.Cut{Begin: base, End: base + minute, Last: true}, []string{"eni-a OK", "eni-a OK", "eni-b NODATA 1768471200 1768471259"}},
 		{packet.Cut{Begin: base, End: base, Last: true}, []string{"eni-a OK", "eni-a OK", "eni-b NODATA 1768471200 1768471259"}},
 		{packet.Cut{Last: true}, []string{"eni-a OK", "eni-a OK", "eni-b NODATA 1768471200 1768471259"}},
 	} {
@@ -303,4 +303,29 @@ func TestFileTakenAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Live there is no NODATA line of an interval that the sink has not seen whole:
+// the one it was opened in, and the one it is closed in.
+func TestNoDataOfWholeIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(30 * time.Second)
+		quiet := newSession(1, "quiet", "1")
+		l := newLive(t, flowlog.Config{Dir: t.TempDir(), Sessions: func() []*packet.Session { return []*packet.Session{quiet} }})
+		first := l.next()
+		l.sink.Cut(0, cut(first-minute))
+		l.mark(time.Second)
+		then := l.next()
+		l.sink.Cut(0, cut(first))
+		l.mark(1)
+		last := cut(then)
+		last.Last = true
+		l.sink.Settle(t.Context())
+		l.sink.Cut(0, last)
+		finish(t, l.sink)
+		want := []string{fmt.Sprintf("eni-quiet NODATA %d %d", first/1e9, first/1e9+59)}
+		if got := words(t, l.dir); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
 }

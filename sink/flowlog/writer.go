@@ -39,6 +39,7 @@ type writer struct {
 	step      int64   // how long an interval is; 0 before the first record or cut
 
 	// Lost frames, as sampled; live.
+	opened     int64  // when the sink was, in ns since 1970 UTC
 	lost       uint64 // at the last round
 	lostBefore uint64 // at the last round before the present interval
 	present    int64  // its begin
@@ -65,6 +66,7 @@ func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 		log:        c.Log,
 		complete:   math.MinInt64,
 		cuts:       make([]int64, c.Workers),
+		opened:     time.Now().UnixNano(),
 		lost:       lost,
 		lostBefore: lost,
 		present:    math.MinInt64,
