@@ -16,6 +16,9 @@ import (
 	"github.com/periscope-collector/periscope/sink"
 )
 
+// fileBatchLen is how many frames a batch of a capture file has.
+const fileBatchLen = 256
+
 // tableLen is the room for flows that BenchmarkFlows has.
 const tableLen = 1_000_000
 
@@ -94,8 +97,8 @@ type maker struct {
 const made = 60
 
 func newMaker(next func(uint32) (uint32, byte)) *maker {
-	m := &maker{batch: packet.NewBatch(batchLen), slab: make([]byte, batchLen*(packet.Headroom+made)), next: next, now: 1e18}
-	for i := range batchLen {
+	m := &maker{batch: packet.NewBatch(fileBatchLen), slab: make([]byte, fileBatchLen*(packet.Headroom+made)), next: next, now: 1e18}
+	for i := range fileBatchLen {
 		frame := m.frame(i)
 		_, server, _ := traffic.Interface()
 		binary.BigEndian.PutUint16(frame[12:], 0x0800)
@@ -117,7 +120,7 @@ func (m *maker) Next() (*packet.Batch, error) {
 	if m.left == 0 {
 		return nil, io.EOF
 	}
-	n := min(batchLen, m.left)
+	n := min(fileBatchLen, m.left)
 	m.left -= n
 	m.batch.Resize(n)
 	for i := range n {
