@@ -191,8 +191,36 @@ func TestEmpty(t *testing.T) {
 	if err := r.Write(&b, nil); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(b.String(), "NaN") || strings.Contains(b.String(), "unexpected") {
-		t.Errorf("an empty report is\n%s", b.String())
+	for _, no := range []string{"NaN", "unexpected", "talkers"} {
+		if strings.Contains(b.String(), no) {
+			t.Errorf("%q in an empty report:\n%s", no, b.String())
+		}
+	}
+}
+
+// TestOne: of one thing the report speaks in the singular, in line with the rest.
+func TestOne(t *testing.T) {
+	pair := func(peer string, packets, bytes uint64) *packet.Flow {
+		f := ingress(said(web, packet.Ordinary, peer, "10.0.1.163", packets))
+		f.Side[0].Bytes = bytes
+		return f
+	}
+	var batch []*packet.Flow
+	for i := range uint64(5) {
+		batch = append(batch, pair(fmt.Sprintf("198.51.100.%d", i+1), 1000, 9000-i))
+	}
+	batch = append(batch, pair("198.51.100.6", 1, 1))
+	one := pair("198.51.100.7", 1, 60)
+	one.Class = packet.ExternalNTP
+	got := text(t, feed(t, 1, [][]*packet.Flow{append(batch, one)}))
+	for _, want := range []string{
+		"\nntp_external\n  web  10.0.1.163 - 198.51.100.7  1 packet   60 bytes\n",
+		"  web      10.0.1.163 - 198.51.100.5  1,000 packets  8,996 bytes\n" +
+			"  1 other                                 1 packet       1 byte\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("not in the report: %q\n%s", want, got)
+		}
 	}
 }
 

@@ -37,9 +37,12 @@ func (r *Report) Write(w io.Writer, sessions []*packet.Session) error {
 	var b strings.Builder
 	b.WriteString("Blind spots: traffic that VPC Flow Logs leave out\n\n")
 	r.writeClasses(&b, sessions)
-	b.WriteString("\nTop talkers, by bytes\n")
+	var talkers strings.Builder
 	for _, c := range order {
-		r.classes[c].writeTalkers(&b, c)
+		r.classes[c].writeTalkers(&talkers, c)
+	}
+	if talkers.Len() > 0 {
+		b.WriteString("\nTop talkers, by bytes\n" + talkers.String())
 	}
 	b.WriteString("\nNotes\n")
 	for _, note := range r.notes(sessions) {
@@ -130,16 +133,16 @@ func (c *class) writeTalkers(b *strings.Builder, of packet.Class) {
 	rest := c.sum
 	for _, k := range list[:min(len(list), topTalkers)] {
 		t.add(printable(k.session.Name), address(k.addr[0])+" - "+address(k.addr[1]),
-			comma(k.packets)+" packets", comma(k.bytes)+" bytes")
+			counted(k.packets, "packet"), counted(k.bytes, "byte"))
 		rest.packets -= k.packets
 		rest.bytes -= k.bytes
 	}
 	if len(list) > topTalkers {
-		others := comma(uint64(len(list)-topTalkers)) + " others"
+		others := strings.TrimSpace(counted(uint64(len(list)-topTalkers), "other"))
 		if c.folded {
 			others = "others"
 		}
-		t.add(others, "", comma(rest.packets)+" packets", comma(rest.bytes)+" bytes")
+		t.add(others, "", counted(rest.packets, "packet"), counted(rest.bytes, "byte"))
 	}
 	t.write(b, "  ")
 }
@@ -207,6 +210,15 @@ func share(n, of uint64) string {
 	default:
 		return fmt.Sprintf("%.1f%%", percent)
 	}
+}
+
+// counted says how many of a thing there are. One has a space where the others
+// have their s, so that the digits of a column are in line.
+func counted(n uint64, thing string) string {
+	if n == 1 {
+		return "1 " + thing + " "
+	}
+	return comma(n) + " " + thing + "s"
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }
