@@ -132,6 +132,10 @@ func place(data []byte, err error) error {
 		offset = int(syntax.Offset)
 	case errors.As(err, &kind):
 		offset = int(kind.Offset)
+		err = fmt.Errorf("not AWS's ip-ranges.json: unexpected %s", kind.Value)
+		if kind.Field != "" {
+			err = fmt.Errorf("%w in %s", err, kind.Field)
+		}
 	}
 	before := data[:min(max(offset-1, 0), len(data))] // the offset is behind the byte at fault
 	line := 1 + bytes.Count(before, []byte{'\n'})
