@@ -115,9 +115,29 @@ func (s *Sinks) validate(p *problems) {
 		return
 	}
 	s.FlowLog.validate(p)
-	if s.PCAP != nil && s.FlowLog.Dir != "" && filepath.Clean(s.FlowLog.Dir) == filepath.Clean(s.PCAP.Dir) {
-		p.addf("sinks.flowlog.dir", "%s is also sinks.pcap.dir; name another directory", s.FlowLog.Dir)
+	if s.PCAP != nil && s.PCAP.Dir != "" && s.FlowLog.Dir != "" {
+		p.apart(s.FlowLog.Dir, s.PCAP.Dir)
 	}
+}
+
+// apart wants two directories of which none is in the other.
+func (p *problems) apart(flowlog, pcap string) {
+	switch in, around := inside(flowlog, pcap), inside(pcap, flowlog); {
+	case in && around:
+		p.addf("sinks.flowlog.dir", "%s is also sinks.pcap.dir; name another directory", flowlog)
+	case in:
+		p.addf("sinks.flowlog.dir", "%s is inside sinks.pcap.dir %s; name a directory outside it", flowlog, pcap)
+	case around:
+		p.addf("sinks.flowlog.dir", "%s has sinks.pcap.dir %s inside it; name a directory beside that", flowlog, pcap)
+	}
+}
+
+// inside says whether path is dir, or below it, by their names.
+func inside(path, dir string) bool {
+	path, pathErr := filepath.Abs(path)
+	dir, dirErr := filepath.Abs(dir)
+	rel, err := filepath.Rel(dir, path)
+	return errors.Join(pathErr, dirErr, err) == nil && filepath.IsLocal(rel)
 }
 
 func (s *PCAP) validate(p *problems) {
@@ -150,8 +170,7 @@ func (s *FlowLog) validate(p *problems) {
 	} else if _, err := record.ParseFields(s.Fields); err != nil {
 		p.addf("sinks.flowlog.fields", "%v", err)
 	}
-	within(p, "sinks.flowlog.interval", s.Interval, minutes/6, 10*minutes)
-	if time.Duration(s.Interval)%time.Second != 0 {
+	if within(p, "sinks.flowlog.interval", s.Interval, minutes/6, 10*minutes) && time.Duration(s.Interval)%time.Second != 0 {
 		p.addf("sinks.flowlog.interval", "%v is not whole seconds, as flow logs count; write one such as 60s", s.Interval)
 	}
 	p.oneOf("sinks.flowlog.layout", s.Layout, "plain", "hourly", "hive", "hive-hourly")
@@ -178,11 +197,13 @@ func (p *problems) oneOf(path, value string, allowed ...string) {
 
 type number interface{ ~int | ~int64 }
 
-// within wants least to most.
-func within[T number](p *problems, path string, value, least, most T) {
+// within wants least to most, and says whether it is.
+func within[T number](p *problems, path string, value, least, most T) bool {
 	if value < least || value > most {
 		p.addf(path, "must be %v to %v, not %v", least, most, value)
+		return false
 	}
+	return true
 }
 
 // limit wants least or more, or 0 for none.
