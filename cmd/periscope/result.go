@@ -83,9 +83,9 @@ func printLedger(w io.Writer, l pipeline.Ledger) error {
 	}
 	var b strings.Builder
 	for _, r := range lines {
-		fmt.Fprintf(&b, "%-*s  %*s %s", name, r.name, count, comma(r.count), r.unit)
+		fmt.Fprintf(&b, "%-*s  %*s %s", name, r.name, count, comma(r.count), units(r.count, r.unit))
 		if r.bytes != "" {
-			fmt.Fprintf(&b, "  %*s bytes", bytes, r.bytes)
+			fmt.Fprintf(&b, "%*s  %*s bytes", len(r.unit)-len(units(r.count, r.unit)), "", bytes, r.bytes)
 		}
 		b.WriteByte('\n')
 	}
@@ -146,6 +146,14 @@ func unitOf(sink string) string {
 		return "frames"
 	}
 	return "records"
+}
+
+// units is the word for n of them, such as packets.
+func units(n uint64, plural string) string {
+	if n == 1 {
+		return strings.TrimSuffix(plural, "s")
+	}
+	return plural
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }
