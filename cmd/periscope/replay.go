@@ -31,7 +31,10 @@ takes the mirrored frames out of their tunnels, and gives them to the sinks.
 Without --out, --flows and a configured sink it only counts.
 
 The clock is the capture's, the order is that of the files. The same files give
-the same output, byte for byte, whatever the number of workers.`,
+the same output, byte for byte, whatever the number of workers.
+
+Nothing is overwritten: a second replay into the same directory adds every frame
+and record once more, in files of its own. For a clean result name an empty one.`,
 		Example: `  # what is in a capture of UDP 4789?
   periscope replay mirror.pcap
 

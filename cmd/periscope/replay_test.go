@@ -212,14 +212,15 @@ func TestReplayCounts(t *testing.T) {
 	}
 }
 
-// A second replay into the same directory adds files; it changes none.
+// A second replay into the same directories adds files with everything once
+// more; it changes none.
 func TestReplayDoesNotOverwrite(t *testing.T) {
 	m := newMirror(2000)
 	path := writeFile(t, filepath.Join(t.TempDir(), "mirror.pcap"), m.file)
-	out := filepath.Join(t.TempDir(), "out")
-	var before map[string][32]byte
+	out, flows := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "flows")
+	var before, flowsBefore map[string][32]byte
 	for i := range 2 {
-		if r := runProgram(t, "replay", "--out", out, path); r.code != 0 {
+		if r := runProgram(t, "replay", "--out", out, "--flows", flows, path); r.code != 0 {
 			t.Fatalf("%+v", r)
 		}
 		files := readTree(t, out)
@@ -234,6 +235,28 @@ func TestReplayDoesNotOverwrite(t *testing.T) {
 			}
 		}
 		before = after
+
+		times := make(map[[32]byte]int) // that a content is there
+		flowsAfter := treeFiles(t, flows)
+		for name, hash := range flowsAfter {
+			if filepath.Ext(name) == ".gz" {
+				times[hash]++
+			}
+		}
+		for name, hash := range flowsBefore {
+			if flowsAfter[name] != hash && filepath.Base(name) != ".lock" {
+				t.Errorf("%s was changed", name)
+			}
+		}
+		for _, n := range times {
+			if n != i+1 {
+				t.Errorf("replay %d: flow logs are there %d times", i, n)
+			}
+		}
+		if len(times) == 0 {
+			t.Error("no flow logs")
+		}
+		flowsBefore = flowsAfter
 	}
 }
 

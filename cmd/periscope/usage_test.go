@@ -58,6 +58,7 @@ func TestUsage(t *testing.T) {
 		{"replay --summary /dev/null/no.json " + capture, 2, `--summary: open /dev/null/no.json: not a directory`},
 
 		{"replay", 2, `replay needs a capture file, or - for standard input`},
+		{"replay --out a --flows a/b x", 2, `sinks.flowlog.dir: a/b is inside sinks.pcap.dir a; name a directory outside it`},
 		{"replay --workers 257 x", 2, `capture.workers: must be 0 to 256, not 257`},
 		{"replay --pace 3 x", 2, `--pace "3": want max, real, or a factor such as 2x`},
 		{"replay --pace 0x x", 2, `--pace "0x": want max, real, or a factor such as 2x`},
