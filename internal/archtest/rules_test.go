@@ -28,6 +28,7 @@ var limits = []limit{
 	{"sink/flowlog", []string{module + "packet", module + "record", module + "sink", module + "sink/dir", module + "sink/queue",
 		"golang.org/x/sys", "github.com/klauspost/compress"}, stage},
 	{"sink/dir", []string{module + "packet", "golang.org/x/sys"}, part},
+	{"sink/spool", []string{module + "packet", module + "sink/dir", "golang.org/x/sys"}, part},
 	{"flow", []string{module + "packet", "golang.org/x/sys"}, stage},
 	{"record", []string{module + "packet"}, leaf},
 	{"sink/queue", nil, "it carries items of any type"},

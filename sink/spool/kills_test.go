@@ -1,0 +1,5 @@
+//go:build !soak
+
+package spool
+
+const kills = 20

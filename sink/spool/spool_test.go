@@ -1,0 +1,409 @@
+package spool
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/dir"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv("SPOOL_TEST_WRITE"); path != "" {
+		appendForever(path)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// open opens a spool that syncs only when it is told to, if Config says nothing else.
+func open(t testing.TB, cfg Config) *Spool {
+	t.Helper()
+	if cfg.Size == 0 {
+		cfg.Size = sizeMin
+	}
+	if cfg.SyncEvery == 0 {
+		cfg.SyncEvery = time.Hour
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(); balanced(t, s) })
+	return s
+}
+
+func balanced(t testing.TB, s *Spool) {
+	t.Helper()
+	st := s.Stats()
+	out := st.Committed + uint64(st.Pending)
+	for _, n := range st.Dropped {
+		out += n
+	}
+	if st.Found+st.Appended != out || st.Pending < 0 || st.Bytes < 0 {
+		t.Errorf("account does not balance: %+v", st)
+	}
+}
+
+func put(t testing.TB, s *Spool, events ...string) {
+	t.Helper()
+	for _, e := range events {
+		if err := s.Append([]byte(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func read(t testing.TB, s *Spool, maxEvents int) *Batch {
+	t.Helper()
+	b, err := s.Read(maxEvents, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// drain reads and commits all.
+func drain(t testing.TB, s *Spool) (events []string) {
+	t.Helper()
+	for b := read(t, s, 1000); b != nil; b = read(t, s, 1000) {
+		for _, e := range b.Events {
+			events = append(events, string(e))
+		}
+		s.Commit(b)
+	}
+	return events
+}
+
+func equal(t testing.TB, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
+	}
+}
+
+func TestReadInOrderAndCommitInAny(t *testing.T) {
+	path := t.TempDir()
+	s := open(t, Config{Dir: path})
+	at := s.Next()
+	put(t, s, "a", "b", "c", "d", "e")
+	a, c, e := read(t, s, 2), read(t, s, 2), read(t, s, 2)
+	if a.First != at || a.Last.Offset != at.Offset+recordSize+1 || string(c.Events[0]) != "c" || string(e.Events[0]) != "e" || read(t, s, 1) != nil {
+		t.Errorf("%+v %+v %+v", a, c, e)
+	}
+	s.Commit(c)
+	s.Commit(c) // is not out any more
+	s.Return(e)
+	s.Return(a)
+	id := s.ID()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Commit(a)
+
+	s = open(t, Config{Dir: path})
+	if st := s.Stats(); s.ID() != id || st.Found != 3 || st.Oldest.IsZero() {
+		t.Errorf("id %s, was %s; %+v", s.ID(), id, st)
+	}
+	if next := s.Next(); next.Segment <= at.Segment {
+		t.Errorf("next event at %v, where one may have been", next)
+	}
+	<-s.Ready()
+	equal(t, drain(t, s), "a", "b", "e")
+}
+
+func TestPositionsAreNeverUsedTwice(t *testing.T) {
+	path := t.TempDir()
+	seen := map[string]bool{}
+	for range 5 {
+		s := open(t, Config{Dir: path, SegmentBytes: segmentMin})
+		for i := range 40 {
+			uid := fmt.Sprint(s.ID(), s.Next())
+			if seen[uid] {
+				t.Fatalf("%s again", uid)
+			}
+			seen[uid] = true
+			next := s.Next()
+			put(t, s, strings.Repeat("x", 100+i*10))
+			b := read(t, s, 1)
+			if b.First != next {
+				t.Fatalf("event at %v, promised %v", b.First, next)
+			}
+			s.Commit(b)
+		}
+		if st := s.Stats(); st.Segments > 2 || st.Pending != 0 {
+			t.Errorf("segments are not freed: %+v", st)
+		}
+		s.Close()
+	}
+}
+
+func TestFull(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	event := make([]byte, 100<<10)
+	var err error
+	n := 0
+	for ; err == nil; n++ {
+		err = s.Append(event)
+	}
+	if !errors.Is(err, ErrFull) || Reason(err) != packet.DropSpoolFull || s.Stats().Bytes > sizeMin || n < 39 {
+		t.Errorf("%v after %d events, %+v", err, n, s.Stats())
+	}
+	drain(t, s)
+	put(t, s, string(event), "b")
+	if err := s.Append(make([]byte, MaxEvent+1)); err == nil {
+		t.Error("too large an event was taken")
+	}
+	put(t, s, strings.Repeat("m", MaxEvent))
+	if b, err := s.Read(10, 0); err != nil || len(b.Events) != 1 || len(b.Events[0]) != len(event) {
+		t.Errorf("%v", err)
+	}
+	if got := drain(t, s); len(got) != 2 || len(got[1]) != MaxEvent {
+		t.Errorf("%d events", len(got))
+	}
+}
+
+func TestFree(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Free: 1.1})
+	if err := s.Append([]byte("a")); Reason(err) != packet.DropDiskFull {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAge(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := open(t, Config{Dir: t.TempDir(), Age: time.Minute, Now: func() time.Time { return now }})
+	put(t, s, "a", "b")
+	now = now.Add(time.Second)
+	put(t, s, "c")
+	now = now.Add(time.Minute)
+	equal(t, drain(t, s), "c")
+	if st := s.Stats(); st.Dropped[packet.DropExpired] != 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A write that fails loses nothing: what was taken stays in the buffer.
+func TestDiskFull(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	put(t, s, "a")
+	seg := s.active()
+	file := seg.file
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	seg.file = full
+	if _, err := s.Read(1, 1); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("%v", err)
+	}
+	n := 0
+	for err = nil; err == nil; n++ {
+		err = s.Append(make([]byte, 10<<10))
+	}
+	if Reason(err) != packet.DropDiskFull || n != 7 {
+		t.Errorf("%v after %d", err, n)
+	}
+	seg.file = file
+	put(t, s, "z")
+	if got := drain(t, s); len(got) != 8 || got[0] != "a" || got[7] != "z" {
+		t.Errorf("%d events", len(got))
+	}
+	put(t, s, "lost")
+	seg.file = full
+	if err := s.Close(); !errors.Is(err, unix.ENOSPC) || s.Stats().Dropped[packet.DropDiskFull] != 1 {
+		t.Errorf("%v, %+v", err, s.Stats())
+	}
+	file.Close()
+}
+
+// TestDamage changes the file of three events of 10 bytes, by byte.
+func TestDamage(t *testing.T) {
+	const record = recordSize + 10
+	for name, c := range map[string]struct {
+		change func(b []byte) []byte
+		live   string // what is read when the spool is open
+		after  string // and when it is opened then, without a checkpoint
+	}{
+		"payload of the first": {func(b []byte) []byte { b[headerSize+recordSize]++; return b }, "bc", "bc"},
+		"time of the second":   {func(b []byte) []byte { b[headerSize+record+8]++; return b }, "ac", "ac"},
+		"payload of the last":  {func(b []byte) []byte { b[len(b)-1]++; return b }, "ab", "ab"},
+		"length of the second": {func(b []byte) []byte { b[headerSize+record+4]++; return b }, "a", "a"},
+		"length of gigabytes":  {func(b []byte) []byte { b[headerSize+7] = 0x7f; return b }, "", ""},
+		"zeros":                {func(b []byte) []byte { clear(b[headerSize+record:]); return b }, "a", "a"},
+		"end is missing":       {func(b []byte) []byte { return b[:len(b)-1] }, "ab", "ab"},
+		"only a header":        {func(b []byte) []byte { return b[:headerSize] }, "", ""},
+		"more behind":          {func(b []byte) []byte { return append(b, 1, 2, 3) }, "abc", "abc"},
+		"nothing":              {func(b []byte) []byte { return nil }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := t.TempDir()
+			s := open(t, Config{Dir: path})
+			put(t, s, "aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc")
+			s.Return(read(t, s, 3))
+			file := s.path(1)
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = c.change(b)
+			if err := os.WriteFile(file, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			check := func(want string) {
+				t.Helper()
+				got := ""
+				for _, e := range drain(t, s) {
+					got += e[:1]
+				}
+				if got != want || s.Stats().Pending != 0 {
+					t.Errorf("read %q, want %q; %+v", got, want, s.Stats())
+				}
+				put(t, s, "z") // it goes on
+				equal(t, drain(t, s), "z")
+			}
+			other := t.TempDir()
+			if err := os.WriteFile(filepath.Join(other, filepath.Base(file)), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if name != "nothing" && name != "end is missing" && name != "only a header" { // what is written goes where it was to go
+				check(c.live)
+				if st := s.Stats(); st.Dropped[packet.DropIO] != 3-uint64(len(c.live)) {
+					t.Errorf("%+v", st)
+				}
+			}
+			s = open(t, Config{Dir: other})
+			check(c.after)
+		})
+	}
+}
+
+func TestDamagedCheckpoint(t *testing.T) {
+	path := t.TempDir()
+	s := open(t, Config{Dir: path})
+	put(t, s, "a", "b")
+	s.Commit(read(t, s, 1))
+	s.Close()
+	file := filepath.Join(path, checkpointName)
+	b, err := os.ReadFile(file)
+	if err != nil || os.WriteFile(file, bytes.Replace(b, []byte("1"), []byte("2"), 1), 0o600) != nil {
+		t.Fatal(err)
+	}
+	equal(t, drain(t, open(t, Config{Dir: path})), "a", "b")
+}
+
+func TestSegmentGone(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	put(t, s, "a", "b")
+	s.Return(read(t, s, 1))
+	if err := os.Remove(s.path(1)); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, drain(t, s))
+	if st := s.Stats(); st.Dropped[packet.DropIO] != 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestPrivateAndLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b")
+	s := open(t, Config{Dir: path})
+	put(t, s, "a")
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]os.FileMode{path: os.ModeDir | 0o700, s.path(1): 0o600, filepath.Join(path, checkpointName): 0o600} {
+		if fi, err := os.Stat(file); err != nil || fi.Mode() != want {
+			t.Errorf("%s: %v, %v", file, fi.Mode(), err)
+		}
+	}
+	var locked *dir.LockedError
+	if _, err := Open(Config{Dir: path, Size: sizeMin}); !errors.As(err, &locked) {
+		t.Errorf("%v", err)
+	}
+	s.Close()
+	if _, err := s.Read(1, 1); !errors.Is(err, ErrClosed) || !errors.Is(s.Append([]byte("a")), ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAppendAllocatesNothing(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Size: 1 << 30})
+	event := make([]byte, 600)
+	if n := testing.AllocsPerRun(5000, func() { s.Append(event) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// appendForever is what the test's own binary does when it is started by
+// TestKill, until it is killed: it appends numbers and says, after each sync,
+// how many are there. It commits nothing.
+func appendForever(path string) {
+	s, err := Open(Config{Dir: path, Size: 1 << 30, SegmentBytes: 64 << 10, SyncEvery: time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for n := 1; ; n++ {
+		if err := s.Append(fmt.Appendf(nil, "%d %d", os.Getpid(), n)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		if n%97 == 0 {
+			s.Return(func() *Batch { b, _ := s.Read(1, 1); return b }()) // reading gives all to the kernel
+			s.Sync()
+			fmt.Println(n)
+		}
+	}
+}
+
+func TestKill(t *testing.T) {
+	path := t.TempDir()
+	for round := range kills {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "SPOOL_TEST_WRITE="+path)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if _, err := fmt.Sscan(lines.Text(), &said); err != nil {
+				t.Fatal(lines.Text())
+			}
+			if said >= 97*(1+round%7) {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		s := open(t, Config{Dir: path, Size: 1 << 30})
+		got := drain(t, s)
+		for i, e := range got {
+			if e != fmt.Sprintf("%d %d", cmd.Process.Pid, i+1) {
+				t.Fatalf("round %d: event %d is %q", round, i+1, e)
+			}
+		}
+		if len(got) < said || said == 0 {
+			t.Fatalf("round %d: %d events, %d were in the spool", round, len(got), said)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
