@@ -1,0 +1,284 @@
+package hec_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/periscope-collector/periscope/sink/splunk/hec"
+	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
+)
+
+const (
+	first  = "aaaaaaaa-1111-2222-3333-444444444444"
+	second = "bbbbbbbb-1111-2222-3333-444444444444"
+	good   = `{"event":"one"}` + "\n" + `{"event":"two"}`
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A clock is moved by its test.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// dial makes a client of servers with the first token.
+func dial(t *testing.T, cfg hec.Config, servers ...*hectest.Server) (*hec.Client, *clock) {
+	t.Helper()
+	for _, s := range servers {
+		cfg.Endpoints = append(cfg.Endpoints, hec.Endpoint{URL: s.URL})
+	}
+	if cfg.TokenFile == "" {
+		cfg.TokenFile = write(t, "token", first+"\n")
+	}
+	k := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	cfg.Now, cfg.Version = k.now, "1.2.3"
+	c, err := hec.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, k
+}
+
+func send(t *testing.T, c *hec.Client, want hec.Class) hec.Outcome {
+	t.Helper()
+	o := c.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2})
+	if o.Class != want {
+		t.Fatalf("%v (%v), want %v", o.Class, o.Err, want)
+	}
+	for _, token := range []string{first, second} {
+		if strings.Contains(fmt.Sprintf("%+v", o), token) {
+			t.Fatalf("the outcome holds a token: %+v", o)
+		}
+	}
+	return o
+}
+
+func TestSend(t *testing.T) {
+	s := hectest.New(t, first)
+	s.Script(hectest.Answer{Header: http.Header{"Set-Cookie": {"AWSALB=x; Path=/", "gone=1"}}},
+		hectest.Answer{Header: http.Header{"Set-Cookie": {"gone=; Max-Age=0"}}})
+	c, _ := dial(t, hec.Config{}, s)
+	for range 3 {
+		if o := send(t, c, hec.Delivered); o.Err != nil || o.HTTP != 200 || o.Code != 0 || o.Endpoint != s.URL {
+			t.Errorf("%+v", o)
+		}
+	}
+	if n := len(s.Events()); n != 6 {
+		t.Errorf("%d events, want 6", n)
+	}
+	seen := s.Seen()
+	for i, cookie := range []string{"", "AWSALB=x; gone=1", "AWSALB=x"} {
+		h := seen[i].Header
+		if h.Get("Cookie") != cookie || h.Get("User-Agent") != "periscope/1.2.3" || h.Get("Content-Encoding") != "gzip" {
+			t.Errorf("request %d: %v", i, h)
+		}
+		if ch := h.Get("X-Splunk-Request-Channel"); len(ch) != 36 || ch != seen[0].Header.Get("X-Splunk-Request-Channel") {
+			t.Errorf("request %d: channel %q", i, ch)
+		}
+		if seen[i].Path != "/services/collector/event" {
+			t.Errorf("request %d: path %q", i, seen[i].Path)
+		}
+	}
+}
+
+func TestPlainAfterRefusal(t *testing.T) {
+	s := hectest.New(t, first)
+	s.Script(hectest.Answer{Status: 415, Body: "<html>"})
+	c, _ := dial(t, hec.Config{}, s)
+	send(t, c, hec.PlainBody)
+	send(t, c, hec.Delivered)
+	if e := s.Seen()[1].Header.Get("Content-Encoding"); e != "" {
+		t.Errorf("compressed again: %q", e)
+	}
+}
+
+func TestChannelRefused(t *testing.T) {
+	s := hectest.New(t, first)
+	bad := hectest.Answer{Status: 400, Body: `{"code":11}`}
+	s.Script(bad, hectest.Answer{}, bad, bad)
+	c, _ := dial(t, hec.Config{}, s)
+	for _, want := range []hec.Class{hec.Retry, hec.Delivered, hec.Retry, hec.HoldConfig} {
+		send(t, c, want)
+	}
+	seen := s.Seen()
+	if a, b := seen[0].Header.Get("X-Splunk-Request-Channel"), seen[1].Header.Get("X-Splunk-Request-Channel"); a == b {
+		t.Error("the refused channel is used again")
+	}
+}
+
+func TestNoRedirect(t *testing.T) {
+	other := hectest.New(t, first)
+	s := hectest.New(t, first)
+	s.Always(hectest.Answer{Status: 307, Header: http.Header{"Location": {other.URL}}})
+	c, _ := dial(t, hec.Config{}, s)
+	send(t, c, hec.HoldConfig)
+	if n := len(other.Seen()); n != 0 {
+		t.Errorf("the redirect was followed, %d requests", n)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, fault := range []hectest.Fault{hectest.Reset, hectest.Drop, hectest.Cut} {
+		s := hectest.New(t, first)
+		s.Script(hectest.Answer{Fault: fault})
+		c, _ := dial(t, hec.Config{}, s)
+		if o := send(t, c, hec.Retry); !o.DupRisk || o.Err == nil {
+			t.Errorf("fault %d: %+v", fault, o)
+		}
+		send(t, c, hec.Delivered)
+	}
+}
+
+func TestHangEndsWithContext(t *testing.T) {
+	s := hectest.New(t, first)
+	s.Always(hectest.Answer{Fault: hectest.Hang})
+	c, _ := dial(t, hec.Config{}, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan hec.Outcome, 1)
+	go func() { done <- c.Send(ctx, hec.Request{Body: []byte(good), Events: 2}) }()
+	for len(s.Seen()) == 0 && len(done) == 0 {
+		time.Sleep(time.Millisecond) // until the request is there
+	}
+	cancel()
+	if o := <-done; o.Class != hec.Retry || !o.DupRisk {
+		t.Errorf("%+v", o)
+	}
+	if !c.Health()[0].Up {
+		t.Error("a request that was given up counts against the endpoint")
+	}
+}
+
+func TestTokens(t *testing.T) {
+	s := hectest.New(t, second)
+	path := write(t, "token", first+"\n\n"+second+"\n")
+	c, k := dial(t, hec.Config{TokenFile: path}, s)
+	send(t, c, hec.Delivered) // the first is refused
+	send(t, c, hec.Delivered) // the second goes first
+	if n := len(s.Seen()); n != 3 {
+		t.Errorf("%d requests, want 3", n)
+	}
+	s.SetTokens("cccccccc-new")
+	o := send(t, c, hec.HoldToken)
+	if o.HTTP != 403 || o.Code != 4 || !c.Health()[0].Up {
+		t.Errorf("%+v", o)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, hec.HoldToken)
+	if err := os.WriteFile(path, []byte("cccccccc-new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	send(t, c, hec.Delivered) // read again after the refusal
+	s.SetTokens(second)
+	if err := os.WriteFile(path, []byte(second), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.add(5 * time.Second)
+	before := len(s.Seen())
+	send(t, c, hec.Delivered) // read again after 5 s
+	if n := len(s.Seen()) - before; n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	s := hectest.NewTLS(t, first)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	ca := write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	c, _ := dial(t, hec.Config{CA: ca}, s)
+	send(t, c, hec.Delivered)
+	for name, cfg := range map[string]hec.Config{"unknown authority": {}, "wrong name": {CA: ca, ServerName: "splunk.invalid"}} {
+		c, _ := dial(t, cfg, s)
+		if o := send(t, c, hec.HoldConfig); o.DupRisk {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+	if n := len(s.Seen()); n != 1 {
+		t.Errorf("%d requests, want 1: a token went to a server that was not verified", n)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	tests := []struct{ url, token, want string }{
+		{"http://192.0.2.1:8088", first, "in the clear"},
+		{"ftp://localhost", first, "nothing else"},
+		{"https://user:" + first + "@localhost", first, "nothing else"},
+		{"https://localhost/services/collector", first, "nothing else"},
+		{"https://localhost?token=" + first, first, "nothing else"},
+		{"://" + first, first, "not a URL"},
+		{"https://localhost", "", "no token"},
+		{"https://localhost", first + " " + second, "line 1"},
+		{"https://localhost", second + "\nshort", "line 2"},
+		{"https://localhost", strings.Repeat("x", 64<<10) + "y", "larger"},
+	}
+	for _, tt := range tests {
+		_, err := hec.New(hec.Config{Endpoints: []hec.Endpoint{{URL: tt.url}}, TokenFile: write(t, "t", tt.token)})
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), first) {
+			t.Errorf("%s: %v, want %q", tt.url, err, tt.want)
+		}
+	}
+	if _, err := hec.New(hec.Config{Endpoints: []hec.Endpoint{{URL: "https://localhost"}}, TokenFile: filepath.Join(t.TempDir(), "none")}); err == nil {
+		t.Error("no token file is no error")
+	}
+	if _, err := hec.New(hec.Config{}); err == nil {
+		t.Error("no endpoint is no error")
+	}
+}
+
+// A server that answers with what it was sent must not get a token into an
+// error or a log.
+func TestNoTokenInErrors(t *testing.T) {
+	s := hectest.New(t, second)
+	mute := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, buf, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(buf, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", r.Header.Get("Authorization"))
+		buf.Flush()
+	})
+	s.Config.Handler = mute
+	var log bytes.Buffer
+	c, _ := dial(t, hec.Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, s)
+	for range 4 {
+		o := send(t, c, hec.Retry)
+		if o.HTTP == 0 && o.Endpoint != "" && !strings.Contains(o.Err.Error(), "(token)") {
+			t.Errorf("the server's text is not in %q: the test shows nothing", o.Err)
+		}
+	}
+	if log.Len() == 0 || strings.Contains(log.String(), first) {
+		t.Errorf("log: %q", &log)
+	}
+}

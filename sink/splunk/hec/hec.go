@@ -1,0 +1,77 @@
+// Package hec speaks the HTTP Event Collector protocol of Splunk as a client:
+// a body of events in, one classified [Outcome] out. It tries the tokens of a
+// file in turn, keeps cookies and a channel for each endpoint, spreads requests
+// over endpoints by weight and leaves out those that are down.
+//
+// A request is sent to one endpoint once, with each token at most; sending
+// again, splitting and holding are the caller's, as [Class] says. Requests carry
+// a channel, but acknowledgements are not asked for: an ackId is handed on in
+// the Outcome, and the answer counts as delivered.
+//
+// A request owns a pooled buffer for its compressed body while it runs, and reads
+// at most 64 KiB of the answer's head and of its body each. A [Client] may be
+// used by several goroutines; it starts one to probe each endpoint that is down,
+// until Close.
+//
+// Neither tokens nor bytes of an answer's body are ever part of an error or a
+// log line. It knows nothing of records or of the spool.
+package hec
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Class says what is to be done with the events of a request.
+type Class uint8
+
+// The classes. The zero value keeps the events.
+const (
+	Retry      Class = iota // send again after RetryAfter or a back-off; from Invalid if that is above 0
+	Delivered               // done
+	Split                   // an event is bad: Invalid, or one that halving finds
+	HoldToken               // every token is refused; keep everything until one is accepted
+	HoldIndex               // the index is refused; keep what is for that index
+	HoldConfig              // the endpoint or what is between is not set up for this; keep everything
+	PlainBody               // send again at once: the endpoint gets no compressed bodies from now on
+	TooLarge                // send fewer bytes; a single event cannot be sent
+)
+
+var classes = [...]string{"retry", "delivered", "split", "hold_token", "hold_index", "hold_config", "plain_body", "too_large"}
+
+// String returns the name of c in metrics.
+func (c Class) String() string {
+	if int(c) >= len(classes) {
+		return fmt.Sprintf("class(%d)", uint8(c))
+	}
+	return classes[c]
+}
+
+// A Request is one body of events. Send reads it until it returns, no longer.
+type Request struct {
+	Body   []byte // envelopes, concatenated, not compressed, not empty
+	Events int    // the number of events in Body
+}
+
+// An Outcome is what became of a request.
+type Outcome struct {
+	Class    Class
+	Endpoint string // URL of the endpoint, empty if none could be asked
+	HTTP     int    // status, 0 without an answer
+	Code     int    // of the HEC answer, -1 without one
+
+	// Invalid is the number of the first event, from 0, that was not taken, or
+	// -1 if the answer has none or one that is not to be trusted. With Split it
+	// is the bad event; with Retry it is above 0, and those before it were taken.
+	Invalid int
+
+	RetryAfter time.Duration // as the server asks, 0 to 10 minutes
+	AckID      int64         // of a delivered request, -1 without one
+	Wire       int           // bytes of the body as sent
+	Slow       bool          // the endpoint asks for less, or did not answer in time
+	DupRisk    bool          // events that are sent again may be there already
+
+	// Err says what happened in one line unless the request was delivered. It
+	// holds nothing of the answer's body and no token.
+	Err error
+}

@@ -1,0 +1,136 @@
+package hec
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of a token file, which is read anew every tokensEvery.
+const (
+	maxTokenFile = 64 << 10
+	maxTokens    = 16
+	maxToken     = 512
+	tokensEvery  = 5 * time.Second
+)
+
+// tokens are the lines of a token file. Its methods may be called at once.
+type tokens struct {
+	path string
+	log  *slog.Logger
+	now  func() time.Time
+
+	mu     sync.Mutex
+	list   []string // as in the file, replaced whole
+	best   string   // was accepted last; tried first
+	read   time.Time
+	failed bool // the last read failed, and that was logged
+}
+
+// load reads the file if it was not read for a while, or if told to. A file that
+// cannot be read leaves the tokens as they were.
+func (t *tokens) load(force bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	if !force && now.Sub(t.read) < tokensEvery {
+		return nil
+	}
+	t.read = now
+	list, err := readTokens(t.path)
+	if err != nil {
+		if !t.failed && t.list != nil {
+			t.log.Warn("token file not read, its last tokens are used on", "error", err)
+		}
+		t.failed = true
+		return err
+	}
+	t.failed = false
+	if !slices.Equal(list, t.list) {
+		t.list, t.best = list, ""
+	}
+	return nil
+}
+
+// order returns the tokens in the order to try them.
+func (t *tokens) order() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := slices.Clone(t.list)
+	if i := slices.Index(list, t.best); i > 0 {
+		list = slices.Insert(slices.Delete(list, i, i+1), 0, t.best)
+	}
+	return list
+}
+
+// accepted says that an endpoint took a token.
+func (t *tokens) accepted(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.best = token
+}
+
+func readTokens(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("token file: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("token file: %w", err)
+	}
+	list, err := parseTokens(b)
+	if err != nil {
+		return nil, fmt.Errorf("token file %s: %w", path, err)
+	}
+	return list, nil
+}
+
+// parseTokens reads one token a line; empty lines are skipped. Its errors name
+// lines, never what is on them.
+func parseTokens(b []byte) ([]string, error) {
+	if len(b) > maxTokenFile {
+		return nil, fmt.Errorf("larger than %d bytes; put one token on a line", maxTokenFile)
+	}
+	var list []string
+	n := 0
+	for line := range bytes.Lines(b) {
+		n++
+		token := strings.TrimSpace(string(line))
+		if token == "" {
+			continue
+		}
+		if len(token) < 8 || len(token) > maxToken || strings.IndexFunc(token, notTokenRune) >= 0 {
+			return nil, fmt.Errorf("line %d is no token: 8 to %d letters, digits and hyphens; put one token on a line", n, maxToken)
+		}
+		if !slices.Contains(list, token) {
+			list = append(list, token)
+		}
+		if len(list) > maxTokens {
+			return nil, fmt.Errorf("more than %d tokens; remove old ones", maxTokens)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no token in it; put one token on a line")
+	}
+	return list, nil
+}
+
+func notTokenRune(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '.'
+}
+
+// redact takes tokens out of a text that came from elsewhere.
+func redact(text string, tokens ...string) string {
+	for _, token := range tokens {
+		text = strings.ReplaceAll(text, token, "(token)")
+	}
+	return text
+}
