@@ -10,24 +10,6 @@ import (
 
 var down = hectest.Answer{Status: 502, Body: "<html>"}
 
-// probed waits until a probe has come and its answer was taken in, which is when
-// Send gets through to the endpoint or the endpoint stays out.
-func probed(t *testing.T, s *hectest.Server, n int) {
-	t.Helper()
-	for {
-		got := 0
-		for _, r := range s.Seen() {
-			if r.Path == "/services/collector/health" {
-				got++
-			}
-		}
-		if got >= n {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestBreaker(t *testing.T) {
 	s := hectest.New(t, first)
 	s.Always(down)
@@ -43,21 +25,20 @@ func TestBreaker(t *testing.T) {
 	s.Always(hectest.Answer{})
 	k.add(5 * time.Second)
 	send(t, c, hec.Retry) // starts the probe
-	probed(t, s, 1)
-	for {
-		o := c.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2})
-		if o.Class == hec.Delivered {
-			break
-		}
-		if o.HTTP != 0 {
-			t.Fatalf("%+v", o)
-		}
-		time.Sleep(time.Millisecond) // the probe's answer is on its way
-	}
+	c.WaitProbes()
+	send(t, c, hec.Delivered)
+	probes := 0
 	for _, r := range s.Seen() {
-		if r.Path == "/services/collector/health" && r.Header.Get("Authorization") != "" {
+		if r.Path != "/services/collector/health" {
+			continue
+		}
+		probes++
+		if r.Header.Get("Authorization") != "" {
 			t.Error("the probe has a token")
 		}
+	}
+	if probes != 1 {
+		t.Errorf("%d probes, want 1", probes)
 	}
 	if !c.Health()[0].Up {
 		t.Error("still out after a success")

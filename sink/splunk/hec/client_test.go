@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -162,13 +163,18 @@ func TestFaults(t *testing.T) {
 func TestHangEndsWithContext(t *testing.T) {
 	s := hectest.New(t, first)
 	s.Always(hectest.Answer{Fault: hectest.Hang})
+	arrived := make(chan struct{})
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		close(arrived)
+		s.ServeHTTP(w, r)
+	})
 	c, _ := dial(t, hec.Config{}, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan hec.Outcome, 1)
 	go func() { done <- c.Send(ctx, hec.Request{Body: []byte(good), Events: 2}) }()
-	for len(s.Seen()) == 0 && len(done) == 0 {
-		time.Sleep(time.Millisecond) // until the request is there
-	}
+	<-arrived
 	cancel()
 	if o := <-done; o.Class != hec.Retry || !o.DupRisk {
 		t.Errorf("%+v", o)
@@ -261,6 +267,7 @@ func TestNewRefuses(t *testing.T) {
 func TestNoTokenInErrors(t *testing.T) {
 	s := hectest.New(t, second)
 	mute := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
 		conn, buf, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
