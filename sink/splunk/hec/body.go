@@ -14,8 +14,8 @@ type packer struct {
 	zw  *gzip.Writer
 }
 
-// maxPacked is the largest buffer that is kept for the next request; 64 clients'
-// worth of them is 64 MiB.
+// maxPacked is the largest buffer that is kept for the next request. There is one
+// for each request that is out; 900 KB of flow events take 60 KB.
 const maxPacked = 1 << 20
 
 var packers = sync.Pool{New: func() any {
