@@ -5,19 +5,13 @@ import (
 )
 
 // An index finds the entries of a slab by hash. It is an array of buckets of
-// one cache line with room for 15 entries, half full when it has as many entries
-// as it is for. An entry is in its home bucket or in one of the next three, so
-// that a look-up has a bound whatever the hashes are. The chance that four
-// buckets are full is negligible unless someone chose the flows to collide.
+// one cache line with room for 15 entries, half full when the slab is full. An
+// entry is in its home bucket or in one of the next three, so that a look-up
+// has a bound whatever the hashes are. The chance that four buckets are full is
+// negligible unless someone chose the flows to collide.
 type index struct {
-	buckets  []bucket
-	capacity int // entries that it is for
+	buckets []bucket
 }
-
-// smallIndex is how many entries an index is for at first: it grows with the
-// slab, so that the buckets of few flows are close together and stay in the
-// processor's cache.
-const smallIndex = 1024
 
 const (
 	slots  = 15
@@ -35,7 +29,7 @@ type bucket struct {
 }
 
 func newIndex(capacity int) index {
-	return index{make([]bucket, max(window, (capacity*2+slots-1)/slots)), capacity}
+	return index{make([]bucket, max(window, (capacity*2+slots-1)/slots))}
 }
 
 // home returns the bucket where to look first: the hash's place on a scale.

@@ -39,7 +39,7 @@ func newShard(w *worker, number uint8, capacity int, h *hasher) *shard {
 	s := &shard{
 		worker: w, number: number, hasher: h, stats: &w.stats,
 		slab: make([]entry, capacity+int(numKinds)), capacity: capacity, used: uint32(numKinds),
-		index: newIndex(min(capacity, smallIndex)), origins: newOrigins(), fragments: make([]firstFragment, fragmentSlots),
+		index: newIndex(capacity), origins: newOrigins(), fragments: make([]firstFragment, fragmentSlots),
 		gaps: newGapPool(capacity), copies: newCopies(capacity),
 	}
 	for k := range numKinds {
@@ -122,26 +122,8 @@ func (s *shard) find(st *staged) uint32 {
 	return 0
 }
 
-// grow makes the index one for twice as many entries: at 30 ns each, 1 ms for
-// 31,000 and, of one worker with 1,000,000 flows, 15 ms once. Of flows that
-// someone chose to collide, those without room in it are evicted.
-func (s *shard) grow(now int64) {
-	grown := newIndex(min(2*s.index.capacity, s.capacity))
-	for i := uint32(numKinds); i < s.used; i++ {
-		if hash := s.hashOf(&s.slab[i]); grown.room(hash) {
-			grown.insert(hash, i)
-		} else {
-			s.remove(i, evicted, now)
-		}
-	}
-	s.index = grown
-}
-
 // add makes an entry for the frame's flow.
 func (s *shard) add(st *staged) uint32 {
-	if s.free == 0 && int(s.used) >= s.index.capacity && s.index.capacity < s.capacity {
-		s.grow(st.time) // every entry is in use
-	}
 	if s.index.crowded(st.hash) || !s.index.room(st.hash) {
 		s.remove(s.worst(st.hash), evicted, st.time)
 	} else if s.isFull() {
