@@ -27,6 +27,7 @@ var limits = []limit{
 	{"sink/pcap", []string{module + "packet", module + "sink", module + "sink/dir", "golang.org/x/sys"}, stage},
 	{"sink/flowlog", []string{module + "packet", module + "record", module + "sink", module + "sink/dir", module + "sink/queue",
 		"golang.org/x/sys", "github.com/klauspost/compress"}, stage},
+	{"sink/splunk/hec", []string{"github.com/klauspost/compress"}, "it is a client of one protocol, and knows no record"},
 	{"sink/dir", []string{module + "packet", "golang.org/x/sys"}, part},
 	{"sink/spool", []string{module + "packet", module + "sink/dir", "golang.org/x/sys"}, part},
 	{"flow", []string{module + "packet", "golang.org/x/sys"}, stage},
@@ -56,6 +57,7 @@ var confinements = []confinement{
 	{module + "cmd", nil, "a command is the end of the line"},
 	{module + "internal/pipeline", []string{"cmd", "internal/metrics", "internal/service"},
 		"the wiring knows the parts, not the other way round"},
+	{module + "sink/splunk/hec/hectest", nil, "it is for tests"},
 	{module + "internal/lab", nil, "it is for tests, and needs root"},
 	{module + "internal/judge", nil, "it is for tests, and runs other programs"},
 }
