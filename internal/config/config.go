@@ -89,6 +89,7 @@ type Flows struct {
 type Sinks struct {
 	PCAP    *PCAP    `yaml:"pcap,omitempty"`
 	FlowLog *FlowLog `yaml:"flowlog,omitempty"`
+	Splunk  *Splunk  `yaml:"splunk,omitempty"`
 }
 
 // PCAP configures the capture files.

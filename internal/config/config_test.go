@@ -13,11 +13,20 @@ import (
 	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
 
-// everySink is the default with every sink on.
-func everySink() config.Config {
+// defaults is the default of every key.
+func defaults() config.Config {
 	c := config.Default()
-	flowlog := config.DefaultFlowLog()
-	c.Sinks.FlowLog = &flowlog
+	flowlog, splunk := config.DefaultFlowLog(), config.DefaultSplunk()
+	c.Sinks.FlowLog, c.Sinks.Splunk = &flowlog, &splunk
+	return c
+}
+
+// everySink is the default with every sink on, and a value for the keys that
+// have no default.
+func everySink() config.Config {
+	c := defaults()
+	c.Sinks.Splunk.Endpoints = []config.Endpoint{{URL: "https://hec.example.com:8088"}}
+	c.Sinks.Splunk.TokenFile = "hec.token"
 	return c
 }
 
@@ -49,7 +58,7 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	var documented []string
-	defaults := leaves(everySink())
+	defaults := leaves(defaults())
 	for line := range strings.Lines(string(page)) {
 		cell := strings.Split(strings.TrimSpace(line), " | ")
 		key, ok := strings.CutPrefix(cell[0], "| `")
@@ -104,50 +113,86 @@ func TestDocumentationExample(t *testing.T) {
 	if got, want := c.Sinks.FlowLog.Dir, "/var/lib/periscope/flows"; got != want {
 		t.Errorf("flowlog.dir of the example = %v, want %v", got, want)
 	}
+	if got, want := c.Sinks.Splunk.Spool.Dir, "/var/lib/periscope/spool"; got != want {
+		t.Errorf("splunk.spool.dir of the example = %v, want %v", got, want)
+	}
 }
 
 // TestEveryKeyIsRead sets each key alone to a value other than its default: a
 // key that is read into the wrong field, or not at all, shows.
 func TestEveryKeyIsRead(t *testing.T) {
 	values := map[string]string{
-		"capture.listen":            `[":14789"]`,
-		"capture.geneve":            `[]`,
-		"capture.backend":           `udp`,
-		"capture.interface":         `ens5`,
-		"capture.workers":           `3`,
-		"capture.allow":             `[198.51.100.0/24]`,
-		"capture.receive_buffer":    `1GiB`,
-		"sessions.file":             `sessions.yaml`,
-		"sessions.unknown":          `drop`,
-		"sessions.unknown_max":      `1`,
-		"flows.table":               `1000`,
-		"flows.idle":                `1h`,
-		"flows.duplicates":          `drop`,
-		"flows.ip_ranges":           `ip-ranges.json`,
-		"sinks.flowlog.dir":         `/var/flows`,
-		"sinks.flowlog.format":      `json`,
-		"sinks.flowlog.fields":      `"${version} ${bytes}"`,
-		"sinks.flowlog.interval":    `10m`,
-		"sinks.flowlog.layout":      `hive-hourly`,
-		"sinks.flowlog.buffer":      `1MiB`,
-		"sinks.pcap.dir":            `/var/captures`,
-		"sinks.pcap.rotate.size":    `1GB`,
-		"sinks.pcap.rotate.every":   `1h`,
-		"sinks.pcap.rotate.packets": `1000`,
-		"sinks.pcap.snap_length":    `128B`,
-		"sinks.pcap.open_files":     `10`,
-		"sinks.pcap.buffer":         `64MiB`,
-		"sinks.pcap.sync":           `1s`,
-		"sinks.pcap.retain.size":    `50GiB`,
-		"sinks.pcap.retain.age":     `72h`,
-		"sinks.pcap.retain.free":    `20%`,
-		"admin.listen":              `127.0.0.1:0`,
-		"admin.token_file":          `token`,
-		"health.listen":             `":9478"`,
-		"drain":                     `10s`,
-		"stop_timeout":              `1m`,
-		"log.level":                 `warn`,
-		"log.format":                `json`,
+		"capture.listen":                     `[":14789"]`,
+		"capture.geneve":                     `[]`,
+		"capture.backend":                    `udp`,
+		"capture.interface":                  `ens5`,
+		"capture.workers":                    `3`,
+		"capture.allow":                      `[198.51.100.0/24]`,
+		"capture.receive_buffer":             `1GiB`,
+		"sessions.file":                      `sessions.yaml`,
+		"sessions.unknown":                   `drop`,
+		"sessions.unknown_max":               `1`,
+		"flows.table":                        `1000`,
+		"flows.idle":                         `1h`,
+		"flows.duplicates":                   `drop`,
+		"flows.ip_ranges":                    `ip-ranges.json`,
+		"sinks.flowlog.dir":                  `/var/flows`,
+		"sinks.flowlog.format":               `json`,
+		"sinks.flowlog.fields":               `"${version} ${bytes}"`,
+		"sinks.flowlog.interval":             `10m`,
+		"sinks.flowlog.layout":               `hive-hourly`,
+		"sinks.flowlog.buffer":               `1MiB`,
+		"sinks.pcap.dir":                     `/var/captures`,
+		"sinks.pcap.rotate.size":             `1GB`,
+		"sinks.pcap.rotate.every":            `1h`,
+		"sinks.pcap.rotate.packets":          `1000`,
+		"sinks.pcap.snap_length":             `128B`,
+		"sinks.pcap.open_files":              `10`,
+		"sinks.pcap.buffer":                  `64MiB`,
+		"sinks.pcap.sync":                    `1s`,
+		"sinks.pcap.retain.size":             `50GiB`,
+		"sinks.pcap.retain.age":              `72h`,
+		"sinks.pcap.retain.free":             `20%`,
+		"sinks.splunk.endpoints":             `[https://other.example.com]`,
+		"sinks.splunk.token_file":            `other.token`,
+		"sinks.splunk.index":                 `net`,
+		"sinks.splunk.indexes.flow":          `net_flow`,
+		"sinks.splunk.indexes.vpcflow":       `net-vpc`,
+		"sinks.splunk.indexes.ledger":        `ops`,
+		"sinks.splunk.indexes.frame":         `7`,
+		"sinks.splunk.ack":                   `require`,
+		"sinks.splunk.records":               `[vpcflow]`,
+		"sinks.splunk.vpcflow_version":       `5`,
+		"sinks.splunk.frames.mode":           `sampled`,
+		"sinks.splunk.frames.sample":         `1`,
+		"sinks.splunk.frames.match.protocol": `tcp`,
+		"sinks.splunk.frames.match.port":     `443`,
+		"sinks.splunk.frames.match.address":  `10.0.0.0/8`,
+		"sinks.splunk.frames.match.session":  `web`,
+		"sinks.splunk.frames.payload":        `256B`,
+		"sinks.splunk.spool.dir":             `/var/spool`,
+		"sinks.splunk.spool.size":            `64MiB`,
+		"sinks.splunk.spool.age":             `72h`,
+		"sinks.splunk.spool.free":            `99%`,
+		"sinks.splunk.budget.flow":           `1KiB`,
+		"sinks.splunk.budget.vpcflow":        `50GB`,
+		"sinks.splunk.budget.ledger":         `1MiB`,
+		"sinks.splunk.budget.frame":          `1GB`,
+		"sinks.splunk.budget_top":            `0`,
+		"sinks.splunk.ca_file":               `ca.pem`,
+		"sinks.splunk.cert_file":             `cert.pem`,
+		"sinks.splunk.key_file":              `key.pem`,
+		"sinks.splunk.server_name":           `hec`,
+		"sinks.splunk.insecure":              `true`,
+		"sinks.splunk.collector":             `edge-1`,
+		"sinks.splunk.buffer":                `16GiB`,
+		"admin.listen":                       `127.0.0.1:0`,
+		"admin.token_file":                   `token`,
+		"health.listen":                      `":9478"`,
+		"drain":                              `10s`,
+		"stop_timeout":                       `1m`,
+		"log.level":                          `warn`,
+		"log.format":                         `json`,
 	}
 	for key, before := range leaves(everySink()) {
 		t.Run(key, func(t *testing.T) {
@@ -155,7 +200,13 @@ func TestEveryKeyIsRead(t *testing.T) {
 			if !ok {
 				t.Fatal("no value in this test")
 			}
-			c, err := config.Parse("f", []byte(alone(key, value)))
+			// A certificate and its key go together.
+			other := map[string]string{"cert_file": "key_file", "key_file": "cert_file"}[strings.TrimPrefix(key, "sinks.splunk.")]
+			file := alone(key, value)
+			if other != "" {
+				file = strings.Replace(file, "splunk: {", "splunk: {"+other+": other.pem, ", 1)
+			}
+			c, err := config.Parse("f", []byte(file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,6 +214,9 @@ func TestEveryKeyIsRead(t *testing.T) {
 				t.Errorf("read as %s, want %s", got, value)
 			}
 			def := everySink()
+			if other != "" {
+				def.Sinks.Splunk.CertFile, def.Sinks.Splunk.KeyFile = "other.pem", "other.pem"
+			}
 			want := []string{key}
 			if slices.Contains(config.Reloadable, key) {
 				want = nil
@@ -174,19 +228,34 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 }
 
-// alone returns a file with every sink on and one value.
+// alone returns a file with every sink on and one value beside what is required.
 func alone(key, value string) string {
 	section, rest, _ := strings.Cut(key, ".")
-	if section != "sinks" {
-		steps := strings.Split(key, ".")
-		return strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1) +
-			"\nsinks: {pcap: {}, flowlog: {}}"
+	sinks := map[string]string{
+		"pcap":    "{}",
+		"flowlog": "{}",
+		"splunk":  "{endpoints: [https://hec.example.com:8088], token_file: hec.token}",
 	}
-	sink, rest, _ := strings.Cut(rest, ".")
-	steps := strings.Split(rest, ".")
-	sinks := map[string]string{"pcap": "{}", "flowlog": "{}"}
-	sinks[sink] = "{" + strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps))
-	return fmt.Sprintf("sinks: {pcap: %s, flowlog: %s}", sinks["pcap"], sinks["flowlog"])
+	file := ""
+	if section == "sinks" {
+		sink, rest, _ := strings.Cut(rest, ".")
+		required := ""
+		for _, text := range []string{"endpoints: [https://hec.example.com:8088], ", "token_file: hec.token, "} {
+			if sink == "splunk" && !strings.HasPrefix(text, rest+":") {
+				required += text
+			}
+		}
+		sinks[sink] = "{" + required + nested(rest, value) + "}"
+	} else {
+		file = nested(key, value) + "\n"
+	}
+	return file + fmt.Sprintf("sinks: {pcap: %s, flowlog: %s, splunk: %s}", sinks["pcap"], sinks["flowlog"], sinks["splunk"])
+}
+
+// nested writes a key path as mappings in mappings.
+func nested(path, value string) string {
+	steps := strings.Split(path, ".")
+	return strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1)
 }
 
 func TestRestartSink(t *testing.T) {

@@ -18,6 +18,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("capture: {listen: ['[fe80::1%lo]:1'], geneve: [], interface: ~x, allow: [&a 10.0.0.0/8, *a]}")
 	f.Add("flows: {table: 1_000, ip_ranges: r}\nsinks: {flowlog: {fields: '${srcaddr} ${ecs-task-id}', interval: 600s, dir: a/../b}}")
 	f.Add("capture: {workers: 0x10}\nlog: {level: warn}\ndrain: 1h\n")
+	f.Add("sinks: {splunk: {endpoints: [https://a, {url: 'http://[::1]:1/', weight: 2}], token_file: t, ack: off, records: [vpcflow]}}")
+	f.Add("sinks: {splunk: {endpoints: [http://a], token_file: t, insecure: true, records: [], frames: {mode: all, match: {address: '::1'}}}}")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := config.Parse("f", []byte(text))
 		if (c == nil) == (err == nil) {

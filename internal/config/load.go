@@ -14,7 +14,8 @@ import (
 )
 
 // Reference is a configuration file with every key, its default, its range and
-// its effect in comments. Parsed, it equals Default with every sink on.
+// its effect in comments. Parsed, it equals Default with every sink on, and the
+// endpoint and the token file of an example, which have no default.
 //
 //go:embed reference.yaml
 var Reference string
@@ -99,12 +100,9 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc.Has("sinks.splunk") {
-		return nil, doc.Errorf("sinks.splunk", "not built yet in this version; remove it")
-	}
 	c := Default()
-	flowlog := DefaultFlowLog()
-	c.Sinks.FlowLog = &flowlog
+	flowlog, splunk := DefaultFlowLog(), DefaultSplunk()
+	c.Sinks.FlowLog, c.Sinks.Splunk = &flowlog, &splunk
 	if err := doc.Decode(&c); err != nil {
 		return nil, err
 	}
@@ -113,6 +111,9 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	}
 	if !doc.Has("sinks.flowlog") {
 		c.Sinks.FlowLog = nil
+	}
+	if !doc.Has("sinks.splunk") {
+		c.Sinks.Splunk = nil
 	}
 	c.resolve(dir)
 	var errs []*strictyaml.Error
@@ -133,6 +134,9 @@ func (c *Config) resolve(dir string) {
 	}
 	if c.Sinks.FlowLog != nil {
 		paths = append(paths, &c.Sinks.FlowLog.Dir)
+	}
+	if s := c.Sinks.Splunk; s != nil {
+		paths = append(paths, &s.TokenFile, &s.CAFile, &s.CertFile, &s.KeyFile, &s.Spool.Dir)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

@@ -17,8 +17,7 @@ func TestParseErrors(t *testing.T) {
 		{"syntax", "capture: [", "f:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
 		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, capture, drain, flows, health, log, sessions, sinks, stop_timeout"},
 		{"unknown key", "log: {lvl: info}", "f:1:7: log.lvl: unknown key; known here: format, level"},
-		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: flowlog, pcap"},
-		{"splunk", "sinks: {splunk: {index: main}}", "f:1:17: sinks.splunk: not built yet in this version; remove it"},
+		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: flowlog, pcap, splunk"},
 		{"flowlog without value", "sinks:\n  flowlog:\n", "f:2:11: sinks.flowlog: has no value; write {} for the defaults, or remove the key"},
 		{"pcap without value", "sinks:\n  pcap:\n", "f:2:8: sinks.pcap: has no value; write {} for the defaults, or remove the key"},
 
@@ -157,7 +156,7 @@ func TestAbsentSinkIsOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if empty.Sinks.PCAP != nil || empty.Sinks.FlowLog != nil {
+	if empty.Sinks != (config.Sinks{}) {
 		t.Errorf("an empty file gives sinks %+v, want none", empty.Sinks)
 	}
 	on, err := config.Parse("f", []byte("sinks: {pcap: {}}"))
@@ -176,7 +175,9 @@ func TestLoadResolvesPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("conf", "p.yaml")
-	text := "sessions: {file: ../s.yaml}\nflows: {ip_ranges: r.json}\nsinks: {pcap: {}, flowlog: {}}\n" +
+	text := "sessions: {file: ../s.yaml}\nflows: {ip_ranges: r.json}\n" +
+		"sinks:\n  pcap: {}\n  flowlog: {}\n" +
+		"  splunk: {endpoints: [https://a], token_file: t, ca_file: a, cert_file: c, key_file: k}\n" +
 		"admin: {token_file: /etc/token}\n"
 	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
 		t.Fatal(err)
@@ -190,6 +191,11 @@ func TestLoadResolvesPaths(t *testing.T) {
 		{"sinks.pcap.dir", c.Sinks.PCAP.Dir, filepath.Join(dir, "conf", "captures")},
 		{"flows.ip_ranges", c.Flows.IPRanges, filepath.Join(dir, "conf", "r.json")},
 		{"sinks.flowlog.dir", c.Sinks.FlowLog.Dir, filepath.Join(dir, "conf", "flows")},
+		{"sinks.splunk.token_file", c.Sinks.Splunk.TokenFile, filepath.Join(dir, "conf", "t")},
+		{"sinks.splunk.ca_file", c.Sinks.Splunk.CAFile, filepath.Join(dir, "conf", "a")},
+		{"sinks.splunk.cert_file", c.Sinks.Splunk.CertFile, filepath.Join(dir, "conf", "c")},
+		{"sinks.splunk.key_file", c.Sinks.Splunk.KeyFile, filepath.Join(dir, "conf", "k")},
+		{"sinks.splunk.spool.dir", c.Sinks.Splunk.Spool.Dir, filepath.Join(dir, "conf", "spool")},
 		{"admin.token_file", c.Admin.TokenFile, "/etc/token"},
 	} {
 		if tt.got != tt.want {

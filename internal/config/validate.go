@@ -108,27 +108,41 @@ func (f *Flows) validate(p *problems) {
 }
 
 func (s *Sinks) validate(p *problems) {
+	var dirs []sinkDir
 	if s.PCAP != nil {
 		s.PCAP.validate(p)
+		dirs = append(dirs, sinkDir{"sinks.pcap.dir", s.PCAP.Dir})
 	}
-	if s.FlowLog == nil {
-		return
+	if s.FlowLog != nil {
+		s.FlowLog.validate(p)
+		dirs = append(dirs, sinkDir{"sinks.flowlog.dir", s.FlowLog.Dir})
 	}
-	s.FlowLog.validate(p)
-	if s.PCAP != nil && s.PCAP.Dir != "" && s.FlowLog.Dir != "" {
-		p.apart(s.FlowLog.Dir, s.PCAP.Dir)
+	if s.Splunk != nil {
+		s.Splunk.validate(p)
+		dirs = append(dirs, sinkDir{"sinks.splunk.spool.dir", s.Splunk.Spool.Dir})
+	}
+	for i, dir := range dirs {
+		for _, other := range dirs[:i] {
+			p.apart(dir, other)
+		}
 	}
 }
 
+// A sinkDir is the directory that a key names.
+type sinkDir struct{ key, path string }
+
 // apart wants two directories of which none is in the other.
-func (p *problems) apart(flowlog, pcap string) {
-	switch in, around := inside(flowlog, pcap), inside(pcap, flowlog); {
+func (p *problems) apart(dir, other sinkDir) {
+	if dir.path == "" || other.path == "" {
+		return // said already
+	}
+	switch in, around := inside(dir.path, other.path), inside(other.path, dir.path); {
 	case in && around:
-		p.addf("sinks.flowlog.dir", "%s is also sinks.pcap.dir; name another directory", flowlog)
+		p.addf(dir.key, "%s is also %s; name another directory", dir.path, other.key)
 	case in:
-		p.addf("sinks.flowlog.dir", "%s is inside sinks.pcap.dir %s; name a directory outside it", flowlog, pcap)
+		p.addf(dir.key, "%s is inside %s %s; name a directory outside it", dir.path, other.key, other.path)
 	case around:
-		p.addf("sinks.flowlog.dir", "%s has sinks.pcap.dir %s inside it; name a directory beside that", flowlog, pcap)
+		p.addf(dir.key, "%s has %s %s inside it; name a directory beside that", dir.path, other.key, other.path)
 	}
 }
 

@@ -54,7 +54,8 @@ func (r *reader) value(n *yaml.Node, v reflect.Value) {
 		}
 		v = v.Elem()
 	}
-	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	t, ok := v.Addr().Interface().(encoding.TextUnmarshaler)
+	if ok && !(n.Kind == yaml.MappingNode && v.Kind() == reflect.Struct && len(r.fieldsOf(v.Type())) > 0) {
 		r.text(n, v, t)
 		return
 	}

@@ -109,7 +109,8 @@ func (d *Document) syntax(err error) error {
 // A field is read from the key its yaml tag names, up to a comma; fields without
 // a tag are ignored. Types are string, bool, integers, structs, slices,
 // map[string]string, pointers to these, and whatever implements
-// [encoding.TextUnmarshaler]. A string takes a scalar as it is written, so that
+// [encoding.TextUnmarshaler], from text, or from a mapping too if it is a struct
+// with tags. A string takes a scalar as it is written, so that
 // 012345678901 keeps its zero and no stays "no". An integer is decimal, or
 // hexadecimal with 0x. A key without a value is an error, but for a struct,
 // which it leaves alone. A list replaces what the slice held.

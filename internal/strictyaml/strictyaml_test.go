@@ -325,3 +325,35 @@ func TestDecodePanicsOnOtherTypes(t *testing.T) {
 		}()
 	}
 }
+
+// place is text, or a mapping.
+type place struct {
+	Name string `yaml:"name"`
+	N    int    `yaml:"n"`
+}
+
+func (p *place) UnmarshalText(text []byte) error {
+	p.Name = string(text)
+	return nil
+}
+
+func TestTextOrMapping(t *testing.T) {
+	var got struct {
+		L []place `yaml:"l"`
+	}
+	if err := strictyaml.Decode("f", []byte("l: [a, {name: b, n: 2}, {}]"), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := []place{{Name: "a"}, {Name: "b", N: 2}, {}}; !reflect.DeepEqual(got.L, want) {
+		t.Errorf("%+v, want %+v", got.L, want)
+	}
+	for in, want := range map[string]string{
+		"l: [[a]]":       "f:1:5: l[0]: must be text, not a list",
+		"l: [{m: a}]":    "f:1:6: l[0].m: unknown key; known here: n, name",
+		"l: [!t {n: 1}]": `f:1:5: l[0]: must be a mapping such as {key: value}, not tag "!t"`,
+	} {
+		if err := strictyaml.Decode("f", []byte(in), &got); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
+	}
+}
