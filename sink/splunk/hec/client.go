@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -28,8 +30,9 @@ type Config struct {
 	Insecure   bool       // allows http to more than loopback
 	Version    string     // of this program, for the User-Agent
 
-	Log *slog.Logger     // nil for none
-	Now func() time.Time // nil for time.Now
+	// Dial makes the connections, nil for TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Log  *slog.Logger // nil for none
 }
 
 // A Client sends to the endpoints of a Config.
@@ -37,37 +40,39 @@ type Client struct {
 	endpoints []*endpoint
 	tokens    *tokens
 	log       *slog.Logger
-	now       func() time.Time
+	jitter    func(time.Duration) time.Duration // from 0 to the one given
 
-	ctx    context.Context // of the probes
-	stop   context.CancelFunc
-	probes sync.WaitGroup
+	ctx   context.Context // of the tasks
+	stop  context.CancelFunc
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex    // holds the gates of the endpoints
+	changed chan struct{} // closed and replaced when a gate changes
 }
 
 // New reads the files of cfg and sends nothing.
 func New(cfg Config) (*Client, error) {
-	c := &Client{log: cfg.Log, now: cfg.Now}
+	c := &Client{log: cfg.Log, jitter: rand.N[time.Duration], changed: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
-	}
-	if c.now == nil {
-		c.now = time.Now
 	}
 	tlsConfig, err := loadTLS(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.Endpoints) == 0 {
-		return nil, errors.New("no endpoint; give at least one URL")
+	if len(cfg.Endpoints) == 0 || len(cfg.Endpoints) > maxPlaces {
+		return nil, fmt.Errorf("%d endpoints; give from 1 to %d", len(cfg.Endpoints), maxPlaces)
 	}
 	for _, e := range cfg.Endpoints {
 		u, err := parseURL(e.URL, cfg.Insecure)
 		if err != nil {
 			return nil, err
 		}
-		c.endpoints = append(c.endpoints, newEndpoint(u, max(e.Weight, 1), "periscope/"+cfg.Version, tlsConfig))
+		ep := newEndpoint(u, max(e.Weight, 1), "periscope/"+cfg.Version, tlsConfig, cfg.Dial)
+		ep.gate.window = newWindow(len(cfg.Endpoints))
+		c.endpoints = append(c.endpoints, ep)
 	}
-	c.tokens = &tokens{path: cfg.TokenFile, log: c.log, now: c.now}
+	c.tokens = &tokens{path: cfg.TokenFile, log: c.log}
 	if err := c.tokens.load(true); err != nil {
 		return nil, err
 	}
@@ -97,18 +102,11 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Send sends r to one endpoint and says what came of it. It returns when there is
-// an answer, within 90 s, or when ctx is done. If no endpoint is up it returns at
-// once, with the time until one is asked again.
-func (c *Client) Send(ctx context.Context, r Request) Outcome {
-	if len(r.Body) == 0 || r.Events <= 0 {
-		return Outcome{Class: HoldConfig, Code: -1, Invalid: -1, AckID: -1, Err: errors.New("request without events")}
-	}
-	c.tokens.load(false) // one that fails is logged; the tokens stay
-	e, after := c.pick()
-	if e == nil {
-		return Outcome{Class: Retry, Code: -1, Invalid: -1, AckID: -1, RetryAfter: after, Err: errors.New("every endpoint is down")}
-	}
+// send compresses r and sends it with each token until one is not refused, and
+// when all are, with those that the file has got since. It returns the version of
+// the tokens that were tried last.
+func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, version int) {
+	e.refresh()
 	wire, zipped := r.Body, e.takesGzip()
 	if zipped {
 		p := packers.Get().(*packer)
@@ -118,42 +116,33 @@ func (c *Client) Send(ctx context.Context, r Request) Outcome {
 			wire, zipped = r.Body, false
 		}
 	}
-	o := c.try(ctx, e, wire, zipped, r.Events)
-	c.settle(ctx, e, &o)
-	if o.Err != nil {
-		o.Err = fmt.Errorf("hec %s: %w", o.Endpoint, o.Err)
-	}
-	return o
-}
-
-// try sends with each token until one is not refused, and when all are, with
-// those that the file has got since.
-func (c *Client) try(ctx context.Context, e *endpoint, wire []byte, zipped bool, events int) Outcome {
-	var o Outcome
 	refused := make(map[string]bool)
 	for range 2 {
-		for _, token := range c.tokens.order() {
+		var list []string
+		list, version = c.tokens.order()
+		for _, token := range list {
 			if refused[token] {
 				continue
 			}
-			o = e.send(ctx, wire, zipped, events, token, c.now)
+			o = e.send(ctx, wire, zipped, r.Events, token)
 			if o.Class != HoldToken {
-				if o.Class == Delivered {
+				if o.Class.taken() {
 					c.tokens.accepted(token)
 				}
-				return o
+				return o, version
 			}
 			refused[token] = true
 		}
 		c.tokens.load(true)
 	}
-	return o
+	return o, version
 }
 
-// Close ends the probes and the connections. No Send may be under way.
+// Close ends what runs in the background, and the connections. No Acquire or Send
+// may be under way.
 func (c *Client) Close() {
 	c.stop()
-	c.probes.Wait()
+	c.tasks.Wait()
 	for _, e := range c.endpoints {
 		e.http.CloseIdleConnections()
 	}

@@ -11,8 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -29,20 +29,7 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A clock is moved by its test.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
-func write(t *testing.T, name, text string) string {
+func write(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -52,7 +39,7 @@ func write(t *testing.T, name, text string) string {
 }
 
 // dial makes a client of servers with the first token.
-func dial(t *testing.T, cfg hec.Config, servers ...*hectest.Server) (*hec.Client, *clock) {
+func dial(t testing.TB, cfg hec.Config, servers ...*hectest.Server) *hec.Client {
 	t.Helper()
 	for _, s := range servers {
 		cfg.Endpoints = append(cfg.Endpoints, hec.Endpoint{URL: s.URL})
@@ -60,22 +47,24 @@ func dial(t *testing.T, cfg hec.Config, servers ...*hectest.Server) (*hec.Client
 	if cfg.TokenFile == "" {
 		cfg.TokenFile = write(t, "token", first+"\n")
 	}
-	k := &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	cfg.Now, cfg.Version = k.now, "1.2.3"
+	cfg.Version = "1.2.3"
 	c, err := hec.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c, k
+	c.NoJitter()
+	return c
 }
 
-func send(t *testing.T, c *hec.Client, want hec.Class) hec.Outcome {
+// try sends two events once, and checks that no token is in the outcome.
+func try(t testing.TB, c *hec.Client) hec.Outcome {
 	t.Helper()
-	o := c.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2})
-	if o.Class != want {
-		t.Fatalf("%v (%v), want %v", o.Class, o.Err, want)
+	s, err := c.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	o := s.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2})
 	for _, token := range []string{first, second} {
 		if strings.Contains(fmt.Sprintf("%+v", o), token) {
 			t.Fatalf("the outcome holds a token: %+v", o)
@@ -84,11 +73,25 @@ func send(t *testing.T, c *hec.Client, want hec.Class) hec.Outcome {
 	return o
 }
 
+func send(t testing.TB, c *hec.Client, want hec.Class) hec.Outcome {
+	t.Helper()
+	o := try(t, c)
+	if o.Class != want {
+		t.Fatalf("%v (%v), want %v", o.Class, o.Err, want)
+	}
+	return o
+}
+
+// virtual runs f in a bubble of virtual time.
+func virtual(t *testing.T, f func(t *testing.T, net *hectest.Network)) {
+	synctest.Test(t, func(t *testing.T) { f(t, hectest.NewNetwork(t)) })
+}
+
 func TestSend(t *testing.T) {
 	s := hectest.New(t, first)
 	s.Script(hectest.Answer{Header: http.Header{"Set-Cookie": {"AWSALB=x; Path=/", "gone=1"}}},
 		hectest.Answer{Header: http.Header{"Set-Cookie": {"gone=; Max-Age=0"}}})
-	c, _ := dial(t, hec.Config{}, s)
+	c := dial(t, hec.Config{}, s)
 	for range 3 {
 		if o := send(t, c, hec.Delivered); o.Err != nil || o.HTTP != 200 || o.Code != 0 || o.Endpoint != s.URL {
 			t.Errorf("%+v", o)
@@ -115,7 +118,7 @@ func TestSend(t *testing.T) {
 func TestPlainAfterRefusal(t *testing.T) {
 	s := hectest.New(t, first)
 	s.Script(hectest.Answer{Status: 415, Body: "<html>"})
-	c, _ := dial(t, hec.Config{}, s)
+	c := dial(t, hec.Config{}, s)
 	send(t, c, hec.PlainBody)
 	send(t, c, hec.Delivered)
 	if e := s.Seen()[1].Header.Get("Content-Encoding"); e != "" {
@@ -124,24 +127,26 @@ func TestPlainAfterRefusal(t *testing.T) {
 }
 
 func TestChannelRefused(t *testing.T) {
-	s := hectest.New(t, first)
-	bad := hectest.Answer{Status: 400, Body: `{"code":11}`}
-	s.Script(bad, hectest.Answer{}, bad, bad)
-	c, _ := dial(t, hec.Config{}, s)
-	for _, want := range []hec.Class{hec.Retry, hec.Delivered, hec.Retry, hec.HoldConfig} {
-		send(t, c, want)
-	}
-	seen := s.Seen()
-	if a, b := seen[0].Header.Get("X-Splunk-Request-Channel"), seen[1].Header.Get("X-Splunk-Request-Channel"); a == b {
-		t.Error("the refused channel is used again")
-	}
+	virtual(t, func(t *testing.T, net *hectest.Network) {
+		s := net.New(first)
+		bad := hectest.Answer{Status: 400, Body: `{"code":11}`}
+		s.Script(bad, hectest.Answer{}, bad, bad)
+		c := dial(t, hec.Config{Dial: net.Dial}, s)
+		for _, want := range []hec.Class{hec.Retry, hec.Delivered, hec.Retry, hec.HoldConfig} {
+			send(t, c, want)
+		}
+		seen := s.Seen()
+		if a, b := seen[0].Header.Get("X-Splunk-Request-Channel"), seen[1].Header.Get("X-Splunk-Request-Channel"); a == b {
+			t.Error("the refused channel is used again")
+		}
+	})
 }
 
 func TestNoRedirect(t *testing.T) {
 	other := hectest.New(t, first)
 	s := hectest.New(t, first)
 	s.Always(hectest.Answer{Status: 307, Header: http.Header{"Location": {other.URL}}})
-	c, _ := dial(t, hec.Config{}, s)
+	c := dial(t, hec.Config{}, s)
 	send(t, c, hec.HoldConfig)
 	if n := len(other.Seen()); n != 0 {
 		t.Errorf("the redirect was followed, %d requests", n)
@@ -149,15 +154,17 @@ func TestNoRedirect(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	for _, fault := range []hectest.Fault{hectest.Reset, hectest.Drop, hectest.Cut} {
-		s := hectest.New(t, first)
-		s.Script(hectest.Answer{Fault: fault})
-		c, _ := dial(t, hec.Config{}, s)
-		if o := send(t, c, hec.Retry); !o.DupRisk || o.Err == nil {
-			t.Errorf("fault %d: %+v", fault, o)
+	virtual(t, func(t *testing.T, net *hectest.Network) {
+		for _, fault := range []hectest.Fault{hectest.Reset, hectest.Drop, hectest.Cut} {
+			s := net.New(first)
+			s.Script(hectest.Answer{Fault: fault})
+			c := dial(t, hec.Config{Dial: net.Dial}, s)
+			if o := send(t, c, hec.Retry); !o.DupRisk || o.Err == nil {
+				t.Errorf("fault %d: %+v", fault, o)
+			}
+			send(t, c, hec.Delivered)
 		}
-		send(t, c, hec.Delivered)
-	}
+	})
 }
 
 func TestHangEndsWithContext(t *testing.T) {
@@ -170,51 +177,54 @@ func TestHangEndsWithContext(t *testing.T) {
 		close(arrived)
 		s.ServeHTTP(w, r)
 	})
-	c, _ := dial(t, hec.Config{}, s)
+	c := dial(t, hec.Config{}, s)
 	ctx, cancel := context.WithCancel(t.Context())
+	slot, err := c.Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan hec.Outcome, 1)
-	go func() { done <- c.Send(ctx, hec.Request{Body: []byte(good), Events: 2}) }()
+	go func() { done <- slot.Send(ctx, hec.Request{Body: []byte(good), Events: 2}) }()
 	<-arrived
 	cancel()
 	if o := <-done; o.Class != hec.Retry || !o.DupRisk {
 		t.Errorf("%+v", o)
 	}
-	if !c.Health()[0].Up {
-		t.Error("a request that was given up counts against the endpoint")
+	if slot, err := c.Acquire(t.Context()); err != nil {
+		t.Error(err)
+	} else {
+		slot.Release()
 	}
 }
 
 func TestTokens(t *testing.T) {
-	s := hectest.New(t, second)
-	path := write(t, "token", first+"\n\n"+second+"\n")
-	c, k := dial(t, hec.Config{TokenFile: path}, s)
-	send(t, c, hec.Delivered) // the first is refused
-	send(t, c, hec.Delivered) // the second goes first
-	if n := len(s.Seen()); n != 3 {
-		t.Errorf("%d requests, want 3", n)
-	}
-	s.SetTokens("cccccccc-new")
-	o := send(t, c, hec.HoldToken)
-	if o.HTTP != 403 || o.Code != 4 || !c.Health()[0].Up {
-		t.Errorf("%+v", o)
-	}
-	if err := os.Remove(path); err != nil {
+	virtual(t, func(t *testing.T, net *hectest.Network) {
+		s := net.New(second)
+		path := write(t, "token", first+"\n\n"+second+"\n")
+		c := dial(t, hec.Config{TokenFile: path, Dial: net.Dial}, s)
+		send(t, c, hec.Delivered) // the first is refused
+		send(t, c, hec.Delivered) // the second goes first
+		if n := len(s.Seen()); n != 3 {
+			t.Errorf("%d requests, want 3", n)
+		}
+		rewrite(t, path, "cccccccc-new")
+		s.SetTokens("cccccccc-new")
+		send(t, c, hec.Delivered) // read again after the refusal
+		s.SetTokens(second)
+		rewrite(t, path, second)
+		time.Sleep(5 * time.Second)
+		before := len(s.Seen())
+		send(t, c, hec.Delivered) // read again after 5 s
+		if n := len(s.Seen()) - before; n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func rewrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	send(t, c, hec.HoldToken)
-	if err := os.WriteFile(path, []byte("cccccccc-new"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	send(t, c, hec.Delivered) // read again after the refusal
-	s.SetTokens(second)
-	if err := os.WriteFile(path, []byte(second), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k.add(5 * time.Second)
-	before := len(s.Seen())
-	send(t, c, hec.Delivered) // read again after 5 s
-	if n := len(s.Seen()) - before; n != 1 {
-		t.Errorf("%d requests, want 1", n)
 	}
 }
 
@@ -222,10 +232,10 @@ func TestTLS(t *testing.T) {
 	s := hectest.NewTLS(t, first)
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	ca := write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
-	c, _ := dial(t, hec.Config{CA: ca}, s)
+	c := dial(t, hec.Config{CA: ca}, s)
 	send(t, c, hec.Delivered)
 	for name, cfg := range map[string]hec.Config{"unknown authority": {}, "wrong name": {CA: ca, ServerName: "splunk.invalid"}} {
-		c, _ := dial(t, cfg, s)
+		c := dial(t, cfg, s)
 		if o := send(t, c, hec.HoldConfig); o.DupRisk {
 			t.Errorf("%s: %+v", name, o)
 		}
@@ -265,27 +275,29 @@ func TestNewRefuses(t *testing.T) {
 // A server that answers with what it was sent must not get a token into an
 // error or a log.
 func TestNoTokenInErrors(t *testing.T) {
-	s := hectest.New(t, second)
-	mute := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		conn, buf, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
+	virtual(t, func(t *testing.T, net *hectest.Network) {
+		s := net.New(second)
+		mute := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			conn, buf, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(buf, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", r.Header.Get("Authorization"))
+			buf.Flush()
+		})
+		s.Config.Handler = mute
+		var log bytes.Buffer
+		c := dial(t, hec.Config{Dial: net.Dial, Log: slog.New(slog.NewTextHandler(&log, nil))}, s)
+		for range 4 {
+			o := send(t, c, hec.Retry)
+			if o.HTTP == 0 && !strings.Contains(o.Err.Error(), "(token)") {
+				t.Errorf("the server's text is not in %q: the test shows nothing", o.Err)
+			}
 		}
-		defer conn.Close()
-		fmt.Fprintf(buf, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", r.Header.Get("Authorization"))
-		buf.Flush()
+		if log.Len() == 0 || strings.Contains(log.String(), first) {
+			t.Errorf("log: %q", &log)
+		}
 	})
-	s.Config.Handler = mute
-	var log bytes.Buffer
-	c, _ := dial(t, hec.Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, s)
-	for range 4 {
-		o := send(t, c, hec.Retry)
-		if o.HTTP == 0 && o.Endpoint != "" && !strings.Contains(o.Err.Error(), "(token)") {
-			t.Errorf("the server's text is not in %q: the test shows nothing", o.Err)
-		}
-	}
-	if log.Len() == 0 || strings.Contains(log.String(), first) {
-		t.Errorf("log: %q", &log)
-	}
 }

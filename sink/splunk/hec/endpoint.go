@@ -23,8 +23,7 @@ const (
 	totalLimit   = 90 * time.Second
 	probeLimit   = 10 * time.Second
 	idleLimit    = 10 * time.Second // Splunk closes busy connections after 12 s
-	probeLook    = 500 * time.Millisecond
-	lookupEvery  = time.Minute // idle connections are closed, so that names are looked up again
+	lookupEvery  = time.Minute
 	maxAnswer    = 64 << 10
 )
 
@@ -35,29 +34,34 @@ type endpoint struct {
 	agent  string
 	http   *http.Transport
 
-	mu       sync.Mutex
-	cookies  jar
-	channel  string
-	rotated  bool // the channel is new since the last answer but code 11
-	plain    bool // compressed bodies are refused
-	inflight int
-	breaker  breaker
-	fresh    time.Time // idle connections are no older
+	gate gate // held by the mu of the Client
+
+	mu      sync.Mutex
+	cookies jar
+	channel string
+	rotated bool      // the channel is new since the last answer but code 11
+	plain   bool      // compressed bodies are refused
+	fresh   time.Time // idle connections are no older
 }
 
-func newEndpoint(u *url.URL, weight int, agent string, tlsConfig *tls.Config) *endpoint {
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func newEndpoint(u *url.URL, weight int, agent string, tlsConfig *tls.Config, dial dialer) *endpoint {
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
+	if dial == nil {
+		dial = (&net.Dialer{
+			Timeout:         connectLimit,
+			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		}).DialContext
+	}
 	return &endpoint{
 		url:     u,
 		weight:  weight,
 		agent:   agent,
 		channel: newChannel(),
 		http: &http.Transport{
-			DialContext: (&net.Dialer{
-				Timeout:         connectLimit,
-				KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
-			}).DialContext,
+			DialContext:            dial,
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    tlsLimit,
 			ResponseHeaderTimeout:  headerLimit,
@@ -86,7 +90,7 @@ func (e *endpoint) path(part string) *url.URL {
 }
 
 // send posts wire once with one token.
-func (e *endpoint) send(ctx context.Context, wire []byte, zipped bool, events int, token string, now func() time.Time) Outcome {
+func (e *endpoint) send(ctx context.Context, wire []byte, zipped bool, events int, token string) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
 	body := &wireBody{left: wire}
@@ -103,7 +107,7 @@ func (e *endpoint) send(ctx context.Context, wire []byte, zipped bool, events in
 		return e.failure(err, body.started(), token, len(wire))
 	}
 	a.gzip = zipped
-	o := classify(a, events, now())
+	o := classify(a, events, time.Now())
 	o.Endpoint, o.Wire = e.url.String(), len(wire)
 	e.learn(&o)
 	return o
@@ -171,4 +175,19 @@ func (e *endpoint) takesGzip() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return !e.plain
+}
+
+// refresh closes idle connections once a minute, so that names are looked up
+// again.
+func (e *endpoint) refresh() {
+	now := time.Now()
+	e.mu.Lock()
+	stale := now.Sub(e.fresh) >= lookupEvery
+	if stale {
+		e.fresh = now
+	}
+	e.mu.Unlock()
+	if stale {
+		e.http.CloseIdleConnections()
+	}
 }

@@ -1,4 +1,6 @@
 package hec
 
-// WaitProbes waits until the probes that are out have come back.
-func (c *Client) WaitProbes() { c.probes.Wait() }
+import "time"
+
+// NoJitter makes a back-off last its whole time.
+func (c *Client) NoJitter() { c.jitter = func(d time.Duration) time.Duration { return d } }

@@ -1,17 +1,23 @@
 // Package hec speaks the HTTP Event Collector protocol of Splunk as a client:
-// a body of events in, one classified [Outcome] out. It tries the tokens of a
-// file in turn, keeps cookies and a channel for each endpoint, spreads requests
-// over endpoints by weight and leaves out those that are down.
+// [Client.Acquire] gives a place at an endpoint, [Slot.Send] takes a body of
+// events there and returns one classified [Outcome].
 //
-// A request is sent to one endpoint once, with each token at most; sending
-// again, splitting and holding are the caller's, as [Class] says. Requests carry
-// a channel, but acknowledgements are not asked for: an ackId is handed on in
-// the Outcome, and the answer counts as delivered.
+// When an endpoint may be asked is decided here, for each by itself: a window of
+// requests that follows its answers, a back-off after one that failed, a breaker
+// after three, a hold while it refuses the token or is not set up. One that is
+// down, slow or silent has at most its own places and takes none of the others'.
+// Sending again and splitting are the caller's, as [Class] says; it needs no
+// clock for it.
+//
+// A request is sent to one endpoint once, with each token of the token file at
+// most. A channel and cookies are kept for each endpoint. Requests carry the
+// channel, but acknowledgements are not asked for: an ackId is handed on in the
+// Outcome, and the answer counts as delivered.
 //
 // A request owns a pooled buffer for its compressed body while it runs, and reads
-// at most 64 KiB of the answer's head and of its body each. A [Client] may be
-// used by several goroutines; it starts one to probe each endpoint that is down,
-// until Close.
+// at most 64 KiB of the answer's head and of its body each. At most 16 are out at
+// once. A [Client] may be used by several goroutines; it starts one to probe each
+// endpoint that is down, until Close.
 //
 // Neither tokens nor bytes of an answer's body are ever part of an error or a
 // log line. It knows nothing of records or of the spool.
@@ -27,13 +33,13 @@ type Class uint8
 
 // The classes. The zero value keeps the events.
 const (
-	Retry      Class = iota // send again after RetryAfter or a back-off; from Invalid if that is above 0
+	Retry      Class = iota // send again, from Invalid if that is above 0
 	Delivered               // done
 	Split                   // an event is bad: Invalid, or one that halving finds
-	HoldToken               // every token is refused; keep everything until one is accepted
+	HoldToken               // every token is refused; send again
 	HoldIndex               // the index is refused; keep what is for that index
-	HoldConfig              // the endpoint or what is between is not set up for this; keep everything
-	PlainBody               // send again at once: the endpoint gets no compressed bodies from now on
+	HoldConfig              // the endpoint or what is between is not set up for this; send again
+	PlainBody               // send again: the endpoint gets no compressed bodies from now on
 	TooLarge                // send fewer bytes; a single event cannot be sent
 )
 
@@ -47,6 +53,9 @@ func (c Class) String() string {
 	return classes[c]
 }
 
+// taken says whether the endpoint has the events.
+func (c Class) taken() bool { return c == Delivered }
+
 // A Request is one body of events. Send reads it until it returns, no longer.
 type Request struct {
 	Body   []byte // envelopes, concatenated, not compressed, not empty
@@ -56,7 +65,7 @@ type Request struct {
 // An Outcome is what became of a request.
 type Outcome struct {
 	Class    Class
-	Endpoint string // URL of the endpoint, empty if none could be asked
+	Endpoint string // URL of the endpoint
 	HTTP     int    // status, 0 without an answer
 	Code     int    // of the HEC answer, -1 without one
 
@@ -65,7 +74,7 @@ type Outcome struct {
 	// is the bad event; with Retry it is above 0, and those before it were taken.
 	Invalid int
 
-	RetryAfter time.Duration // as the server asks, 0 to 10 minutes
+	RetryAfter time.Duration // as the server asks, 0 to 10 minutes; the endpoint is left alone that long
 	AckID      int64         // of a delivered request, -1 without one
 	Wire       int           // bytes of the body as sent
 	Slow       bool          // the endpoint asks for less, or did not answer in time

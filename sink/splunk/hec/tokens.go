@@ -24,10 +24,10 @@ const (
 type tokens struct {
 	path string
 	log  *slog.Logger
-	now  func() time.Time
 
 	mu     sync.Mutex
 	list   []string // as in the file, replaced whole
+	number int      // of the list, counted up
 	best   string   // was accepted last; tried first
 	read   time.Time
 	failed bool // the last read failed, and that was logged
@@ -38,7 +38,7 @@ type tokens struct {
 func (t *tokens) load(force bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
+	now := time.Now()
 	if !force && now.Sub(t.read) < tokensEvery {
 		return nil
 	}
@@ -54,19 +54,28 @@ func (t *tokens) load(force bool) error {
 	t.failed = false
 	if !slices.Equal(list, t.list) {
 		t.list, t.best = list, ""
+		t.number++
 	}
 	return nil
 }
 
-// order returns the tokens in the order to try them.
-func (t *tokens) order() []string {
+// refresh reads the file if its time has come, and returns the number of the list.
+func (t *tokens) refresh() int {
+	t.load(false) // a failure is logged, and the tokens stay
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.number
+}
+
+// order returns the tokens in the order to try them, and the number of the list.
+func (t *tokens) order() ([]string, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := slices.Clone(t.list)
 	if i := slices.Index(list, t.best); i > 0 {
 		list = slices.Insert(slices.Delete(list, i, i+1), 0, t.best)
 	}
-	return list
+	return list, t.number
 }
 
 // accepted says that an endpoint took a token.

@@ -1,36 +1,38 @@
 package hec
 
-import "sync"
+// Bounds of the requests that are out at once. An endpoint has at most its share
+// of the places, so that those that do not answer take none of another's.
+const (
+	maxPlaces = 16
+	maxWindow = 8
+)
 
-// maxWindow bounds the requests that are out at once.
-const maxWindow = 8
-
-// A Window says how many requests to have out at once, 1 to 8: one more after as
-// many good answers as it allows, half after a slow one. The zero value allows
-// one. Its methods may be called at once.
-type Window struct {
-	mu    sync.Mutex
+// A window says how many requests an endpoint may have out at once, from 1 to
+// most: one more after as many good answers as it allows, half after a slow one.
+type window struct {
+	most  int
 	extra int // beyond one
 	clean int // good answers since it changed
 }
 
-// Size returns how many requests may be out.
-func (w *Window) Size() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return 1 + w.extra
+// newWindow returns that of one of so many endpoints.
+func newWindow(endpoints int) window {
+	return window{most: max(1, min(maxWindow, maxPlaces/endpoints))}
 }
 
-// Note takes in the outcome of a request.
-func (w *Window) Note(o Outcome) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *window) size() int { return 1 + w.extra }
+
+// note takes in the outcome of a request, and says whether fewer are allowed now.
+func (w *window) note(o *Outcome) bool {
 	switch {
 	case o.Slow:
-		w.extra, w.clean = max((1+w.extra)/2, 1)-1, 0
-	case o.Class == Delivered:
-		if w.clean++; w.clean > w.extra && w.extra < maxWindow-1 {
+		was := w.extra
+		w.extra, w.clean = max(w.size()/2, 1)-1, 0
+		return w.extra < was
+	case o.Class.taken():
+		if w.clean++; w.clean > w.extra && w.size() < w.most {
 			w.extra, w.clean = w.extra+1, 0
 		}
 	}
+	return false
 }

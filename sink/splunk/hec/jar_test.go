@@ -5,51 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
-
-func TestBreakerDoubles(t *testing.T) {
-	var b breaker
-	now := noon
-	b.failure(now)
-	b.failure(now)
-	b.success()
-	b.failure(now)
-	b.failure(now)
-	if !b.passes() {
-		t.Fatal("opened after two failures in a row")
-	}
-	b.failure(now)
-	for _, want := range []time.Duration{5, 10, 20, 40, 60, 60} {
-		want *= time.Second
-		b.failure(now) // began before it opened
-		if b.passes() || b.due(now.Add(want-1)) || !b.due(now.Add(want)) {
-			t.Fatalf("not open for %v: %+v", want, b)
-		}
-		now = now.Add(want)
-		b.state = probing
-		b.probed(true, now)
-		b.begin()
-		if b.passes() {
-			t.Fatal("two trials at once")
-		}
-		b.abandon()
-		if !b.passes() {
-			t.Fatal("a trial that was given up is not made again")
-		}
-		b.begin()
-		b.failure(now)
-	}
-	b.state = probing
-	b.probed(false, now)
-	if b.passes() {
-		t.Fatal("passes after a probe that failed")
-	}
-	b.success()
-	if b != (breaker{}) {
-		t.Errorf("%+v after a success", b)
-	}
-}
 
 func TestJarIsBounded(t *testing.T) {
 	var j jar
