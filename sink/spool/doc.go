@@ -28,9 +28,9 @@
 //
 // Memory: 64 KiB of buffer and one event of at most [MaxEvent] bytes; for each
 // batch that is out, and for [keepBatches] that are not, what its Read asked for
-// plus one event, and 24 bytes for each event. Beside that some 100 bytes for
-// each segment, which are at most Size/SegmentBytes + 1 and those of earlier
-// processes that are not committed.
+// plus one event, and 24 bytes for each event; some 250 bytes for one that is
+// parked. Beside that some 100 bytes for each segment, which are at most
+// Size/SegmentBytes + 1 and those of earlier processes that are not committed.
 //
 // Append and Next are for one goroutine; all else is for any. A goroutine of its
 // own syncs; Close ends it.

@@ -29,8 +29,8 @@ func (a span) compare(b span) int {
 	return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.from, b.from))
 }
 
-// A Batch is a run of events that one reader has. Its memory is the spool's,
-// and not to be used after Commit or Return.
+// A Batch is a run of events that one reader has. Its memory is the spool's: the
+// events are not to be used after Park, the batch not after Commit or Return.
 type Batch struct {
 	Events      [][]byte
 	First, Last Position
@@ -235,10 +235,22 @@ func (s *Spool) Return(b *Batch) {
 	}
 }
 
+// Park gives up the memory of a batch whose outcome comes later. Its Events
+// become nil, and it stays out until Commit or Return.
+func (s *Spool) Park(b *Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, out := s.out[b]; out && b.buf != nil {
+		s.recycle(&Batch{Events: b.Events, buf: b.buf})
+		b.Events, b.buf = nil, nil
+	}
+}
+
+// recycle keeps the memory of a batch for a later Read.
 func (s *Spool) recycle(b *Batch) {
 	clear(b.Events)
 	*b = Batch{Events: b.Events[:0], buf: b.buf[:0]}
-	if len(s.spare) < keepBatches {
+	if b.buf != nil && len(s.spare) < keepBatches {
 		s.spare = append(s.spare, b)
 	}
 }
