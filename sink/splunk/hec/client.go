@@ -56,7 +56,7 @@ func New(cfg Config) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	tlsConfig, err := loadTLS(cfg)
+	tlsConfig, err := TLS(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,9 @@ import (
 	"os"
 )
 
-// loadTLS returns the TLS settings of cfg.
-func loadTLS(cfg Config) (*tls.Config, error) {
+// TLS reads the files of cfg and returns its TLS settings, for who looks at a
+// connection by itself.
+func TLS(cfg Config) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}
 	if cfg.CA != "" {
 		pem, err := readBounded(cfg.CA)
