@@ -1,7 +1,8 @@
 // Package record writes flow records: as lines of VPC Flow Logs in a format of
-// the user's choice ([Fields]), and as JSON with all that is known of a flow
-// ([AppendJSON]), or as events for Splunk ([Events]). It also knows which AWS service an address belongs to
-// ([Ranges]), and a flow's Community ID ([AppendCommunityID]).
+// the user's choice ([Fields]), as JSON with all that is known of a flow
+// ([AppendJSON]), or as events for Splunk ([Events]). It also knows which AWS
+// service an address belongs to ([Ranges]), and a flow's Community ID
+// ([AppendCommunityID]).
 //
 // Everything appends to memory of the caller's and keeps none of it. Values but
 // [Events] are immutable once made, and safe for use by any number of goroutines.

@@ -44,13 +44,13 @@ type EventConfig struct {
 type Events struct {
 	config                EventConfig
 	flow, vpcflow, ledger []byte // of the envelope, from behind the time to the event
-	common                []byte // keys all flows have in common, each with a comma behind it
+	common                []byte // keys all events have in common, each with a comma before it
 
 	// sessions has the end of a session's events, from its keys on: at most
-	// 4,096 of 3,000 bytes and a bracket, 12 MiB.
+	// 4,096 of 3,000 bytes and two brackets, 12 MiB.
 	sessions map[*packet.Session][]byte
 
-	line []byte // of flow logs
+	scratch []byte
 }
 
 const (
@@ -94,7 +94,7 @@ func EventKeys() []Key {
 	for _, g := range eventGroups {
 		ks = append(ks, g.keys...)
 	}
-	return slices.Concat(ks, []Key{eventUID}, eventCommonKeys, eventSessionKeys)
+	return slices.Concat([]Key{eventProtocol}, ks, []Key{eventUID}, eventCommonKeys, eventSessionKeys)
 }
 
 func envelope(c *EventConfig, sourcetype, index string) []byte {
@@ -115,68 +115,53 @@ func envelope(c *EventConfig, sourcetype, index string) []byte {
 func (e *Events) AppendFlow(dst []byte, r *packet.Flow, uid []byte) []byte {
 	_, last := packetSpan(r)
 	dst = append(appendEpoch(append(dst, `{"time":`...), last), e.flow...)
-	dst = append(dst, '{')
+	dst = append(dst, `{"protocol":"ip"`...)
 	for i := range eventGroups {
 		if g := &eventGroups[i]; g.applies(r, &e.config.JSON) {
-			dst = e.appendGroup(dst, g.keys, r)
+			dst = appendKeys(dst, g.keys, r, &e.config.JSON)
 		}
 	}
 	if len(uid) > 0 {
-		dst = append(appendQuoted(append(dst, eventUID.quote...), uid), ',')
+		dst = appendQuoted(append(dst, eventUID.quote...), uid)
 	}
-	return append(dst, e.session(r)...)
+	return append(dst, e.session(r.Session)...)
 }
 
-// appendGroup appends the keys that have a value, each with a comma behind it.
-func (e *Events) appendGroup(dst []byte, ks []Key, r *packet.Flow) []byte {
-	for i := range ks {
-		k := &ks[i]
-		before := len(dst)
-		dst = append(dst, k.quote...)
-		value := len(dst)
-		if dst = k.append(dst, r, k.side, &e.config.JSON); len(dst) == value {
-			dst = dst[:before]
-			continue
-		}
-		dst = append(dst, ',')
-	}
-	return dst
-}
-
-// session returns the end of the events of a flow's session.
-func (e *Events) session(r *packet.Flow) []byte {
-	if b, found := e.sessions[r.Session]; found {
-		return b
+// session returns the end of a session's events.
+func (e *Events) session(s *packet.Session) []byte {
+	if end, found := e.sessions[s]; found {
+		return end
 	}
 	if len(e.sessions) == eventSessions {
 		clear(e.sessions)
 	}
-	b := slices.Clone(e.common)
+	end := append(e.scratch[:0], e.common...)
+	r := &packet.Flow{Session: s}
 	for i := range eventSessionKeys {
 		k := &eventSessionKeys[i]
-		b = appendBounded(b, k, k.append(nil, r, k.side, nil))
+		end = appendBounded(end, k, k.append(nil, r, k.side, nil))
 	}
-	b = append(b[:len(b)-1], "}}"...)
-	e.sessions[r.Session] = b
-	return b
+	e.scratch = append(end, "}}"...)
+	e.sessions[s] = slices.Clone(e.scratch)
+	return e.sessions[s]
 }
 
 // common returns the keys that all flows have in common.
 func common(c *EventConfig) []byte {
 	var b []byte
-	for i, v := range []string{"ip", "allowed", "Periscope", c.Host, c.Collector} {
+	for i, v := range []string{"allowed", "Periscope", c.Host, c.Collector} {
 		b = appendBounded(b, &eventCommonKeys[i], appendString(nil, v))
 	}
 	return b
 }
 
-// appendBounded appends a key and a comma, unless it has no value, or b would
+// appendBounded appends a comma and a key, unless it has no value, or b would
 // become too long.
 func appendBounded(b []byte, k *Key, value []byte) []byte {
-	if len(value) == 0 || len(b)+len(k.quote)+len(value)+1 > eventSessionBytes {
+	if len(value) == 0 || len(b)+len(k.quote)+len(value) > eventSessionBytes {
 		return b
 	}
-	return append(append(append(b, k.quote...), value...), ',')
+	return append(append(b, k.quote...), value...)
 }
 
 // AppendVPCFlow appends the event of what one end of a flow sent, as a line of
@@ -184,8 +169,8 @@ func appendBounded(b []byte, k *Key, value []byte) []byte {
 // without packets. event_uid is an indexed field, since a line has no place for
 // it.
 func (e *Events) AppendVPCFlow(dst []byte, r *packet.Flow, side int, uid []byte) []byte {
-	e.line = e.config.VPCFlow.AppendFlow(e.line[:0], r, side)
-	line := e.line[:len(e.line)-1] // without its newline
+	e.scratch = e.config.VPCFlow.AppendFlow(e.scratch[:0], r, side)
+	line := e.scratch[:len(e.scratch)-1] // without its newline
 	dst = append(appendEpoch(append(dst, `{"time":`...), r.Side[side].Last), e.vpcflow...)
 	return appendFields(appendQuoted(dst, line), uid)
 }
@@ -210,7 +195,7 @@ func appendFields(dst, uid []byte) []byte {
 	if len(uid) == 0 {
 		return append(dst, '}')
 	}
-	dst = append(append(dst, `,"fields":{`...), eventUID.quote...)
+	dst = append(dst, `,"fields":{"event_uid":`...)
 	return append(appendQuoted(dst, uid), "}}"...)
 }
 

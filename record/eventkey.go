@@ -90,7 +90,10 @@ func hasLoss(r *packet.Flow, _ *JSON) bool {
 		b.Retransmitted|b.OutOfOrder|b.Lost|b.Truncated|b.Duplicates|uint64(r.TruncatedLength) != 0
 }
 
-// eventUID is written by itself, since a flow does not tell it.
+// eventProtocol and eventUID are written by themselves: every flow has the one,
+// and no flow tells the other.
+var eventProtocol = Key{Name: "protocol", Type: "string", Meaning: "Always `ip`."}
+
 var eventUID = quoted(0, []Key{
 	{Name: "event_uid", Type: "string", Meaning: "Of this event alone, the same when it is sent again."},
 })[0]
@@ -98,7 +101,6 @@ var eventUID = quoted(0, []Key{
 // eventCommonKeys are the same for all flows of a collector, which knows their
 // values.
 var eventCommonKeys = quoted(0, []Key{
-	{Name: "protocol", Type: "string", Meaning: "Always `ip`."},
 	{Name: "action", Type: "string", Meaning: "Always `allowed`: what is rejected is not mirrored."},
 	{Name: "vendor_product", Type: "string", Meaning: "Always `Periscope`."},
 	{Name: "dvc", Type: "string", Meaning: "Host of the collector, as the event's `host`."},
@@ -112,7 +114,7 @@ var eventSessionKeys = slices.DeleteFunc(slices.Clone(sessionKeys), func(k Key) 
 func eventEnd(name, end string, side int) []Key {
 	return quoted(side, []Key{
 		{Name: name, Type: "string", Meaning: "IP address of the " + end + ".", append: address},
-		{Name: name + "_ip", Type: "string", Meaning: "The same.", append: address},
+		{Name: name + "_ip", Type: "string", Meaning: "The same."},
 		{Name: name + "_port", Type: "integer", Meaning: "Its port; for TCP, UDP and SCTP.", append: port},
 	})
 }

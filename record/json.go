@@ -28,8 +28,9 @@ type Key struct {
 	Meaning string
 
 	side  int    // what append gets
-	quote string // the name as it is written
-	// append appends the value, or nothing if there is none.
+	quote string // the name as it is written, with a comma before it
+	// append appends the value, or nothing if there is none. It is nil where
+	// the value is that of the key before, which always has one.
 	append func(dst []byte, r *packet.Flow, side int, o *JSON) []byte
 }
 
@@ -44,36 +45,40 @@ func AppendJSON(dst []byte, r *packet.Flow, o *JSON) []byte {
 	if o == nil {
 		o = &none
 	}
-	return appendKeys(append(dst, '{'), keys, r, o)
+	begin := len(dst)
+	dst = appendKeys(dst, keys, r, o)
+	dst[begin] = '{'
+	return append(dst, "}\n"...)
 }
 
 // AppendJSONStatus appends a line that says NoData or SkipData of a session's
 // interval, bounded as in [Fields.AppendStatus]: the key log_status, and those
 // of a record that tell of the interval and the session.
 func AppendJSONStatus(dst []byte, s *packet.Session, begin, end int64, status string) []byte {
-	dst = append(appendString(append(dst, `{"log_status":`...), status), ',')
-	return appendKeys(dst, statusKeys, &packet.Flow{Session: s, Begin: begin, End: end}, &none)
+	dst = appendString(append(dst, `{"log_status":`...), status)
+	dst = appendKeys(dst, statusKeys, &packet.Flow{Session: s, Begin: begin, End: end}, &none)
+	return append(dst, "}\n"...)
 }
 
 var none JSON
 
-// appendKeys appends the keys that have a value, of which there is at least
-// one, and ends object and line.
+// appendKeys appends the keys that have a value, each with a comma before it.
 func appendKeys(dst []byte, ks []Key, r *packet.Flow, o *JSON) []byte {
+	value := 0 // where that of the last key begins
 	for i := range ks {
 		k := &ks[i]
-		before := len(dst)
+		before, last := len(dst), value
 		dst = append(dst, k.quote...)
-		value := len(dst)
-		dst = k.append(dst, r, k.side, o)
-		if len(dst) == value {
-			dst = dst[:before]
+		value = len(dst)
+		if k.append == nil {
+			dst = append(dst, dst[last:before]...)
 			continue
 		}
-		dst = append(dst, ',')
+		if dst = k.append(dst, r, k.side, o); len(dst) == value {
+			dst = dst[:before]
+		}
 	}
-	dst[len(dst)-1] = '}'
-	return append(dst, '\n')
+	return dst
 }
 
 // appendString appends a string in quotes, or nothing for "". Bytes that are

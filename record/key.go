@@ -2,7 +2,6 @@ package record
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -91,7 +90,7 @@ var sessionKeys = quoted(0, []Key{
 // quoted completes keys that are about one side, or about none.
 func quoted(side int, ks []Key) []Key {
 	for i := range ks {
-		ks[i].side, ks[i].quote = side, strconv.Quote(ks[i].Name)+":"
+		ks[i].side, ks[i].quote = side, `,"`+ks[i].Name+`":`
 	}
 	return ks
 }
