@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -31,11 +32,10 @@ func (s *Spool) Append(event []byte) error {
 	if err := s.room(n); err != nil {
 		return err
 	}
-	now := s.cfg.Now().UnixNano()
 	if s.buffered == 0 {
-		s.since = now
+		s.since = s.cfg.Now().UnixNano()
 	}
-	s.buf = appendRecord(s.buf, event, now)
+	s.buf = appendRecord(s.buf, event, s.since)
 	s.buffered++
 	seg := s.active()
 	seg.left++
@@ -43,14 +43,17 @@ func (s *Spool) Append(event []byte) error {
 	s.stats.Pending++
 	s.stats.Bytes += int64(n)
 	s.signal()
-	if seg.size+int64(len(s.buf)) >= s.cfg.SegmentBytes && s.flush() == nil {
+	if seg.size+int64(len(s.buf)) < s.cfg.SegmentBytes {
+		return nil
+	}
+	if s.fault = s.flush(); s.fault == nil {
 		s.seal()
 	}
 	return nil
 }
 
 // room makes room for a record of n bytes in the buffer, or says why there is
-// none.
+// none. What failed is tried again by the next sync, or after it.
 func (s *Spool) room(n int) error {
 	seg, need := s.active(), int64(n)
 	if seg == nil {
@@ -59,26 +62,35 @@ func (s *Spool) room(n int) error {
 	switch {
 	case s.closed:
 		return ErrClosed
+	case s.fault != nil:
+		return s.fault
 	case s.scarce:
 		return errScarce
 	case s.stats.Bytes+need > s.cfg.Size:
 		return ErrFull
 	case seg == nil:
-		return s.create()
+		s.fault = s.create()
 	case len(s.buf)+n > bufferBytes:
-		return s.flush()
+		s.fault = s.flush()
 	}
-	return nil
+	return s.fault
 }
 
-// create begins a segment, whose name is durable before it has an event.
+// create begins a segment, whose name is durable before it has an event. A
+// directory that was removed is made again.
 func (s *Spool) create() error {
-	path := s.path(s.next)
+	if err := cmp.Or(s.lock.Check(), os.Chmod(s.cfg.Dir, 0o700)); err != nil {
+		return fmt.Errorf("begin segment: %w", err)
+	}
+	number, path := s.next, s.path(s.next)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err == nil || os.IsExist(err) {
+		s.next++ // it may be there after a failure too
+	}
 	if err != nil {
 		return fmt.Errorf("begin segment: %w", err)
 	}
-	_, err = f.WriteAt(appendHeader(nil, s.next, s.id), 0)
+	_, err = f.WriteAt(appendHeader(nil, number, s.id), 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -90,8 +102,7 @@ func (s *Spool) create() error {
 		os.Remove(path)
 		return fmt.Errorf("begin segment %s: %w", path, err)
 	}
-	s.segments = append(s.segments, &segment{number: s.next, size: headerSize, file: f})
-	s.next++
+	s.segments = append(s.segments, &segment{number: number, size: headerSize, file: f})
 	s.stats.Bytes += headerSize
 	s.free()
 	return nil
@@ -109,11 +120,11 @@ func (s *Spool) flush() error {
 	}
 	n := int64(len(s.buf))
 	from, to := uint32(seg.size), uint32(seg.size+n)
-	if last := len(s.todo) - 1; last >= 0 && s.todo[last].segment == seg.number && s.todo[last].to == from {
+	if last := len(s.todo) - 1; last >= 0 && s.todo[last].to == from && s.todo[last].segment == seg.number && !s.todo[last].back {
 		s.todo[last].to = to
 		s.todo[last].events += s.buffered
 	} else {
-		s.todo = append(s.todo, span{seg.number, from, to, s.buffered, s.since})
+		s.todo = append(s.todo, span{seg.number, from, to, s.buffered, s.since, false})
 	}
 	seg.size += n
 	s.buf, s.buffered = s.buf[:0], 0

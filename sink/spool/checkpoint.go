@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/sink/dir"
 )
@@ -21,8 +24,8 @@ const (
 	checkpointMax  = 64 << 20
 )
 
-// writeCheckpoint replaces the checkpoint.
-func (s *Spool) writeCheckpoint() error {
+// checkpoint returns the text of a new checkpoint.
+func (s *Spool) checkpoint() []byte {
 	var b bytes.Buffer
 	for _, seg := range s.segments {
 		fmt.Fprintf(&b, "segment %d %d\n", seg.number, seg.size)
@@ -37,18 +40,15 @@ func (s *Spool) writeCheckpoint() error {
 		pending(batch.span)
 	}
 	fmt.Fprintf(&b, "crc %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
-	path := filepath.Join(s.cfg.Dir, checkpointName)
-	if err := replace(path, b.Bytes()); err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	s.changed = false
-	return dir.Sync(s.cfg.Dir)
+	return b.Bytes()
 }
 
-func replace(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// writeCheckpoint replaces the checkpoint of a directory.
+func writeCheckpoint(path string, b []byte) error {
+	name := filepath.Join(path, checkpointName)
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	_, err = f.Write(b)
 	if err == nil {
@@ -58,9 +58,34 @@ func replace(path string, b []byte) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(name+".new", name)
 	}
-	return err
+	if err == nil {
+		err = dir.Sync(path)
+	}
+	if err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	return nil
+}
+
+// readCheckpoint returns what the checkpoint of a directory says, by segment;
+// nothing, and that it is damaged, if it is not whole.
+func readCheckpoint(path string) (points map[uint64]*checkpoint, damaged bool, err error) {
+	f, err := os.OpenFile(filepath.Join(path, checkpointName), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if os.IsNotExist(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, checkpointMax+1))
+	if err != nil {
+		return nil, false, err
+	}
+	points = parseCheckpoint(text)
+	return points, points == nil, nil
 }
 
 // A checkpoint is what one says of a segment.
@@ -87,7 +112,8 @@ func parseCheckpoint(b []byte) map[uint64]*checkpoint {
 		}
 		_, err := fmt.Sscanf(string(line), "pending %d %d %d %d %d\n", &sp.segment, &sp.from, &sp.to, &sp.events, &sp.since)
 		point := points[sp.segment]
-		if err != nil || point == nil || sp.from < headerSize || sp.from >= sp.to || int64(sp.to) > point.size || sp.events < 1 {
+		if err != nil || point == nil || sp.from < headerSize || sp.from >= sp.to || int64(sp.to) > point.size ||
+			sp.events < 1 || int64(sp.events) > int64(sp.to-sp.from)/(recordSize+1) {
 			return nil
 		}
 		point.pending = append(point.pending, sp)

@@ -5,14 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"math"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +14,7 @@ import (
 	"github.com/periscope-collector/periscope/sink/dir"
 )
 
-const (
-	suffix  = ".spool"
-	sizeMin = 4 << 20 // of which a segment is an eighth, beside one event
-)
+const sizeMin = 4 << 20 // of which a segment is an eighth, beside one event
 
 // Open locks a directory, which it makes, and finds what is not committed in it.
 // The error is a *dir.LockedError if another process has it.
@@ -92,33 +83,17 @@ func (s *Spool) open() error {
 
 // load finds the segments and what is pending in them.
 func (s *Spool) load() error {
-	var text []byte
-	f, err := os.Open(filepath.Join(s.cfg.Dir, checkpointName))
-	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, checkpointMax+1))
-		f.Close()
-	}
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	points := parseCheckpoint(text)
-	if points == nil && len(text) > 0 {
-		s.cfg.Log.Warn("checkpoint is damaged; all events in the spool are sent again", "dir", s.cfg.Dir)
-	}
-	entries, err := os.ReadDir(s.cfg.Dir)
+	points, damaged, err := readCheckpoint(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	var numbers []uint64
-	for _, entry := range entries {
-		digits, ok := strings.CutSuffix(entry.Name(), suffix)
-		n, err := strconv.ParseUint(digits, 10, 64)
-		if !ok || err != nil || n == math.MaxUint64 || filepath.Base(s.path(n)) != entry.Name() {
-			continue
-		}
-		numbers = append(numbers, n)
+	if damaged {
+		s.cfg.Log.Warn("checkpoint is damaged; all events in the spool are sent again", "dir", s.cfg.Dir)
 	}
-	slices.Sort(numbers)
+	numbers, err := listSegments(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	for _, n := range numbers {
 		s.next = n + 1
 		if err := s.loadSegment(n, points[n]); err != nil {
@@ -128,58 +103,34 @@ func (s *Spool) load() error {
 	return nil
 }
 
-// loadSegment finds what is pending in a segment: what the checkpoint says, and
-// all that was written after it.
+// loadSegment takes over a segment and cuts off its incomplete end.
 func (s *Spool) loadSegment(number uint64, point *checkpoint) error {
 	f, err := os.OpenFile(s.path(number), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if fi.Size() < headerSize { // from before the segment's name was durable
+	found, err := examine(f, number, point)
+	switch {
+	case errors.Is(err, errNoHeader): // from before the segment's name was durable
 		return os.Remove(f.Name())
-	}
-	head := make([]byte, headerSize)
-	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	id, ok := parseHeader(head, number)
-	if !ok || fi.Size() > math.MaxUint32 {
+	case errors.Is(err, errNoSegment):
 		s.cfg.Log.Warn("file is not a segment and is left as it is", "file", f.Name())
 		return nil
-	}
-	s.id = id
-	seg := &segment{number: number, size: fi.Size()}
-	if point == nil || point.size < headerSize || point.size > seg.size {
-		point = &checkpoint{size: headerSize}
-	}
-	to, events, first, err := scan(f, point.size, seg.size)
-	if err != nil {
+	case err != nil:
 		return err
 	}
-	if to < seg.size {
-		s.cfg.Log.Info("incomplete end of a segment is cut off", "file", f.Name(), "bytes", seg.size-to)
-		if err := f.Truncate(to); err != nil {
+	if found.to < found.size {
+		s.cfg.Log.Info("incomplete end of a segment is cut off", "file", f.Name(), "bytes", found.size-found.to)
+		if err := f.Truncate(found.to); err != nil {
 			return err
 		}
-		s.stats.CutBytes += uint64(seg.size - to)
-		seg.size = to
+		s.stats.CutBytes += uint64(found.size - found.to)
 	}
-	pending := point.pending
-	slices.SortFunc(pending, span.compare)
-	if events > 0 {
-		pending = append(pending, span{number, uint32(point.size), uint32(to), events, first})
-	}
-	for _, sp := range pending {
-		seg.left += sp.events
-	}
-	s.todo = append(s.todo, pending...)
-	s.segments = append(s.segments, seg)
-	s.stats.Bytes += seg.size
-	s.stats.Pending += seg.left
+	s.id = found.id
+	s.todo = append(s.todo, found.pending...)
+	s.segments = append(s.segments, &segment{number: number, size: found.to, left: found.events})
+	s.stats.Bytes += found.to
+	s.stats.Pending += found.events
 	return nil
 }

@@ -23,6 +23,7 @@ type span struct {
 	from, to uint32
 	events   int
 	since    int64 // time of the first, or a little before
+	back     bool  // was out: Read returns no more with it
 }
 
 func (a span) compare(b span) int {
@@ -60,6 +61,7 @@ func (s *Spool) Read(maxEvents, maxBytes int) (*Batch, error) {
 		case err != nil && !got:
 		case got:
 			b.span = s.take(sp, b.span.to, len(b.Events), b.Oldest.UnixNano())
+			b.span.since = b.Oldest.UnixNano()
 			s.out[b] = struct{}{}
 		default:
 			lost := s.take(sp, drop.to, drop.events, sp.since)
@@ -68,7 +70,7 @@ func (s *Spool) Read(maxEvents, maxBytes int) (*Batch, error) {
 		if !got {
 			s.recycle(b)
 		}
-		if len(s.todo) > 0 || s.buffered > 0 {
+		if err == nil && (len(s.todo) > 0 || s.buffered > 0) {
 			s.signal()
 		}
 		s.mu.Unlock()
@@ -111,6 +113,7 @@ func (s *Spool) fill(b *Batch, sp span, maxEvents, maxBytes int) (drop span, rea
 	f, err := os.OpenFile(s.path(sp.segment), os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if os.IsNotExist(err) {
 		s.lost(sp, sp.events, err)
+		s.leave(sp.segment)
 		return drop, packet.DropIO, nil
 	}
 	if err != nil {
@@ -122,7 +125,11 @@ func (s *Spool) fill(b *Batch, sp span, maxEvents, maxBytes int) (drop span, rea
 		b.buf = make([]byte, 0, min(int64(maxBytes), int64(sp.to-sp.from)))
 	}
 	w := window{file: f, to: int64(sp.to), buf: b.buf[:0:min(cap(b.buf), maxBytes)]}
-	defer func() { b.buf = w.buf }()
+	defer func() {
+		if cap(w.buf) > cap(b.buf) { // for one record that is larger
+			b.buf = w.buf
+		}
+	}()
 	var oldest int64
 	if s.cfg.Age > 0 {
 		oldest = s.cfg.Now().Add(-s.cfg.Age).UnixNano()
@@ -183,6 +190,15 @@ func (s *Spool) lost(sp span, events int, err error) {
 		"segment", sp.segment, "offset", sp.from, "events", events, "err", err)
 }
 
+// leave ends a segment whose file was removed, if it is still written.
+func (s *Spool) leave(number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seg := s.active(); seg != nil && seg.number == number && s.flush() == nil {
+		s.seal()
+	}
+}
+
 // take takes the first events of a span, up to an offset, from what is to be
 // read. Behind its last record there are no events.
 func (s *Spool) take(sp span, to uint32, events int, last int64) span {
@@ -228,6 +244,7 @@ func (s *Spool) Return(b *Batch) {
 	defer s.mu.Unlock()
 	if _, out := s.out[b]; out && !s.closed {
 		delete(s.out, b)
+		b.span.back = true
 		i, _ := slices.BinarySearchFunc(s.todo, b.span, span.compare)
 		s.todo = slices.Insert(s.todo, i, b.span)
 		s.recycle(b)

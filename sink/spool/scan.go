@@ -34,15 +34,16 @@ func (w *window) at(offset int64) (event []byte, at int64, n int, err error) {
 	return event, at, n, err
 }
 
-// fill reads what is at an offset, at least n bytes.
-func (w *window) fill(offset int64, n int) error {
-	n = int(min(int64(max(n, cap(w.buf))), w.to-offset))
+// fill reads what is at an offset, at least need bytes. An error behind them is
+// left to who wants what is there.
+func (w *window) fill(offset int64, need int) error {
+	n := int(min(int64(max(need, cap(w.buf))), w.to-offset))
 	if cap(w.buf) < n {
 		w.buf = make([]byte, n)
 	}
 	w.from, w.buf = offset, w.buf[:n]
 	got, err := w.file.ReadAt(w.buf, offset)
-	if got == n {
+	if got >= need {
 		err = nil
 	}
 	w.buf = w.buf[:got]

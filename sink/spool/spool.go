@@ -46,11 +46,11 @@ type Config struct {
 	Dir          string
 	SegmentBytes int64         // 0 is 64 MiB; at most 1 GiB and an eighth of Size, at least 4 KiB
 	Size         int64         // bound in bytes of all segments; required
-	Age          time.Duration // Read drops older events as expired; 0 is no bound
+	Age          time.Duration // older events that nobody has are dropped as expired; 0 is no bound
 	Free         float64       // share of the file system that stays free, 0 to 1
 	SyncEvery    time.Duration // 0 is 200 ms
 
-	Now func() time.Time // nil is time.Now
+	Now func() time.Time // safe for concurrent use; nil is time.Now
 	Log *slog.Logger     // nil is none
 }
 
@@ -71,18 +71,18 @@ type segment struct {
 // A Spool is an open directory. See the package for what may be called at once.
 type Spool struct {
 	cfg  Config
-	lock *dir.Lock
+	lock *dir.Lock // nil when the directory is given up
 	id   string
 
 	ready chan struct{}
 	kick  chan struct{} // much is not synced
 	stop  chan struct{}
 	done  chan struct{}
-	reads sync.Mutex // one Read at a time; before mu
-	syncs sync.Mutex // one sync at a time; before mu
+	reads sync.Mutex // one Read at a time; before syncs and mu
+	syncs sync.Mutex // one sync at a time, which alone writes the checkpoint; before mu
 
 	mu       sync.Mutex
-	closed   bool
+	closed   bool       // or about to be
 	segments []*segment // by number; the last may be the one that is written
 	next     uint64     // number of the next segment
 	buf      []byte     // records behind the last segment's size
@@ -91,6 +91,7 @@ type Spool struct {
 	unsynced int64
 	sealed   []*os.File // to be synced and closed
 	scarce   bool       // less is free than Config.Free
+	fault    error      // why Append could not write, until the next sync
 	todo     []span     // not read, by position
 	out      map[*Batch]struct{}
 	spare    []*Batch
@@ -101,14 +102,15 @@ type Spool struct {
 }
 
 func (s *Spool) path(number uint64) string {
-	return filepath.Join(s.cfg.Dir, fmt.Sprintf("%016d%s", number, suffix))
+	return filepath.Join(s.cfg.Dir, segmentName(number))
 }
 
 // ID returns 16 hexadecimal digits made at random for the directory. With a
 // Position they name an event.
 func (s *Spool) ID() string { return s.id }
 
-// Ready returns a channel that receives when there may be something to read.
+// Ready returns a channel that receives when there may be something to read;
+// after an error of Read not before the next sync.
 func (s *Spool) Ready() <-chan struct{} { return s.ready }
 
 func (s *Spool) signal() {

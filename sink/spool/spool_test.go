@@ -181,8 +181,10 @@ func TestFree(t *testing.T) {
 func TestAge(t *testing.T) {
 	now := time.Unix(1000, 0)
 	s := open(t, Config{Dir: t.TempDir(), Age: time.Minute, Now: func() time.Time { return now }})
-	put(t, s, "a", "b")
+	put(t, s, "a")
 	now = now.Add(time.Second)
+	put(t, s, "b") // is written together with a, and has its time
+	s.Sync()
 	put(t, s, "c")
 	now = now.Add(time.Minute)
 	equal(t, drain(t, s), "c")
@@ -214,6 +216,12 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%v after %d", err, n)
 	}
 	seg.file = file
+	if err := s.Append([]byte("y")); Reason(err) != packet.DropDiskFull {
+		t.Errorf("tried again before the next sync: %v", err)
+	}
+	if err := s.Sync(); err != nil {
+		t.Error(err)
+	}
 	put(t, s, "z")
 	if got := drain(t, s); len(got) != 8 || got[0] != "a" || got[7] != "z" {
 		t.Errorf("%d events", len(got))

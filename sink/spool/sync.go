@@ -1,7 +1,7 @@
 package spool
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"time"
 
@@ -22,33 +22,56 @@ func (s *Spool) run() {
 		case <-tick.C:
 		case <-s.kick:
 		}
+		s.syncs.Lock()
 		s.sync(false)
+		s.syncs.Unlock()
+		s.expire()
 	}
 }
 
 // Sync makes durable what was appended and committed before.
-func (s *Spool) Sync() error { return s.sync(true) }
-
-func (s *Spool) sync(checkpoint bool) error {
+func (s *Spool) Sync() error {
 	s.syncs.Lock()
 	defer s.syncs.Unlock()
+	return s.sync(true)
+}
+
+// sync is for who has syncs. The checkpoint is of what is synced before it.
+func (s *Spool) sync(checkpoint bool) error {
 	s.mu.Lock()
+	if s.lock == nil {
+		s.mu.Unlock()
+		return ErrClosed
+	}
 	err := s.flush()
-	files, unsynced := s.sealed, s.unsynced
-	s.sealed, s.unsynced = nil, 0
-	sealed := len(files)
-	if seg := s.active(); seg != nil && unsynced > 0 {
+	s.fault = nil
+	if len(s.todo) > 0 {
+		s.signal()
+	}
+	files, sealed := s.sealed, len(s.sealed)
+	if seg := s.active(); seg != nil && s.unsynced > 0 {
 		files = append(files, seg.file)
+	}
+	s.sealed, s.unsynced = nil, 0
+	var text []byte
+	now := s.cfg.Now()
+	if due := now.Sub(s.checked).Abs() >= checkEvery; s.changed && (due || checkpoint) {
+		s.checked, s.changed = now, false
+		text = s.checkpoint()
 	}
 	s.mu.Unlock()
 
 	start := time.Now()
-	var syncErr error
+	var syncErr, checkErr error
 	for i, f := range files {
-		syncErr = errors.Join(syncErr, f.Sync())
+		syncErr = cmp.Or(syncErr, f.Sync())
 		if i < sealed {
-			syncErr = errors.Join(syncErr, f.Close())
+			syncErr = cmp.Or(syncErr, f.Close())
 		}
+	}
+	took := time.Since(start)
+	if text != nil {
+		checkErr = writeCheckpoint(s.cfg.Dir, text)
 	}
 	scarce := s.cfg.Free > 0 && free(s.cfg.Dir) < s.cfg.Free
 
@@ -57,21 +80,32 @@ func (s *Spool) sync(checkpoint bool) error {
 	s.scarce = scarce
 	if len(files) > 0 {
 		s.stats.Syncs++
-		s.stats.SyncTime += time.Since(start)
+		s.stats.SyncTime += took
 	}
 	if syncErr != nil {
 		s.stats.SyncErrors++
 	}
-	now := s.cfg.Now()
-	if due := now.Sub(s.checked).Abs() >= checkEvery; s.changed && (due || checkpoint) {
-		s.checked = now
-		err = errors.Join(err, s.writeCheckpoint())
-	}
-	err = errors.Join(err, syncErr)
-	if err != nil {
+	s.changed = s.changed || checkErr != nil
+	if err = cmp.Or(err, syncErr, checkErr); err != nil {
 		s.warn("spool is not durable", "err", err)
 	}
 	return err
+}
+
+// expire drops what is too old of what is read next, also when nobody reads.
+func (s *Spool) expire() {
+	if s.cfg.Age <= 0 {
+		return
+	}
+	s.mu.Lock()
+	old := len(s.todo) > 0 && s.todo[0].since < s.cfg.Now().Add(-s.cfg.Age).UnixNano()
+	s.mu.Unlock()
+	if !old {
+		return
+	}
+	if b, _ := s.Read(1, bufferBytes); b != nil { // an error is for who reads
+		s.Return(b)
+	}
 }
 
 // free returns the share of a file system that is free for this user; 1 if it
@@ -97,9 +131,11 @@ func (s *Spool) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
-	err := s.Sync()
 	s.reads.Lock()
 	defer s.reads.Unlock()
+	s.syncs.Lock()
+	defer s.syncs.Unlock()
+	err := s.sync(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.buffered > 0 {
@@ -114,6 +150,7 @@ func (s *Spool) Close() error {
 		seg.file = nil
 	}
 	s.lock.Release()
+	s.lock = nil
 	if err != nil {
 		return fmt.Errorf("spool %s: %w", s.cfg.Dir, err)
 	}
