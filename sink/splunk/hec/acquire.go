@@ -131,19 +131,24 @@ func (s *Slot) Send(ctx context.Context, r Request) Outcome {
 		return Outcome{Class: Retry, Code: -1, Invalid: -1, Err: fmt.Errorf("hec: slot was used before")}
 	}
 	s.used = true
+	start := time.Now()
 	o, tokens := s.c.send(ctx, s.e, r)
 	if o.Err != nil {
 		o.Err = fmt.Errorf("hec %s: %w", o.Endpoint, o.Err)
 	}
-	s.settle(ctx, &o, tokens)
+	s.settle(ctx, r, &o, tokens, time.Since(start))
 	return o
 }
 
-// settle tells the gate.
-func (s *Slot) settle(ctx context.Context, o *Outcome, tokens int) {
+// settle tells the gate, and counts.
+func (s *Slot) settle(ctx context.Context, r Request, o *Outcome, tokens int, took time.Duration) {
 	c, e := s.c, s.e
 	c.mu.Lock()
 	was := e.gate.hold
+	e.counts.add(o, r, took)
+	if o.Class == AwaitAck {
+		e.gate.pending++
+	}
 	if o.HTTP == 0 && ctx.Err() != nil {
 		e.gate.give(s.pass)
 	} else {
@@ -168,7 +173,10 @@ func (c *Client) probe(e *endpoint) {
 	ctx, cancel := context.WithTimeout(c.ctx, probeLimit)
 	defer cancel()
 	req := (&http.Request{Method: http.MethodGet, URL: e.path("health"), Header: http.Header{}}).WithContext(ctx)
-	a, err := e.ask(req)
+	if c.ack == AckRequire {
+		req.URL.RawQuery = "ack=true"
+	}
+	a, err := e.ask(req, "")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.gate.probed(err == nil && a.status < 500, time.Now())

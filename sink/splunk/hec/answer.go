@@ -58,6 +58,8 @@ const (
 	codeNoData     = 5
 	codeBusy       = 9
 	codeBadChannel = 11
+	codeNoToken    = 21 // of a health check
+	codeTokenOff   = 22 // of one
 	codeQueueWarn  = 24
 	codeAckWarn    = 25
 )
@@ -86,6 +88,15 @@ type reply struct {
 	Code    *int            `json:"code"`
 	Invalid json.RawMessage `json:"invalid-event-number"`
 	AckID   json.RawMessage `json:"ackId"`
+}
+
+// codeOf returns the code in a body, -1 without one.
+func codeOf(body []byte) int {
+	var r reply
+	if json.Unmarshal(body, &r) != nil || r.Code == nil {
+		return -1
+	}
+	return *r.Code
 }
 
 // number reads a member that is a whole number from 0 on, or returns -1.

@@ -27,8 +27,9 @@ type Config struct {
 	CA         string     // PEM file of the authorities to trust, empty for the system's
 	Cert, Key  string     // PEM files of the client's certificate, or empty
 	ServerName string     // expected in the servers' certificates, empty for the URL's
-	Insecure   bool       // allows http to more than loopback
-	Version    string     // of this program, for the User-Agent
+	Ack        AckMode
+	Insecure   bool   // allows http to more than loopback
+	Version    string // of this program, for the User-Agent
 
 	// Dial makes the connections, nil for TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -39,6 +40,7 @@ type Config struct {
 type Client struct {
 	endpoints []*endpoint
 	tokens    *tokens
+	ack       AckMode
 	log       *slog.Logger
 	jitter    func(time.Duration) time.Duration // from 0 to the one given
 
@@ -52,7 +54,7 @@ type Client struct {
 
 // New reads the files of cfg and sends nothing.
 func New(cfg Config) (*Client, error) {
-	c := &Client{log: cfg.Log, jitter: rand.N[time.Duration], changed: make(chan struct{})}
+	c := &Client{ack: cfg.Ack, log: cfg.Log, jitter: rand.N[time.Duration], changed: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -70,6 +72,7 @@ func New(cfg Config) (*Client, error) {
 		}
 		ep := newEndpoint(u, max(e.Weight, 1), "periscope/"+cfg.Version, tlsConfig, cfg.Dial)
 		ep.gate.window = newWindow(len(cfg.Endpoints))
+		ep.counts.requests = make(map[Answer]uint64)
 		c.endpoints = append(c.endpoints, ep)
 	}
 	c.tokens = &tokens{path: cfg.TokenFile, log: c.log}
@@ -124,10 +127,12 @@ func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, v
 			if refused[token] {
 				continue
 			}
-			o = e.send(ctx, wire, zipped, r.Events, token)
+			ch, floor := e.channel(token)
+			o = e.send(ctx, wire, zipped, r.Events, ch)
 			if o.Class != HoldToken {
-				if o.Class.taken() {
+				if o.Class == Delivered {
 					c.tokens.accepted(token)
+					c.await(e, ch, floor, r, &o)
 				}
 				return o, version
 			}

@@ -34,14 +34,20 @@ type endpoint struct {
 	agent  string
 	http   *http.Transport
 
-	gate gate // held by the mu of the Client
+	gate   gate   // held by the mu of the Client
+	counts counts // the same
 
 	mu      sync.Mutex
 	cookies jar
-	channel string
 	rotated bool      // the channel is new since the last answer but code 11
 	plain   bool      // compressed bodies are refused
 	fresh   time.Time // idle connections are no older
+
+	channels map[string]*channel // by token, for the next requests
+	waiting  []*waiting          // oldest first
+	polled   bool                // somebody polls
+	news     chan struct{}       // a channel was lost
+	ackless  bool                // acknowledgements are not asked for any more
 }
 
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -56,10 +62,11 @@ func newEndpoint(u *url.URL, weight int, agent string, tlsConfig *tls.Config, di
 		}).DialContext
 	}
 	return &endpoint{
-		url:     u,
-		weight:  weight,
-		agent:   agent,
-		channel: newChannel(),
+		url:      u,
+		weight:   weight,
+		agent:    agent,
+		channels: make(map[string]*channel),
+		news:     make(chan struct{}, 1),
 		http: &http.Transport{
 			DialContext:            dial,
 			TLSClientConfig:        tlsConfig,
@@ -89,36 +96,38 @@ func (e *endpoint) path(part string) *url.URL {
 	return &u
 }
 
-// send posts wire once with one token.
-func (e *endpoint) send(ctx context.Context, wire []byte, zipped bool, events int, token string) Outcome {
+// send posts wire once, in a channel and with its token.
+func (e *endpoint) send(ctx context.Context, wire []byte, zipped bool, events int, ch *channel) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
 	body := &wireBody{left: wire}
 	defer body.Close()
 	req := &http.Request{Method: http.MethodPost, URL: e.path("event"),
 		Header: http.Header{}, Body: body, ContentLength: int64(len(wire))}
-	req.Header.Set("Authorization", "Splunk "+token)
+	req.Header.Set("Authorization", "Splunk "+ch.token)
 	req.Header.Set("Content-Type", "application/json")
 	if zipped {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
-	a, err := e.ask(req.WithContext(ctx))
+	a, err := e.ask(req.WithContext(ctx), ch.id)
 	if err != nil {
-		return e.failure(err, body.started(), token, len(wire))
+		return e.failure(err, body.started(), ch.token, len(wire))
 	}
 	a.gzip = zipped
 	o := classify(a, events, time.Now())
 	o.Endpoint, o.Wire = e.url.String(), len(wire)
-	e.learn(&o)
+	e.learn(ch, &o)
 	return o
 }
 
-// ask sends a request with what every request has. It follows no redirect, which
+// ask sends a request with what every request has, in a channel if there is one. It follows no redirect, which
 // would take the token along.
-func (e *endpoint) ask(req *http.Request) (answer, error) {
+func (e *endpoint) ask(req *http.Request, channel string) (answer, error) {
 	req.Header.Set("User-Agent", e.agent) // without one Splunk answers in HTTP/1.0
+	if channel != "" {
+		req.Header.Set("X-Splunk-Request-Channel", channel)
+	}
 	e.mu.Lock()
-	req.Header.Set("X-Splunk-Request-Channel", e.channel)
 	e.cookies.add(req)
 	e.mu.Unlock()
 	resp, err := e.http.RoundTrip(req)
@@ -154,7 +163,7 @@ func (e *endpoint) failure(err error, sent bool, token string, wire int) Outcome
 }
 
 // learn takes in what an answer says about the endpoint.
-func (e *endpoint) learn(o *Outcome) {
+func (e *endpoint) learn(ch *channel, o *Outcome) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -164,7 +173,8 @@ func (e *endpoint) learn(o *Outcome) {
 		if e.rotated { // a new one did not help
 			o.Class = HoldConfig
 		}
-		e.channel, e.rotated = newChannel(), true
+		e.lose(ch)
+		e.rotated = true
 		return
 	}
 	e.rotated = false

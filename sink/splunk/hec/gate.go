@@ -45,6 +45,7 @@ const breakAfter = 3
 type gate struct {
 	window
 	inflight int
+	pending  int // acknowledgements that are awaited
 	epoch    int
 
 	hold     hold
@@ -78,12 +79,19 @@ func (g *gate) over(now time.Time, tokens int) bool {
 // passes says whether take may be called.
 func (g *gate) passes(now time.Time, tokens int) bool {
 	switch {
+	case g.full():
+		return false
 	case g.hold == free:
 		return g.inflight < g.size()
 	case g.hold == broken && g.probe != healthy:
 		return false
 	}
 	return !g.trial && g.over(now, tokens)
+}
+
+// full says whether nothing more goes out before something comes back.
+func (g *gate) full() bool {
+	return g.inflight >= g.most || g.inflight+g.pending >= maxPending
 }
 
 // probeDue says whether it is time to ask for the endpoint's health.
@@ -93,7 +101,7 @@ func (g *gate) probeDue(now time.Time) bool {
 
 // due returns when the gate passes by itself, zero if it waits for an answer.
 func (g *gate) due() time.Time {
-	if g.hold == free || g.trial || g.probe != unasked {
+	if g.hold == free || g.trial || g.probe != unasked || g.full() {
 		return time.Time{}
 	}
 	return g.until

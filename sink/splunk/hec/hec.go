@@ -10,14 +10,16 @@
 // clock for it.
 //
 // A request is sent to one endpoint once, with each token of the token file at
-// most. A channel and cookies are kept for each endpoint. Requests carry the
-// channel, but acknowledgements are not asked for: an ackId is handed on in the
-// Outcome, and the answer counts as delivered.
+// most. A channel for each token and cookies are kept for each endpoint. Where
+// acknowledgements are awaited, a goroutine of the endpoint asks for them after
+// 2 s, then every 10 s; a request whose acknowledgement does not come is to be
+// sent again. So is all of a channel that the server has forgotten.
 //
 // A request owns a pooled buffer for its compressed body while it runs, and reads
 // at most 64 KiB of the answer's head and of its body each. At most 16 are out at
-// once. A [Client] may be used by several goroutines; it starts one to probe each
-// endpoint that is down, until Close.
+// once, and 10,000 acknowledgements awaited of one endpoint, 1 MB; beyond that it
+// takes no more requests. A [Client] may be used by several goroutines; it has one
+// of its own for each endpoint that is probed or acknowledges, until Close.
 //
 // Neither tokens nor bytes of an answer's body are ever part of an error or a
 // log line. It knows nothing of records or of the spool.
@@ -41,9 +43,10 @@ const (
 	HoldConfig              // the endpoint or what is between is not set up for this; send again
 	PlainBody               // send again: the endpoint gets no compressed bodies from now on
 	TooLarge                // send fewer bytes; a single event cannot be sent
+	AwaitAck                // taken; Acked will be called
 )
 
-var classes = [...]string{"retry", "delivered", "split", "hold_token", "hold_index", "hold_config", "plain_body", "too_large"}
+var classes = [...]string{"retry", "delivered", "split", "hold_token", "hold_index", "hold_config", "plain_body", "too_large", "await_ack"}
 
 // String returns the name of c in metrics.
 func (c Class) String() string {
@@ -54,12 +57,30 @@ func (c Class) String() string {
 }
 
 // taken says whether the endpoint has the events.
-func (c Class) taken() bool { return c == Delivered }
+func (c Class) taken() bool { return c == Delivered || c == AwaitAck }
+
+// An AckMode says whether the indexing of events is awaited. That takes a token
+// with useACK; Splunk Cloud does not offer it.
+type AckMode uint8
+
+// The modes.
+const (
+	AckAuto    AckMode = iota // wherever an endpoint gives an ackId, while it acknowledges
+	AckOff                    // nowhere
+	AckRequire                // everywhere; an endpoint without is held
+)
 
 // A Request is one body of events. Send reads it until it returns, no longer.
 type Request struct {
 	Body   []byte // envelopes, concatenated, not compressed, not empty
 	Events int    // the number of events in Body
+
+	// Acked is called once if the class is AwaitAck, by a goroutine of the Client,
+	// perhaps before Send has returned: true when the events are indexed, false
+	// if they are to be sent again, since no acknowledgement came for 5 minutes
+	// or the server has forgotten the channel. It must not wait. After Close it
+	// is not called any more. Without it nothing is awaited.
+	Acked func(ok bool)
 }
 
 // An Outcome is what became of a request.
@@ -75,12 +96,12 @@ type Outcome struct {
 	Invalid int
 
 	RetryAfter time.Duration // as the server asks, 0 to 10 minutes; the endpoint is left alone that long
-	AckID      int64         // of a delivered request, -1 without one
+	AckID      int64         // of a request that was taken, -1 without one
 	Wire       int           // bytes of the body as sent
 	Slow       bool          // the endpoint asks for less, or did not answer in time
 	DupRisk    bool          // events that are sent again may be there already
 
-	// Err says what happened in one line unless the request was delivered. It
+	// Err says what happened in one line unless the request was taken. It
 	// holds nothing of the answer's body and no token.
 	Err error
 }

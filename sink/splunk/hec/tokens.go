@@ -31,6 +31,8 @@ type tokens struct {
 	best   string   // was accepted last; tried first
 	read   time.Time
 	failed bool // the last read failed, and that was logged
+
+	reloads, failures uint64
 }
 
 // load reads the file if it was not read for a while, or if told to. A file that
@@ -49,10 +51,14 @@ func (t *tokens) load(force bool) error {
 			t.log.Warn("token file not read, its last tokens are used on", "error", err)
 		}
 		t.failed = true
+		t.failures++
 		return err
 	}
 	t.failed = false
 	if !slices.Equal(list, t.list) {
+		if t.list != nil {
+			t.reloads++
+		}
 		t.list, t.best = list, ""
 		t.number++
 	}
@@ -76,6 +82,13 @@ func (t *tokens) order() ([]string, int) {
 		list = slices.Insert(slices.Delete(list, i, i+1), 0, t.best)
 	}
 	return list, t.number
+}
+
+// counts returns how often the file brought other tokens, and could not be read.
+func (t *tokens) counts() (reloads, failures uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reloads, t.failures
 }
 
 // accepted says that an endpoint took a token.

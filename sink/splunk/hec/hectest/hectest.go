@@ -2,13 +2,10 @@
 // Collector was measured to: codes with the number of the bad event, one too
 // many for a wrong index, pages of HTML for 413, 415 and broken gzip; and, as a
 // test scripts it, any other answer or none. It keeps every event it took in
-// memory, without a bound. It has no acknowledgements and belongs to tests only.
+// memory, without a bound. It acknowledges if told to. It belongs to tests only.
 package hectest
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,6 +39,7 @@ type Answer struct {
 // A Seen is a request that a server got.
 type Seen struct {
 	Path   string
+	Query  string
 	Header http.Header
 	Body   []byte // as sent
 }
@@ -59,6 +57,7 @@ type Server struct {
 	health  Answer
 	events  [][]byte
 	seen    []Seen
+	acks    acks
 }
 
 // New starts a server that takes the tokens, and stops it at the end of t.
@@ -134,13 +133,21 @@ func (s *Server) Seen() []Seen {
 	return slices.Clone(s.seen)
 }
 
+// Clear forgets the requests and the events that came.
+func (s *Server) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen, s.events = nil, nil
+}
+
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.URL.Path, "/health") {
 		s.serveHealth(w, r)
 		return
 	}
-	a := s.next()
+	asked := strings.Contains(r.URL.Path, "/ack")
+	a := s.next(asked)
 	if a.Fault == Reset {
 		panic(http.ErrAbortHandler)
 	}
@@ -149,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Lock()
-	s.seen = append(s.seen, Seen{r.URL.Path, r.Header.Clone(), body})
+	s.seen = append(s.seen, Seen{r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
 	s.mu.Unlock()
 	if a.Fault == Hang {
 		<-r.Context().Done()
@@ -158,7 +165,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.Status == 0 {
 		header := a.Header
 		fault := a.Fault
-		a = s.take(r, body)
+		if asked {
+			a = s.tell(r, body)
+		} else {
+			a = s.take(r, body)
+		}
 		a.Header, a.Fault = header, fault
 	}
 	write(w, a)
@@ -167,7 +178,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	a := s.health
-	s.seen = append(s.seen, Seen{Path: r.URL.Path, Header: r.Header.Clone()})
+	s.seen = append(s.seen, Seen{Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone()})
 	s.mu.Unlock()
 	if a.Status == 0 {
 		a = answer(200, "HEC is healthy", 17)
@@ -175,10 +186,13 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	write(w, a)
 }
 
-// next returns what the script says.
-func (s *Server) next() Answer {
+// next returns what the script says, or that of the queries for acknowledgements.
+func (s *Server) next(asked bool) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if asked {
+		return s.acks.next()
+	}
 	if len(s.script) > 0 {
 		a := s.script[0]
 		s.script = s.script[1:]
@@ -218,85 +232,4 @@ func answerAt(text string, code, event int) Answer {
 
 func page(status int) Answer {
 	return Answer{Status: status, Body: "<!doctype html><html><head><title>" + http.StatusText(status) + "</title></head></html>"}
-}
-
-// take answers as Splunk does, and keeps what comes before a bad event.
-func (s *Server) take(r *http.Request, body []byte) Answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Splunk ")
-	switch {
-	case r.Header.Get("Authorization") == "":
-		return answer(401, "Token is required", 2)
-	case !ok:
-		return answer(401, "Invalid authorization", 3)
-	case !slices.Contains(s.tokens, token):
-		return answer(403, "Invalid token", 4)
-	}
-	switch r.Header.Get("Content-Encoding") {
-	case "":
-	case "gzip":
-		zr, err := gzip.NewReader(bytes.NewReader(body))
-		if err == nil {
-			body, err = io.ReadAll(zr)
-		}
-		if err != nil {
-			return page(400)
-		}
-	default:
-		return page(415)
-	}
-	if s.limit > 0 && len(body) > s.limit {
-		return page(413)
-	}
-	events, a := s.read(body)
-	s.events = append(s.events, events...)
-	return a
-}
-
-// read takes the events apart up to the first bad one.
-func (s *Server) read(body []byte) ([][]byte, Answer) {
-	var events [][]byte
-	d := json.NewDecoder(bytes.NewReader(body))
-	for n := 0; ; n++ {
-		var raw json.RawMessage
-		var e struct {
-			Event  any
-			Fields map[string]any
-			Index  string
-		}
-		err := d.Decode(&raw)
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			err = json.Unmarshal(raw, &e)
-		}
-		switch {
-		case err != nil:
-			return events, answerAt("Invalid data format", 6, n)
-		case !bytes.Contains(raw, []byte(`"event"`)):
-			return events, answerAt("Event field is required", 12, n)
-		case e.Event == nil || e.Event == "":
-			return events, answerAt("Event field cannot be blank", 13, n)
-		case nested(e.Fields):
-			return events, answerAt("Error in handling indexed fields", 15, n)
-		case e.Index != "" && len(s.indexes) > 0 && !slices.Contains(s.indexes, e.Index):
-			return nil, answerAt("Incorrect index", 7, n+1)
-		}
-		events = append(events, raw)
-	}
-	if len(events) == 0 {
-		return nil, answer(400, "No data", 5)
-	}
-	return events, answer(200, "Success", 0)
-}
-
-func nested(fields map[string]any) bool {
-	for _, v := range fields {
-		if _, ok := v.(map[string]any); ok {
-			return true
-		}
-	}
-	return false
 }
