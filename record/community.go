@@ -14,18 +14,22 @@ import (
 // addresses, protocol and ports, the lower end first, so that both directions
 // have the same. It does not allocate when dst has room for 30 bytes.
 func AppendCommunityID(dst []byte, r *packet.Flow) []byte {
-	ends, hasPorts, oneWay := r.Port, true, false
-	switch r.Protocol {
+	return appendCommunityID(dst, &r.Addr, r.Port, r.Protocol, r.ICMPType, r.ICMPCode)
+}
+
+func appendCommunityID(dst []byte, addr *[2]packet.Addr, ends [2]uint16, protocol, icmpType, icmpCode uint8) []byte {
+	oneWay, withPorts := false, true
+	switch protocol {
 	case packet.ProtocolTCP, packet.ProtocolUDP, packet.ProtocolSCTP:
 	case packet.ProtocolICMP:
-		ends, oneWay = icmpPorts(icmpPairs, r)
+		ends, oneWay = icmpPorts(icmpPairs, icmpType, icmpCode)
 	case packet.ProtocolICMPv6:
-		ends, oneWay = icmpPorts(icmpv6Pairs, r)
+		ends, oneWay = icmpPorts(icmpv6Pairs, icmpType, icmpCode)
 	default:
-		hasPorts = false
+		withPorts = false
 	}
 	low, high := 0, 1
-	order := bytes.Compare(r.Addr[0][:], r.Addr[1][:])
+	order := bytes.Compare(addr[0][:], addr[1][:])
 	if !oneWay && (order > 0 || order == 0 && ends[0] > ends[1]) {
 		low, high = 1, 0
 	}
@@ -33,15 +37,15 @@ func AppendCommunityID(dst []byte, r *packet.Flow) []byte {
 	var buf [2 + 16 + 16 + 2 + 4]byte
 	in := buf[:2] // the seed
 	for _, end := range [2]int{low, high} {
-		a := r.Addr[end]
-		if r.Addr[0].Is4() && r.Addr[1].Is4() {
+		a := &addr[end]
+		if addr[0].Is4() && addr[1].Is4() {
 			in = append(in, a[12:]...)
 		} else {
 			in = append(in, a[:]...)
 		}
 	}
-	in = append(in, r.Protocol, 0)
-	if hasPorts {
+	in = append(in, protocol, 0)
+	if withPorts {
 		in = binary.BigEndian.AppendUint16(in, ends[low])
 		in = binary.BigEndian.AppendUint16(in, ends[high])
 	}
@@ -71,14 +75,14 @@ var (
 // icmpPorts returns what stands for ports: the type of the message and that of
 // its counterpart; where there is none, type and code. Those do not change
 // places with the ends, so that the ends are not put in order.
-func icmpPorts(pairs [][2]uint8, r *packet.Flow) (ports [2]uint16, oneWay bool) {
+func icmpPorts(pairs [][2]uint8, icmpType, icmpCode uint8) (ports [2]uint16, oneWay bool) {
 	for _, p := range pairs {
-		switch r.ICMPType {
+		switch icmpType {
 		case p[0]:
 			return [2]uint16{uint16(p[0]), uint16(p[1])}, false
 		case p[1]:
 			return [2]uint16{uint16(p[1]), uint16(p[0])}, false
 		}
 	}
-	return [2]uint16{uint16(r.ICMPType), uint16(r.ICMPCode)}, true
+	return [2]uint16{uint16(icmpType), uint16(icmpCode)}, true
 }

@@ -13,6 +13,7 @@ import (
 const (
 	FlowSourcetype    = "periscope:flow"
 	LedgerSourcetype  = "periscope:ledger"
+	FrameSourcetype   = "periscope:frame"
 	VPCFlowSourcetype = "aws:cloudwatchlogs:vpcflow" // the one Splunk's add-on for AWS reads
 )
 
@@ -24,7 +25,7 @@ type EventConfig struct {
 	Collector string // name of the collector
 
 	// Indexes by kind of event; "" is the default one of the token.
-	FlowIndex, VPCFlowIndex, LedgerIndex string
+	FlowIndex, VPCFlowIndex, FrameIndex, LedgerIndex string
 
 	// VPCFlow is the format of [Events.AppendVPCFlow]; nil is the one of
 	// version 2.
@@ -42,9 +43,10 @@ type EventConfig struct {
 // It is made by [NewEvents], and for one goroutine at a time: it keeps what the
 // events of a session have in common.
 type Events struct {
-	config                EventConfig
-	flow, vpcflow, ledger []byte // of the envelope, from behind the time to the event
-	common                []byte // keys all events have in common, each with a comma before it
+	config EventConfig
+	common []byte // keys all events have in common, each with a comma before it
+
+	flow, vpcflow, frame, ledger []byte // of the envelope, from behind the time to the event
 
 	// sessions has the end of a session's events, from its keys on: at most
 	// 4,096 of 3,000 bytes and two brackets, 12 MiB.
@@ -70,6 +72,7 @@ func NewEvents(c EventConfig) *Events {
 		config:   c,
 		flow:     envelope(&c, FlowSourcetype, c.FlowIndex),
 		vpcflow:  envelope(&c, VPCFlowSourcetype, c.VPCFlowIndex),
+		frame:    envelope(&c, FrameSourcetype, c.FrameIndex),
 		ledger:   envelope(&c, LedgerSourcetype, c.LedgerIndex),
 		common:   common(&c),
 		sessions: make(map[*packet.Session][]byte),
@@ -94,7 +97,7 @@ func EventKeys() []Key {
 	for _, g := range eventGroups {
 		ks = append(ks, g.keys...)
 	}
-	return slices.Concat([]Key{eventProtocol}, ks, []Key{eventUID}, eventCommonKeys, eventSessionKeys)
+	return slices.Concat([]Key{eventProtocol}, ks, eventEndKeys)
 }
 
 func envelope(c *EventConfig, sourcetype, index string) []byte {
@@ -121,10 +124,15 @@ func (e *Events) AppendFlow(dst []byte, r *packet.Flow, uid []byte) []byte {
 			dst = appendKeys(dst, g.keys, r, &e.config.JSON)
 		}
 	}
+	return e.end(dst, uid, r.Session)
+}
+
+// end appends event_uid and what all events of a session have in common.
+func (e *Events) end(dst, uid []byte, s *packet.Session) []byte {
 	if len(uid) > 0 {
 		dst = appendQuoted(append(dst, eventUID.quote...), uid)
 	}
-	return append(dst, e.session(r.Session)...)
+	return append(dst, e.session(s)...)
 }
 
 // session returns the end of a session's events.

@@ -80,9 +80,7 @@ func always(*packet.Flow, *JSON) bool          { return true }
 func hasTCP(r *packet.Flow, _ *JSON) bool      { return r.Protocol == packet.ProtocolTCP }
 func hasServices(_ *packet.Flow, o *JSON) bool { return o.Ranges != nil }
 
-func hasICMP(r *packet.Flow, _ *JSON) bool {
-	return r.Protocol == packet.ProtocolICMP || r.Protocol == packet.ProtocolICMPv6
-}
+func hasICMP(r *packet.Flow, _ *JSON) bool { return isICMP(r.Protocol) }
 
 func hasLoss(r *packet.Flow, _ *JSON) bool {
 	a, b := &r.Side[0], &r.Side[1]
@@ -98,7 +96,7 @@ var eventUID = quoted(0, []Key{
 	{Name: "event_uid", Type: "string", Meaning: "Of this event alone, the same when it is sent again."},
 })[0]
 
-// eventCommonKeys are the same for all flows of a collector, which knows their
+// eventCommonKeys are the same for all events of a collector, which knows their
 // values.
 var eventCommonKeys = quoted(0, []Key{
 	{Name: "action", Type: "string", Meaning: "Always `allowed`: what is rejected is not mirrored."},
@@ -107,8 +105,11 @@ var eventCommonKeys = quoted(0, []Key{
 	{Name: "collector", Type: "string", Meaning: "Name of the collector, if it has one."},
 })
 
-// eventSessionKeys are the same for all flows of a session.
+// eventSessionKeys are the same for all events of a session.
 var eventSessionKeys = slices.DeleteFunc(slices.Clone(sessionKeys), func(k Key) bool { return k.Name == "outer_source" })
+
+// eventEndKeys are those that flows and frames end with.
+var eventEndKeys = slices.Concat([]Key{eventUID}, eventCommonKeys, eventSessionKeys)
 
 // eventEnd are the keys of who an end is.
 func eventEnd(name, end string, side int) []Key {

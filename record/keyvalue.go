@@ -67,14 +67,14 @@ func ipVersion(dst []byte, r *packet.Flow, _ int, _ *JSON) []byte {
 }
 
 func icmpType(dst []byte, r *packet.Flow, _ int, _ *JSON) []byte {
-	if r.Protocol != packet.ProtocolICMP && r.Protocol != packet.ProtocolICMPv6 {
+	if !isICMP(r.Protocol) {
 		return dst
 	}
 	return appendUint(dst, r.ICMPType)
 }
 
 func icmpCode(dst []byte, r *packet.Flow, _ int, _ *JSON) []byte {
-	if r.Protocol != packet.ProtocolICMP && r.Protocol != packet.ProtocolICMPv6 {
+	if !isICMP(r.Protocol) {
 		return dst
 	}
 	return appendUint(dst, r.ICMPCode)
@@ -136,11 +136,18 @@ func address(dst []byte, r *packet.Flow, side int, _ *JSON) []byte {
 }
 
 func port(dst []byte, r *packet.Flow, side int, _ *JSON) []byte {
-	switch r.Protocol {
-	case packet.ProtocolTCP, packet.ProtocolUDP, packet.ProtocolSCTP:
-		return appendUint(dst, r.Port[side])
+	if !hasPorts(r.Protocol) {
+		return dst
 	}
-	return dst
+	return appendUint(dst, r.Port[side])
+}
+
+func hasPorts(protocol uint8) bool {
+	return protocol == packet.ProtocolTCP || protocol == packet.ProtocolUDP || protocol == packet.ProtocolSCTP
+}
+
+func isICMP(protocol uint8) bool {
+	return protocol == packet.ProtocolICMP || protocol == packet.ProtocolICMPv6
 }
 
 func awsService(dst []byte, r *packet.Flow, side int, o *JSON) []byte {
