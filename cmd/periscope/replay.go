@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -88,6 +89,7 @@ and record once more, in files of its own. For a clean result name an empty one.
 				BareVNI: bareVNI,
 				Pace:    speed,
 				Report:  report != "",
+				Version: version,
 			}, summary)
 		},
 	}
@@ -178,7 +180,7 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted; what was read until then has been replayed")
 	}
-	closed := r.Close(context.Background())
+	closed := closeReplay(ctx, r)
 	err = errors.Join(err, closed)
 	l := r.Ledger()
 	if n := l.Received.Packets; n > 0 && l.NotDelivered[packet.NotTunnel.String()] == n {
@@ -190,6 +192,16 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	return errors.Join(err, unwritten(l), finish(l, summary, cmd.OutOrStdout()))
 }
 
+// closeReplay flushes the sinks. One that sends may take long; after a signal,
+// which ends ctx, the rest is to be over in 5 s.
+func closeReplay(ctx context.Context, r *pipeline.Replay) error {
+	limit, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(interruptTimeout, cancel) })
+	defer stop()
+	return r.Close(limit)
+}
+
 // sinkDirs names the directories that are written to, as attributes of a log
 // line.
 func sinkDirs(cfg *config.Config) (attrs []any) {
@@ -198,6 +210,12 @@ func sinkDirs(cfg *config.Config) (attrs []any) {
 	}
 	if cfg.Sinks.FlowLog != nil {
 		attrs = append(attrs, "flows", cfg.Sinks.FlowLog.Dir)
+	}
+	if cfg.Sinks.Splunk != nil {
+		attrs = append(attrs, "spool", cfg.Sinks.Splunk.Spool.Dir)
+		for _, e := range cfg.Sinks.Splunk.Endpoints {
+			attrs = append(attrs, "splunk", e.URL)
+		}
 	}
 	return attrs
 }
@@ -208,8 +226,15 @@ func unwritten(l pipeline.Ledger) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {
 		for _, reason := range slices.Sorted(maps.Keys(l.Sinks[name].Dropped)) {
-			errs = append(errs, fmt.Errorf("%s %s were not written by %s: %s; make room or mend it, and replay into an empty directory",
-				comma(l.Sinks[name].Dropped[reason]), unitOf(name), name, reason))
+			remedy := "make room or mend it, and replay into an empty directory"
+			switch reason {
+			case packet.DropPolicy.String(), packet.DropBudget.String():
+				continue // as configured
+			case packet.DropRefused.String():
+				remedy = "periscope spool show has them"
+			}
+			errs = append(errs, fmt.Errorf("%s %s were not written by %s: %s; %s",
+				comma(l.Sinks[name].Dropped[reason]), unitOf(name), name, reason, remedy))
 		}
 	}
 	return errors.Join(errs...)

@@ -142,8 +142,11 @@ func ledgerLines(l pipeline.Ledger) []line {
 
 // unitOf says what a sink counts.
 func unitOf(sink string) string {
-	if sink == "pcap" {
+	switch sink {
+	case "pcap":
 		return "frames"
+	case "splunk":
+		return "events"
 	}
 	return "records"
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
+	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
 // A Live is a pipeline on the tunnel ports of this machine.
@@ -36,11 +37,12 @@ type Live struct {
 	udp     *capture.UDP
 	outputs outputs
 	made    atomic.Pointer[Pipeline] // Pipeline, once it is there
+	ready   atomic.Pointer[func() error]
 }
 
 // NewLive opens everything that cfg names. Datagrams arrive from then on; Run
 // takes them.
-func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
+func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err error) {
 	cfg.Capture.Workers = workers(cfg.Capture.Workers)
 	l := &Live{cfg: cfg, log: log, unwatch: func() {}}
 	defer func() {
@@ -49,7 +51,9 @@ func NewLive(cfg config.Config, log *slog.Logger) (_ *Live, err error) {
 		}
 	}()
 	l.table = newTable(&cfg, log)
-	l.outputs, err = openOutputs(&cfg, surroundings{sessions: l.table.Sessions, lost: l.lost, log: log})
+	l.outputs, err = openOutputs(&cfg, surroundings{
+		version: version, sessions: l.table.Sessions, lost: l.lost, ledger: l.account, log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +105,20 @@ func (l *Live) lost() uint64 {
 	return p.lostFrames()
 }
 
+// account returns the ledger, which is empty until there is a pipeline, and
+// whether traffic should come here.
+func (l *Live) account() (Ledger, bool) {
+	p, ready := l.made.Load(), l.ready.Load()
+	if p == nil {
+		return Ledger{}, false
+	}
+	return p.Ledger(), ready != nil && (*ready)() == nil
+}
+
+// SetReady says how to find out whether traffic should come here, for the sinks
+// that tell.
+func (l *Live) SetReady(ready func() error) { l.ready.Store(&ready) }
+
 // Run takes datagrams until Stop was called and the sockets are empty, or a
 // socket fails.
 func (l *Live) Run() error {
@@ -142,6 +160,9 @@ func (l *Live) PCAP() *pcap.Sink { return l.outputs.pcap }
 
 // FlowLog returns the flowlog sink, or nil when it is off.
 func (l *Live) FlowLog() *flowlog.Sink { return l.outputs.flowlog }
+
+// Splunk returns the splunk sink, or nil when it is off.
+func (l *Live) Splunk() *splunk.Sink { return l.outputs.splunk }
 
 // SessionFileErr returns why the sessions are not as the session file says, or
 // nil when they are or there is no such file.

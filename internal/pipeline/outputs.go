@@ -12,6 +12,7 @@ import (
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
+	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
 // outputs are the sinks that the configuration names; those that are off are
@@ -19,13 +20,16 @@ import (
 type outputs struct {
 	pcap    *pcap.Sink
 	flowlog *flowlog.Sink
+	splunk  *splunk.Sink
 }
 
 // surroundings are what sinks need to know beside their configuration.
 type surroundings struct {
+	version  string // of the program
 	replay   bool
 	sessions func() []*packet.Session
-	lost     func() uint64 // frames lost before a flow was accounted for; nil in replay
+	lost     func() uint64                 // frames lost before a flow was accounted for; nil in replay
+	ledger   func() (l Ledger, ready bool) // nil in replay
 	log      *slog.Logger
 }
 
@@ -40,17 +44,27 @@ func openOutputs(cfg *config.Config, around surroundings) (o outputs, err error)
 	if o.pcap, err = openPCAP(cfg.Sinks.PCAP, cfg.Capture.Workers, around.replay, around.log); err != nil {
 		return o, err
 	}
-	o.flowlog, err = openFlowLog(cfg, around)
+	if o.flowlog, err = openFlowLog(cfg, around); err != nil {
+		return o, err
+	}
+	o.splunk, err = openSplunk(cfg, around)
 	return o, err
 }
 
 // list returns the sinks that are on.
 func (o *outputs) list() (list []Sink) {
 	if o.pcap != nil {
-		list = append(list, Sink{"pcap", o.pcap})
+		list = append(list, Sink{Name: "pcap", Sink: o.pcap})
 	}
 	if o.flowlog != nil {
-		list = append(list, Sink{"flowlog", o.flowlog})
+		list = append(list, Sink{Name: "flowlog", Sink: o.flowlog})
+	}
+	if o.splunk != nil {
+		s := Sink{Name: "splunk", Sink: o.splunk}
+		if frames := o.splunk.Frames(); frames != nil {
+			s.Frames = frames
+		}
+		list = append(list, s)
 	}
 	return list
 }

@@ -119,7 +119,7 @@ func newTestPipeline(t testing.TB, workers int, policy session.Policy, s ...Sink
 func TestLedgerBalancesWhateverHappensToFrames(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		out := &pile{panicAt: 10}
-		p := newTestPipeline(t, workers, session.Keep, Sink{"pile", out})
+		p := newTestPipeline(t, workers, session.Keep, Sink{Name: "pile", Sink: out})
 		payloads := append(vxlanPayloads(20, 1), vxlanPayloads(5, 2)...)
 		payloads = append(payloads, vxlanPayloads(3, 3)...)                         // beyond unknown_max
 		payloads = append(payloads, []byte{0, 0, 0, 0, 0, 0, 0, 0}, []byte{8}, nil) // I flag clear, short, empty
@@ -161,7 +161,7 @@ func TestLedgerBalancesWhateverHappensToFrames(t *testing.T) {
 }
 
 func TestLedgerIsBalancedAtAnyMoment(t *testing.T) {
-	p := newTestPipeline(t, 1, session.Keep, Sink{"pile", &pile{}})
+	p := newTestPipeline(t, 1, session.Keep, Sink{Name: "pile", Sink: &pile{}})
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -187,7 +187,7 @@ func TestLedgerIsBalancedAtAnyMoment(t *testing.T) {
 
 func TestUnknownSessionsAreDroppedWhenConfigured(t *testing.T) {
 	out := &pile{}
-	p := newTestPipeline(t, 1, session.Drop, Sink{"pile", out})
+	p := newTestPipeline(t, 1, session.Drop, Sink{Name: "pile", Sink: out})
 	if err := p.Run(t.Context(), newMemorySource(1, vxlanPayloads(10, 1))); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestReplayKeepsTheSameUnknownSessionsWithAnyNumberOfWorkers(t *testing.T) {
 		for vni := range uint32(vnis) {
 			payloads = append(payloads, vxlanPayloads(int(1+vni%7), vni)...)
 		}
-		p := newTestPipeline(t, workers, session.Keep, Sink{"pile", &pile{}})
+		p := newTestPipeline(t, workers, session.Keep, Sink{Name: "pile", Sink: &pile{}})
 		if err := p.Run(t.Context(), newMemorySource(1, payloads)); err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func TestNoAllocationPerPacketFromSocketToCaptureFile(t *testing.T) {
 	cfg.Capture.Workers = 1
 	cfg.Sinks.PCAP.Dir = t.TempDir()
 	cfg.Sinks.PCAP.Retain = config.Retain{}
-	l, err := NewLive(cfg, discard)
+	l, err := NewLive(cfg, "test", discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +316,7 @@ func TestLiveKeepsWhatArrives(t *testing.T) {
 	cfg.Capture.Workers = 3
 	cfg.Capture.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	cfg.Sinks.PCAP.Dir = t.TempDir()
-	l, err := NewLive(cfg, discard)
+	l, err := NewLive(cfg, "test", discard)
 	if err != nil {
 		t.Fatal(err)
 	}

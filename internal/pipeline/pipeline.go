@@ -19,6 +19,10 @@ import (
 type Sink struct {
 	Name string
 	sink.Sink
+
+	// Frames, if not nil, takes the frames for Sink, which takes records and
+	// has the account of both. It is marked before a worker waits with a record.
+	Frames sink.Frames
 }
 
 // A Config is what a pipeline is made of. The pipeline closes the sinks.
@@ -85,6 +89,10 @@ func New(cfg Config) (*Pipeline, error) {
 		readers:   make([]account, cfg.Workers),
 	}
 	for _, s := range p.sinks {
+		if s.Frames != nil {
+			p.frameSinks = append(p.frameSinks, s.Frames)
+			p.others = append(p.others, s.Frames)
+		}
 		if frames, ok := s.Sink.(sink.Frames); ok {
 			p.frameSinks = append(p.frameSinks, frames)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/report"
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
 // A ReplayConfig says what to replay, and how fast.
@@ -28,6 +29,9 @@ type ReplayConfig struct {
 	// possible.
 	Pace float64
 
+	// Version is the program's.
+	Version string
+
 	// Report says that a report on the flows is wanted, see WriteReport.
 	Report bool
 }
@@ -40,6 +44,7 @@ type Replay struct {
 	files  *capture.Files
 	pace   float64
 	report *report.Report // nil unless wanted
+	splunk *splunk.Sink   // nil when it is off
 }
 
 // NewReplay opens the files and everything that cfg names.
@@ -76,15 +81,15 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	}
 	table := newTable(cfg, log)
 	table.Replace(entries)
-	out, err := openOutputs(cfg, surroundings{replay: true, sessions: table.Sessions, log: log})
+	out, err := openOutputs(cfg, surroundings{version: what.Version, replay: true, sessions: table.Sessions, log: log})
 	if err != nil {
 		return nil, err
 	}
-	r := &Replay{files: files, pace: what.Pace}
+	r := &Replay{files: files, pace: what.Pace, splunk: out.splunk}
 	sinks := out.list()
 	if what.Report {
 		r.report = report.New(cfg.Capture.Workers)
-		sinks = append(sinks, Sink{"report", r.report})
+		sinks = append(sinks, Sink{Name: "report", Sink: r.report})
 	}
 	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Flows: flowConfig(cfg), Log: log})
 	if err != nil {
@@ -109,7 +114,12 @@ func (r *Replay) Run(ctx context.Context) error {
 	if r.pace != 0 {
 		source = &paced{Source: r.files, ctx: ctx, pace: r.pace}
 	}
-	stop := context.AfterFunc(ctx, func() { r.files.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		r.files.Close()
+		if r.splunk != nil {
+			r.splunk.Interrupt()
+		}
+	})
 	defer stop()
 	if err := r.Pipeline.Run(ctx, source); err != nil {
 		return err

@@ -45,7 +45,7 @@ type Service struct {
 // New opens everything that cfg names; datagrams arrive and HTTP answers from
 // then on, but nothing is taken before Run.
 func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) {
-	live, err := pipeline.NewLive(cfg, log)
+	live, err := pipeline.NewLive(cfg, version, log)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +53,7 @@ func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) 
 		live: live, collect: live.Run, version: version, log: log,
 		deadline: make(chan time.Time, 1), ended: make(chan struct{}),
 	}
+	live.SetReady(s.Ready)
 	s.pulse.init(live)
 	if err := s.listen(cfg); err != nil {
 		live.Stop()

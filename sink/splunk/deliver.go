@@ -1,0 +1,190 @@
+package splunk
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/periscope-collector/periscope/sink/splunk/hec"
+	"github.com/periscope-collector/periscope/sink/spool"
+)
+
+// hopeless is how many events of a batch may be found bad by halving before any
+// was taken, until it is not they that are wrong.
+const hopeless = 16
+
+// A run is events of a batch, from one to before another.
+type run struct{ from, to int }
+
+// A refusal is an event that was refused for good.
+type refusal struct {
+	event int
+	code  int // of the answer, -1 without one
+	text  string
+	bytes []byte // of the event
+}
+
+// A delivery is a batch on its way. Several answers may come for it: its runs are
+// sent one after another, and acknowledged in any order.
+type delivery struct {
+	sink   *Sink
+	lane   *lane
+	batch  *spool.Batch
+	events int
+
+	todo    []run // the goroutine's, the first one goes first
+	taken   bool  // the server took some of it, or says which it does not
+	refused []refusal
+
+	mu     sync.Mutex
+	open   int // the goroutine, and each run that is to be acknowledged
+	failed bool
+}
+
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// deliver sees a batch to its end, or gives it back to the spool. It has a place
+// and, at first, a slot.
+func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, slot *hec.Slot) {
+	d := &delivery{sink: s, lane: l, batch: b, events: len(b.Events), open: 1, todo: []run{{0, len(b.Events)}}}
+	for len(d.todo) > 0 {
+		if slot == nil {
+			var err error
+			if slot, err = s.client.Acquire(ctx); err != nil {
+				d.done(false)
+				return
+			}
+		}
+		r := d.todo[0]
+		d.todo = d.todo[1:]
+		o := d.send(ctx, slot, r)
+		slot = nil
+		if why := d.take(r, o); why != "" {
+			l.hold(s.cfg.holdLeast, why)
+			s.warn("events are refused and kept; they are tried again", "lane", l.name, "why", why, "code", o.Code, "error", o.Err)
+			d.done(false)
+			return
+		}
+	}
+	d.park()
+	d.done(true)
+}
+
+// send sends a run.
+func (d *delivery) send(ctx context.Context, slot *hec.Slot, r run) hec.Outcome {
+	body := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(body)
+	body.Reset()
+	for _, e := range d.batch.Events[r.from:r.to] {
+		body.Write(e)
+		body.WriteByte('\n')
+	}
+	d.mu.Lock()
+	d.open++ // Acked may come before Send returns
+	d.mu.Unlock()
+	o := slot.Send(ctx, hec.Request{Body: body.Bytes(), Events: r.to - r.from, Acked: d.done})
+	if o.Class != hec.AwaitAck {
+		d.mu.Lock()
+		d.open--
+		d.mu.Unlock()
+	}
+	return o
+}
+
+// take takes in what came of a run. What is left of it is to be sent. It returns
+// why the lane is to be held, or "".
+func (d *delivery) take(r run, o hec.Outcome) (hold string) {
+	switch o.Class {
+	case hec.Delivered, hec.AwaitAck:
+		d.taken = true
+	case hec.HoldIndex:
+		return "index"
+	case hec.Split:
+		if o.Invalid < 0 && r.to-r.from > 1 {
+			d.halve(r)
+			break
+		}
+		return d.refuse(r, max(o.Invalid, 0), o)
+	case hec.TooLarge:
+		if r.to-r.from > 1 {
+			d.halve(r)
+			break
+		}
+		return d.refuse(r, 0, o)
+	default:
+		if o.Invalid > 0 {
+			d.taken = true
+			r.from += o.Invalid
+		}
+		d.push(r)
+	}
+	return ""
+}
+
+func (d *delivery) push(r run) {
+	if r.from < r.to {
+		d.todo = append(d.todo, r)
+	}
+}
+
+// halve sends the halves of a run behind the other runs, so that good ones are
+// taken before single events are refused.
+func (d *delivery) halve(r run) {
+	middle := (r.from + r.to) / 2
+	d.push(run{r.from, middle})
+	d.push(run{middle, r.to})
+}
+
+// refuse leaves out the event that is n behind the beginning of a run. Those
+// before it were taken. When one event after the other is refused by itself it is
+// not they that are wrong: the batch is kept.
+func (d *delivery) refuse(r run, n int, o hec.Outcome) (hold string) {
+	bad := r.from + n
+	d.taken = d.taken || o.Invalid >= 0
+	d.refused = append(d.refused, refusal{event: bad, code: o.Code, text: text(o)})
+	if len(d.refused) >= hopeless && !d.taken {
+		return "refused"
+	}
+	d.push(run{bad + 1, r.to})
+	return ""
+}
+
+// text says why an event was refused, in Splunk's words if it has some.
+func text(o hec.Outcome) string {
+	if t := hec.CodeText(o.Code); t != "" {
+		return t
+	}
+	if o.Err != nil {
+		return o.Err.Error()
+	}
+	return ""
+}
+
+// park keeps what is refused, and gives up the memory of the rest, while
+// acknowledgements are awaited.
+func (d *delivery) park() {
+	for i := range d.refused {
+		r := &d.refused[i]
+		r.bytes = bytes.Clone(d.batch.Events[r.event])
+	}
+	d.lane.spool.Park(d.batch)
+}
+
+// done takes in the end of the goroutine or of a run. The last one ends the
+// delivery: if all went well the batch is committed, else it is read again.
+func (d *delivery) done(ok bool) {
+	d.mu.Lock()
+	d.open--
+	d.failed = d.failed || !ok
+	last, failed := d.open == 0, d.failed
+	d.mu.Unlock()
+	switch {
+	case !last:
+	case failed:
+		d.lane.spool.Return(d.batch)
+	default:
+		d.sink.quarantine.add(d.lane.name, d.refused)
+		d.lane.settle(d.batch, d.events, len(d.refused))
+		d.sink.signal()
+	}
+}

@@ -1,0 +1,192 @@
+package splunk
+
+import (
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/spool"
+)
+
+// made is the encoder's part of the account, in events. What the lanes took they
+// count themselves.
+type made struct {
+	reports atomic.Uint64 // ledger events, which the encoder makes by itself
+	dropped [packet.NumDrops]atomic.Uint64
+}
+
+// An encoder makes events of records and puts them into lanes.
+type encoder struct {
+	s      *Sink
+	event  []byte
+	uid    []byte
+	used   int64     // bytes of all lanes, at the most
+	looked int       // appends since used was counted
+	report time.Time // when the ledger is due
+	budget *budget
+}
+
+// lookEvery is how many events are appended before the spool's size is counted
+// anew: less is committed meanwhile.
+const lookEvery = 256
+
+func newEncoder(s *Sink) *encoder {
+	e := &encoder{s: s}
+	e.budget = newBudget(e)
+	now := s.cfg.now()
+	e.report = now.Truncate(s.cfg.reportEvery).Add(s.cfg.reportEvery)
+	e.count()
+	return e
+}
+
+// run takes records until the queue is closed and empty.
+func (e *encoder) run() {
+	defer close(e.s.encoded)
+	tick := time.NewTicker(min(time.Second, e.s.cfg.reportEvery))
+	defer tick.Stop()
+	var frames <-chan struct{}
+	if e.s.frames != nil {
+		frames = e.s.frames.queue.Ready()
+	}
+	for end := false; !end; {
+		select {
+		case <-e.s.queue.Ready():
+		case <-frames:
+		case <-tick.C:
+		}
+		end = e.s.queue.Drain(e.flow)
+		if e.s.frames != nil {
+			end = e.s.frames.queue.Drain(e.frame) && end
+		}
+		now := e.s.cfg.now()
+		e.budget.tick(now, end)
+		if end || !now.Before(e.report) {
+			e.report = now.Truncate(e.s.cfg.reportEvery).Add(e.s.cfg.reportEvery)
+			e.ledger(now)
+		}
+	}
+}
+
+// flow makes the events of a record.
+func (e *encoder) flow(r *packet.Flow) {
+	if e.s.cfg.Flow && !e.budget.holds(flowKind, r) {
+		e.appendFlow(r)
+	}
+	if e.s.cfg.VPCFlow && !e.budget.holds(vpcFlowKind, r) {
+		e.appendVPCFlow(r)
+	}
+}
+
+func (e *encoder) appendFlow(r *packet.Flow) {
+	l := e.s.lane[flowKind]
+	e.event = e.s.events.AppendFlow(e.event[:0], r, e.next(l))
+	e.put(flowKind, l)
+}
+
+func (e *encoder) appendVPCFlow(r *packet.Flow) {
+	l := e.s.lane[vpcFlowKind]
+	for side := range r.Side {
+		if r.Side[side].Packets > 0 {
+			e.event = e.s.events.AppendVPCFlow(e.event[:0], r, side, e.next(l))
+			e.put(vpcFlowKind, l)
+		}
+	}
+}
+
+// ledger makes the event of the ledger.
+func (e *encoder) ledger(now time.Time) {
+	l := e.s.lane[ledgerKind]
+	if l == nil {
+		return
+	}
+	report := e.s.cfg.Report()
+	e.event = e.s.events.AppendLedger(e.event[:0], now.UnixNano(), report, e.next(l))
+	if len(e.event) == 0 {
+		return
+	}
+	e.s.made.reports.Add(1)
+	e.put(ledgerKind, l)
+}
+
+// next returns the event_uid of the event that the lane gets next.
+func (e *encoder) next(l *lane) []byte {
+	at := l.spool.Next()
+	e.uid = append(e.uid[:0], l.id...)
+	e.uid = append(strconv.AppendUint(e.uid, at.Segment, 16), '-')
+	e.uid = strconv.AppendUint(e.uid, uint64(at.Offset), 16)
+	return e.uid
+}
+
+// put appends the event to a lane, or drops it.
+func (e *encoder) put(k kind, l *lane) {
+	n := len(e.event)
+	if !e.budget.takes(k, n) {
+		e.drop(packet.DropBudget)
+		return
+	}
+	for !e.fits(k, n) {
+		if !e.waits() {
+			e.drop(packet.DropSpoolFull)
+			e.s.warn("the spool is full, events are dropped", "type", kinds[k].name, "size", e.s.cfg.Size)
+			return
+		}
+	}
+	err := l.spool.Append(e.event)
+	for errors.Is(err, spool.ErrFull) && e.waits() {
+		err = l.spool.Append(e.event)
+	}
+	if err != nil {
+		e.drop(reason(err))
+		e.s.warn("events are not kept in the spool, and dropped", "type", kinds[k].name, "error", err)
+		return
+	}
+	e.used += recordBytes(n)
+	if l.waiting += n; l.waiting >= batchBytes {
+		l.waiting = 0
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// recordBytes is what an event takes in a spool.
+func recordBytes(n int) int64 { return int64(n) + 16 }
+
+func (e *encoder) drop(reason packet.Drop) { e.s.made.dropped[reason].Add(1) }
+
+// fits reports whether the spool has room for an event of a kind.
+func (e *encoder) fits(k kind, n int) bool {
+	most := e.s.cfg.Size / 16 * kinds[k].share
+	if e.looked++; e.looked >= lookEvery || e.used+recordBytes(n) > most {
+		e.count()
+	}
+	return e.used+recordBytes(n) <= most
+}
+
+// count counts what the spool holds.
+func (e *encoder) count() {
+	e.used, e.looked = 0, 0
+	for _, l := range e.s.lanes {
+		e.used += l.spool.Stats().Bytes
+	}
+}
+
+// waits waits for room, in a replay. It reports false when nobody waits any more.
+func (e *encoder) waits() bool {
+	if !e.s.cfg.Replay {
+		return false
+	}
+	again := time.NewTimer(time.Second) // events expire without a word
+	defer again.Stop()
+	select {
+	case <-e.s.settled:
+		return true
+	case <-again.C:
+		return true
+	case <-e.s.interrupt:
+		return false
+	}
+}

@@ -1,0 +1,271 @@
+package splunk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/spool"
+)
+
+// A kind is a type of record.
+type kind uint8
+
+const (
+	ledgerKind kind = iota
+	flowKind
+	vpcFlowKind
+	frameKind
+	numKinds
+)
+
+// kinds are what there is of each kind: its name, and how many sixteenths of
+// Config.Size may be taken when one more event of it is kept.
+var kinds = [numKinds]struct {
+	name  string
+	share int64
+}{
+	ledgerKind:  {"ledger", 16},
+	flowKind:    {"flow", 15},
+	vpcFlowKind: {"vpcflow", 15},
+	frameKind:   {"frame", 8},
+}
+
+// A segment of a lane takes room until all of it is committed, and every lane has
+// one that is written: segmentPart of them leave most of Config.Size to what is
+// not delivered.
+const (
+	segmentPart  = 64
+	segmentLeast = 64 << 10
+	segmentMost  = 64 << 20
+)
+
+// A lane is a type of record and an index. Its goroutine reads its spool, the
+// encoder appends to it.
+type lane struct {
+	name  string // and directory: type, or type@index
+	spool *spool.Spool
+	id    []byte // of the spool, and a hyphen: how an event_uid begins
+
+	full chan struct{} // there is a batch, no need to linger
+
+	waiting int // the encoder's: bytes since full was sent
+
+	mu      sync.Mutex
+	until   time.Time // the lane is held until then
+	wait    time.Duration
+	why     string // "" unless held
+	stored  uint64
+	refused uint64
+}
+
+func laneName(k kind, index string) string {
+	if index == "" {
+		return kinds[k].name
+	}
+	return kinds[k].name + "@" + index
+}
+
+func (s *Sink) openLane(name string) (*lane, error) {
+	sp, err := spool.Open(spool.Config{
+		Dir:          filepath.Join(s.cfg.Dir, name),
+		Size:         s.cfg.Size,
+		SegmentBytes: max(min(s.cfg.Size/segmentPart, segmentMost), segmentLeast),
+		Age:          s.cfg.Age,
+		Free:         s.cfg.Free,
+		Log:          s.cfg.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("splunk: %w", err)
+	}
+	l := &lane{name: name, spool: sp, id: []byte(sp.ID() + "-"), full: make(chan struct{}, 1)}
+	s.lanes = append(s.lanes, l)
+	return l, nil
+}
+
+// openLanes opens the lane of every type that is sent, and those with events that
+// an earlier configuration left.
+func (s *Sink) openLanes() error {
+	wanted := [numKinds]struct {
+		on    bool
+		index string
+	}{
+		ledgerKind:  {s.cfg.Ledger && s.cfg.Report != nil, s.cfg.Indexes.Ledger},
+		flowKind:    {s.cfg.Flow, s.cfg.Indexes.Flow},
+		vpcFlowKind: {s.cfg.VPCFlow, s.cfg.Indexes.VPCFlow},
+		frameKind:   {s.cfg.Frames.Mode != FramesOff, s.cfg.Indexes.Frame},
+	}
+	open := make(map[string]bool)
+	for k, w := range wanted {
+		if !w.on {
+			continue
+		}
+		l, err := s.openLane(laneName(kind(k), w.index))
+		if err != nil {
+			return err
+		}
+		s.lane[k], open[l.name] = l, true
+	}
+	entries, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("splunk: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !isLane(e.Name()) || open[e.Name()] {
+			continue
+		}
+		if _, err := s.openLane(e.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isLane reports whether a directory is called like a lane.
+func isLane(name string) bool {
+	name, _, _ = strings.Cut(name, "@")
+	return slices.ContainsFunc(kinds[:], func(k struct {
+		name  string
+		share int64
+	}) bool {
+		return k.name == name
+	})
+}
+
+// run reads batches and starts their deliveries, until ctx is done.
+func (s *Sink) runLane(ctx context.Context, l *lane) {
+	defer s.running.Done()
+	for {
+		select {
+		case <-l.spool.Ready():
+		case <-ctx.Done():
+			return
+		}
+		if !s.lingers(ctx, l) {
+			return
+		}
+		for s.next(ctx, l) {
+		}
+	}
+}
+
+// lingers waits for more events, unless there are enough or the sink closes. It
+// reports false when ctx is done.
+func (s *Sink) lingers(ctx context.Context, l *lane) bool {
+	timer := time.NewTimer(s.cfg.linger)
+	defer timer.Stop()
+	select {
+	case <-l.full:
+	case <-timer.C:
+	case <-s.closing:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// next starts the delivery of the next batch, when there is a place for it and an
+// endpoint to ask. It reports whether there may be as much again.
+func (s *Sink) next(ctx context.Context, l *lane) bool {
+	if !l.free(ctx) {
+		return false
+	}
+	select {
+	case s.places <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	slot, err := s.client.Acquire(ctx)
+	if err != nil {
+		<-s.places
+		return false
+	}
+	b, err := l.spool.Read(s.cfg.batchEvents, batchBytes)
+	if b == nil {
+		if err != nil {
+			s.warn("the spool cannot be read", "lane", l.name, "error", err)
+			l.hold(s.cfg.holdLeast, "spool")
+		}
+		slot.Release()
+		<-s.places
+		return err != nil
+	}
+	more := len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2
+	s.running.Add(1)
+	go func() {
+		defer s.running.Done()
+		s.deliver(ctx, l, b, slot)
+		<-s.places
+	}()
+	return more
+}
+
+func size(events [][]byte) (n int) {
+	for _, e := range events {
+		n += len(e)
+	}
+	return n
+}
+
+// free waits until the lane is not held. It reports false when ctx is done.
+func (l *lane) free(ctx context.Context) bool {
+	l.mu.Lock()
+	wait := time.Until(l.until)
+	l.mu.Unlock()
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hold stops the lane for a while, longer each time in a row.
+func (l *lane) hold(least time.Duration, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(l.until) {
+		return // one of several batches that were out said so
+	}
+	l.wait = min(max(2*l.wait, least), holdMost)
+	l.until = time.Now().Add(l.wait)
+	l.why = why
+}
+
+// settle gives a batch its outcome and its share of the account.
+func (l *lane) settle(b *spool.Batch, events, refused int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spool.Commit(b)
+	l.stored += uint64(events - refused)
+	l.refused += uint64(refused)
+	l.until, l.wait, l.why = time.Time{}, 0, ""
+}
+
+// account returns the lane's side of the account as of one moment.
+func (l *lane) account() (stats spool.Stats, stored, refused uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spool.Stats(), l.stored, l.refused
+}
+
+// held returns why the lane is held, "" if it is not.
+func (l *lane) held() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.why
+}
+
+// reason is why an event that the spool did not take is dropped.
+func reason(err error) packet.Drop { return spool.Reason(err) }
