@@ -17,6 +17,9 @@ type Pipe struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+
+	mu  sync.Mutex
+	all []net.Conn
 }
 
 // NewPipe returns a listener.
@@ -26,6 +29,9 @@ func NewPipe() *Pipe { return &Pipe{conns: make(chan net.Conn), done: make(chan 
 // connection is refused.
 func (p *Pipe) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	near, far := net.Pipe()
+	p.mu.Lock()
+	p.all = append(p.all, near, far)
+	p.mu.Unlock()
 	var reset atomic.Bool
 	select {
 	case p.conns <- &pipeConn{Conn: far, reset: &reset}:
@@ -47,9 +53,15 @@ func (p *Pipe) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept, and refuses connections.
+// Close ends Accept and the connections, and refuses others. So no end waits for
+// the other to read a last word.
 func (p *Pipe) Close() error {
 	p.once.Do(func() { close(p.done) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.all {
+		c.Close()
+	}
 	return nil
 }
 

@@ -148,6 +148,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := p.next(r)
 	switch f {
 	case NotFound:
+		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusNotFound)
 		io.WriteString(w, "<html><title>404 Not Found</title></html>")
