@@ -75,7 +75,9 @@ func (d *delivery) send(ctx context.Context, slot *hec.Slot, r run) hec.Outcome 
 	body := bodies.Get().(*bytes.Buffer)
 	defer bodies.Put(body)
 	body.Reset()
-	for _, e := range d.batch.Events[r.from:r.to] {
+	events := d.batch.Events[r.from:r.to]
+	body.Grow(size(events) + len(events))
+	for _, e := range events {
 		body.Write(e)
 		body.WriteByte('\n')
 	}
