@@ -20,7 +20,7 @@ const (
 // EventConfig says what events have beside what they are about. Strings may be
 // any bytes; "" leaves a key out.
 type EventConfig struct {
-	Host      string // of the collector: host of every event, and dvc of flows
+	Host      string // of the collector: host of every event, and dvc of flows and frames
 	Source    string // "" is "periscope"
 	Collector string // name of the collector
 

@@ -16,8 +16,8 @@ type JSON struct {
 	Ranges *Ranges
 
 	// Cause says what likely cut the frames of a session, from how many bytes
-	// arrived of one; "" means not known. It may be nil. It is called for what
-	// has cut frames only, from any goroutine.
+	// arrived of one; "" means not known. It may be nil. It is called for
+	// frames that were cut, and flows with such, from any goroutine.
 	Cause func(s *packet.Session, length int) string
 }
 
