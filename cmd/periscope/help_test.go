@@ -27,18 +27,25 @@ func TestHelp(t *testing.T) {
 		"run":     {"config", "listen", "out", "flows", "backend", "interface", "workers", "summary"},
 		"replay":  {"config", "out", "flows", "report", "workers", "pace", "bare-vni", "sessions", "summary"},
 		"send":    {"to", "vni", "rate", "count", "flows", "size"},
-		"check":   {"config"},
+		"check":   {"config", "splunk"},
 		"version": {},
+
+		"spool":        {},
+		"spool list":   {"config", "dir"},
+		"spool show":   {"config", "dir", "n"},
+		"spool resend": {"config", "dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd, _, err := root.Find([]string{name})
+			names := strings.Fields(name)
+			cmd, _, err := root.Find(names)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !strings.Contains(top.stdout, fmt.Sprintf("  %-11s %s\n", name, cmd.Short)) {
-				t.Errorf("not in\n%s", top.stdout)
+			above := runProgram(t, append(names[:len(names)-1:len(names)-1], "--help")...)
+			if !strings.Contains(above.stdout, fmt.Sprintf("  %-11s %s\n", cmd.Name(), cmd.Short)) {
+				t.Errorf("not in\n%s", above.stdout)
 			}
-			r := runProgram(t, name, "--help")
+			r := runProgram(t, append(names, "--help")...)
 			if r.code != exitOK || r.stderr != "" {
 				t.Errorf("%+v", r)
 			}
@@ -52,7 +59,7 @@ func TestHelp(t *testing.T) {
 			if n != len(flags) {
 				t.Errorf("%d flags, want %q", n, flags)
 			}
-			if other := runProgram(t, "help", name); other != r {
+			if other := runProgram(t, append([]string{"help"}, names...)...); other != r {
 				t.Errorf("help %s differs: %+v", name, other)
 			}
 		})
@@ -101,7 +108,7 @@ func TestHelpExamples(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "periscope.yaml"), []byte(config))
 
 	var run, send, other []string
-	for _, cmd := range newRootCommand().Commands() {
+	for _, cmd := range commands(newRootCommand()) {
 		for _, line := range exampleLines(cmd) {
 			line = strings.NewReplacer("/etc/periscope/", "", "collector.example.com", "127.0.0.1").Replace(line)
 			switch {
@@ -114,10 +121,10 @@ func TestHelpExamples(t *testing.T) {
 			}
 		}
 	}
-	if len(run) < 2 || len(send) < 2 || len(other) < 3 {
+	if len(run) < 2 || len(send) < 2 || len(other) < 7 {
 		t.Errorf("examples %q, %q, %q", run, send, other)
 	}
-	script := strings.Join(other, "\n") + "\n"
+	script := serveHEC(t) + strings.Join(other, "\n") + "\n"
 	for _, line := range run {
 		script += line + " &\npid=$!\n" +
 			"until curl -sf -o /dev/null http://127.0.0.1:9477/readyz; do kill -0 $pid; sleep 0.1; done\n" +
@@ -132,6 +139,15 @@ func TestHelpExamples(t *testing.T) {
 		once(t, sequences(t, files, "vni-1"), 0, 100)
 		once(t, sequences(t, files, "vni-7"), 0, 30)
 	}
+}
+
+// commands returns a command and all below it.
+func commands(cmd *cobra.Command) []*cobra.Command {
+	list := []*cobra.Command{cmd}
+	for _, below := range cmd.Commands() {
+		list = append(list, commands(below)...)
+	}
+	return list
 }
 
 func exampleLines(cmd *cobra.Command) (lines []string) {

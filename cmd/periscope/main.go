@@ -75,7 +75,8 @@ each one came through, writes rotating pcap files, and accounts for every packet
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newReplayCommand(), newSendCommand(), newCheckCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newReplayCommand(), newSendCommand(), newCheckCommand(), newSpoolCommand(),
+		newVersionCommand())
 	root.Version = version
 	root.SetVersionTemplate("periscope {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -89,35 +90,6 @@ func newVersionCommand() *cobra.Command {
 		Args:  noArgs,
 		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "periscope", version) },
 	}
-}
-
-func newCheckCommand() *cobra.Command {
-	var path string
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Validate the configuration and print the effective one",
-		Long: `Validate the configuration file and the session file it names, and print the
-configuration that would be in force, defaults filled in and secrets left out.`,
-		Example: "  periscope check --config periscope.yaml",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(path)
-			if err != nil {
-				return err
-			}
-			if err := pipeline.CheckFiles(cfg); err != nil {
-				return err
-			}
-			text, err := cfg.Marshal()
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
-	return cmd
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

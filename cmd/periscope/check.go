@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/pipeline"
+)
+
+func newCheckCommand() *cobra.Command {
+	var path string
+	var splunk bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and print the effective one",
+		Long: `Validate the configuration file and the session file it names, and print the
+configuration that would be in force, defaults filled in and secrets left out.
+
+With --splunk it tries every endpoint of sinks.splunk instead, step by step: name,
+connection, health, token, indexes, acknowledgement. It sends one event of source
+type periscope:check to each index, and says what an answer means and what to do.
+The exit status is 1 if a step failed.`,
+		Example: `  periscope check --config periscope.yaml
+  periscope check --splunk --config splunk.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			if err := pipeline.CheckFiles(cfg); err != nil {
+				return err
+			}
+			if splunk {
+				c, err := splunkOf(cfg)
+				if err != nil {
+					return err
+				}
+				return checkSplunk(cmd.Context(), c, cmd.OutOrStdout())
+			}
+			text, err := cfg.Marshal()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
+	cmd.Flags().BoolVar(&splunk, "splunk", false, "try the endpoints of sinks.splunk instead")
+	return cmd
+}
+
+// splunkOf returns the splunk sink of a configuration.
+func splunkOf(cfg *config.Config) (*config.Splunk, error) {
+	if cfg.Sinks.Splunk == nil {
+		return nil, usageError{errors.New("sinks.splunk: not in the configuration; name a file that has it with --config")}
+	}
+	return cfg.Sinks.Splunk, nil
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/periscope-collector/periscope/sink/splunk"
+	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
+	"github.com/periscope-collector/periscope/sink/spool"
+)
+
+// refusedLine is a line of the file of refused events.
+func refusedLine(t *testing.T, lane string, code int, event string) string {
+	t.Helper()
+	line, err := json.Marshal(splunk.Quarantined{
+		At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Lane: lane, Code: code, Text: "why", Event: json.RawMessage(event),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(line) + "\n"
+}
+
+// spoolOf makes a spool with refused events, and a configuration for it and a
+// server. It returns the path of that and the directory.
+func spoolOf(t *testing.T, s *hectest.Server, refused string) (config, dir string) {
+	t.Helper()
+	root := t.TempDir()
+	dir = filepath.Join(root, "spool")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(root, "hec.token"), []byte(hecToken+"\n"))
+	if refused != "" {
+		writeFile(t, filepath.Join(dir, quarantineFile), []byte(refused))
+	}
+	text := fmt.Sprintf("sinks: {splunk: {endpoints: [%s], token_file: hec.token}}\n", s.URL)
+	return writeFile(t, filepath.Join(root, "splunk.yaml"), []byte(text)), dir
+}
+
+// What waits is listed while another process has the spool.
+func TestSpoolList(t *testing.T) {
+	dir := t.TempDir()
+	for lane, n := range map[string]int{"flow@net": 1234, "ledger": 0} {
+		s, err := spool.Open(spool.Config{Dir: filepath.Join(dir, lane), Size: 64 << 20,
+			Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		for range n {
+			if err := s.Append([]byte(`{"event":{}}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n > 0 { // what is read is out, and no longer in the buffer
+			if _, err := s.Read(1, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := `LANE      EVENTS  ON DISK  OLDEST
+flow@net  1,234   34 KiB   2026-01-02T03:04:05Z
+ledger    0       0 B      -
+
+No event was refused.
+`
+	if r := runProgram(t, "spool", "list", "--dir", dir); r != (result{stdout: want}) {
+		t.Errorf("%+v\nwant\n%s", r, want)
+	}
+
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte(
+		refusedLine(t, "flow@net", 6, `{"event":1}`)+refusedLine(t, "ledger", 13, `{"event":""}`)+
+			refusedLine(t, "flow@net", 6, `{"event":2}`)+refusedLine(t, "two words\n", -1, `{"event":2}`)+refusedLine(t, "flow", 99, `{}`)+"torn"))
+	writeFile(t, filepath.Join(dir, resendFile), []byte(refusedLine(t, "flow@net", 6, `{"event":0}`)))
+	if err := os.Mkdir(filepath.Join(dir, "flow"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "flow", "checkpoint"), []byte("damaged"))
+	want = `
+REFUSED  LANE        WHY
+1        -           lines that cannot be read
+1        flow        code 99
+3        flow@net    code 6, invalid data format
+1        ledger      code 13, event field cannot be blank
+1        two?words?  without a code
+`
+	r := runProgram(t, "spool", "list", "--dir", dir)
+	if r.code != exitOK || !strings.HasSuffix(r.stdout, "Z\nledger    0       0 B      -\n"+want) {
+		t.Errorf("%+v\nwant\n%s", r, want)
+	}
+	// A lane that cannot be read does not keep the others from being listed.
+	if !regexp.MustCompile(`^periscope: spool .*/flow: .*\n$`).MatchString(r.stderr) {
+		t.Errorf("of a damaged lane it says %q", r.stderr)
+	}
+}
+
+func TestSpoolShow(t *testing.T) {
+	dir := t.TempDir()
+	first, second, third := refusedLine(t, "flow", 6, `{"event":1}`), refusedLine(t, "flow", 6, `{"event":2}`), refusedLine(t, "flow", 6, `{"event":3}`)
+	writeFile(t, filepath.Join(dir, resendFile), []byte(first))
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte(second+third))
+	for n, want := range map[string]string{"1": first, "2": first + second, "3": first + second + third, "4": first + second + third, "0": first + second + third} {
+		if r := runProgram(t, "spool", "show", "--dir", dir, "--n", n); r != (result{stdout: want}) {
+			t.Errorf("--n %s: %+v", n, r)
+		}
+	}
+	if r := runProgram(t, "spool", "show", "--dir", t.TempDir()); r != (result{}) {
+		t.Errorf("of nothing: %+v", r)
+	}
+}
+
+// What is taken now is gone from the spool, what is refused again is there.
+func TestSpoolResend(t *testing.T) {
+	s := hectest.New(t, hecToken)
+	good, bad, other := refusedLine(t, "flow", 6, `{"event":"a <b>"}`), refusedLine(t, "flow", 13, `{"event":""}`), refusedLine(t, "flow", 6, `{"event":"c"}`)
+	config, dir := spoolOf(t, s, good+bad+"\x00torn\n"+other)
+	r := runProgram(t, "spool", "resend", "--config", config)
+	if r.code != exitFailure || r.stdout != "2 events were taken, 1 refused again, 1 lines cannot be read\n" ||
+		r.stderr != "periscope: spool: 2 events were not taken; the first: "+s.URL+": status 400, code 13, event field cannot be blank: something on the way changes the body: check proxies\n" {
+		t.Errorf("%+v", r)
+	}
+	if got := fmt.Sprintf("%s", s.Events()); got != `[{"event":"a \u003cb\u003e"} {"event":"c"}]` {
+		t.Errorf("taken: %s", got)
+	}
+	wantSpool(t, dir, bad+"\x00torn\n")
+
+	// Nothing is sent twice, and what was refused once more stays.
+	if r = runProgram(t, "spool", "resend", "--config", config); r.code != exitFailure || len(s.Events()) != 2 {
+		t.Errorf("%+v, %d events", r, len(s.Events()))
+	}
+	wantSpool(t, dir, bad+"\x00torn\n")
+
+	// Without any there is nothing to do.
+	if err := os.Remove(filepath.Join(dir, quarantineFile)); err != nil {
+		t.Fatal(err)
+	}
+	if r = runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "no event was refused\n"}) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// wantSpool wants that lines are refused, and none taken aside.
+func wantSpool(t *testing.T, dir, want string) {
+	t.Helper()
+	fi, err := os.Stat(filepath.Join(dir, quarantineFile))
+	text, readErr := os.ReadFile(filepath.Join(dir, quarantineFile))
+	if err != nil || readErr != nil || string(text) != want || fi.Mode().Perm() != 0o600 {
+		t.Errorf("%v, refused are\n%s\nwant\n%s", err, text, want)
+	}
+	if isExist(filepath.Join(dir, resendFile)) {
+		t.Errorf("%s is still there", resendFile)
+	}
+}
+
+// While nothing can be sent everything stays.
+func TestSpoolResendNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		set  func(s *hectest.Server)
+		want string // what the error says of the first
+	}{
+		"token refused": {func(s *hectest.Server) { s.SetTokens("another") }, "status 403, code 4, invalid token: "},
+		"busy":          {func(s *hectest.Server) { s.Always(hectest.Answer{Status: 503, Body: `{"code":9}`}) }, "status 503, code 9, server is busy: "},
+		"not indexed": {func(s *hectest.Server) {
+			s.SetAcks(hectest.Acks{On: true})
+			s.ScriptAcks(hectest.Answer{Status: 400, Body: `{"text":"Invalid data channel","code":11}`})
+		}, "it was not acknowledged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := hectest.New(t, hecToken)
+			tt.set(s)
+			first, second := refusedLine(t, "flow", 6, `{"event":"a"}`), refusedLine(t, "flow", 6, `{"event":"b"}`)
+			config, dir := spoolOf(t, s, first+strings.TrimSuffix(second, "\n"))
+			r := runProgram(t, "spool", "resend", "--config", config)
+			if r.code != exitFailure || r.stdout != "0 events were taken, 2 not sent\n" ||
+				!strings.HasPrefix(r.stderr, "periscope: spool: 2 events were not taken; the first: ") || !strings.Contains(r.stderr, tt.want) {
+				t.Errorf("%+v", r)
+			}
+			wantSpool(t, dir, first+second)
+		})
+	}
+}
+
+// A resend that was killed left its file, which the next one sends first. What
+// the sink has refused since then follows at the one after.
+func TestSpoolResendAfterCrash(t *testing.T) {
+	s := hectest.New(t, hecToken)
+	s.SetAcks(hectest.Acks{On: true})
+	config, dir := spoolOf(t, s, refusedLine(t, "flow", 6, `{"event":"later"}`))
+	aside := writeFile(t, filepath.Join(dir, resendFile), []byte(refusedLine(t, "flow", 6, `{"event":"first"}`)))
+	if r := runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "1 events were taken\n"}) || isExist(aside) {
+		t.Errorf("%+v", r)
+	}
+	if r := runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "1 events were taken\n"}) || isExist(filepath.Join(dir, quarantineFile)) {
+		t.Errorf("%+v", r)
+	}
+	if got := fmt.Sprintf("%s", s.Events()); got != `[{"event":"first"} {"event":"later"}]` {
+		t.Errorf("taken: %s", got)
+	}
+}
+
+// Two at once do not send the same.
+func TestTakeAside(t *testing.T) {
+	dir := t.TempDir()
+	if f, err := takeAside(dir); f != nil || err != nil {
+		t.Errorf("of nothing: %v, %v", f, err)
+	}
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	f, err := takeAside(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := takeAside(dir); err == nil || !strings.HasSuffix(err.Error(), resendFile+" is being sent by another process; wait for its end") {
+		t.Errorf("the second: %v", err)
+	}
+	// The first has refused events put back beside those that came meanwhile.
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte("b\n"))
+	if err := putBack(dir, f, [][]byte{[]byte("a")}); err != nil {
+		t.Fatal(err)
+	}
+	wantSpool(t, dir, "b\na\n")
+	if same(f, f.Name()) {
+		t.Error("a removed file is taken for the one there")
+	}
+}
+
+// When there is no room the events stay aside.
+func TestPutBackNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	f, err := takeAside(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	full := writeFile(t, filepath.Join(dir, quarantineFile), nil)
+	if err := os.Truncate(full, maxQuarantine/2-1); err != nil {
+		t.Fatal(err)
+	}
+	if err := putBack(dir, f, [][]byte{[]byte("a")}); err == nil || !strings.Contains(err.Error(), "has no room for 1 events: they stay in "+f.Name()) {
+		t.Errorf("%v", err)
+	}
+	if lines, err := readQuarantine(f.Name()); err != nil || len(lines) != 1 {
+		t.Errorf("%q, %v", lines, err)
+	}
+	if err := os.Truncate(full, maxQuarantine+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readQuarantine(full); err == nil || !strings.Contains(err.Error(), "larger than 128 MiB") {
+		t.Errorf("a file of another: %v", err)
+	}
+}
+
+// FuzzParseQuarantined: a line is an error, or has an event that can be sent.
+func FuzzParseQuarantined(f *testing.F) {
+	f.Add([]byte(`{"at":"2026-01-02T03:04:05Z","lane":"flow","code":6,"text":"t","event":{"event":1}}`))
+	f.Add([]byte(`{"event":null}`))
+	f.Add([]byte(`{"event": {}}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		q, err := parseQuarantined(line)
+		if err == nil && (!json.Valid(q.Event) || q.Event[0] != '{') {
+			t.Fatalf("%q of %q", q.Event, line)
+		}
+	})
+}
