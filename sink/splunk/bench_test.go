@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
-
 )
 
 // BenchmarkFlows is the whole way of a flow record: queue, event, spool on disk,
@@ -45,4 +44,3 @@ func BenchmarkFlows(b *testing.B) {
 	b.ReportMetric(float64(raw)/float64(b.N), "B/event")
 	b.ReportMetric(float64(wire)/float64(b.N), "wireB/event")
 }
-

@@ -27,10 +27,9 @@ type refusal struct {
 // A delivery is a batch on its way. Several answers may come for it: its runs are
 // sent one after another, and acknowledged in any order.
 type delivery struct {
-	sink   *Sink
-	lane   *lane
-	batch  *spool.Batch
-	events int
+	sink  *Sink
+	lane  *lane
+	batch *spool.Batch
 
 	todo    []run // the goroutine's, the first one goes first
 	taken   bool  // the server took some of it, or says which it does not
@@ -46,7 +45,7 @@ var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // deliver sees a batch to its end, or gives it back to the spool. It has a place
 // and, at first, a slot.
 func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, slot *hec.Slot) {
-	d := &delivery{sink: s, lane: l, batch: b, events: len(b.Events), open: 1, todo: []run{{0, len(b.Events)}}}
+	d := &delivery{sink: s, lane: l, batch: b, open: 1, todo: []run{{0, len(b.Events)}}}
 	for len(d.todo) > 0 {
 		if slot == nil {
 			var err error
@@ -186,7 +185,7 @@ func (d *delivery) done(ok bool) {
 		d.lane.spool.Return(d.batch)
 	default:
 		d.sink.quarantine.add(d.lane.name, d.refused)
-		d.lane.settle(d.batch, d.events, len(d.refused))
+		d.lane.settle(d.batch, len(d.refused))
 		d.sink.signal()
 	}
 }

@@ -61,7 +61,6 @@ type lane struct {
 	until   time.Time // the lane is held until then
 	wait    time.Duration
 	why     string // "" unless held
-	stored  uint64
 	refused uint64
 }
 
@@ -196,7 +195,9 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 		<-s.places
 		return err != nil
 	}
-	more := len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2
+	// A batch ends with its segment, however small it is. Next is the encoder's, who
+	// alone can rely on it; here it says which segment is the last.
+	more := len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2 || b.Last.Segment != l.spool.Next().Segment
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
@@ -244,11 +245,10 @@ func (l *lane) hold(least time.Duration, why string) {
 }
 
 // settle gives a batch its outcome and its share of the account.
-func (l *lane) settle(b *spool.Batch, events, refused int) {
+func (l *lane) settle(b *spool.Batch, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spool.Commit(b)
-	l.stored += uint64(events - refused)
 	l.refused += uint64(refused)
 	l.until, l.wait, l.why = time.Time{}, 0, ""
 }
@@ -257,7 +257,8 @@ func (l *lane) settle(b *spool.Batch, events, refused int) {
 func (l *lane) account() (stats spool.Stats, stored, refused uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.spool.Stats(), l.stored, l.refused
+	stats = l.spool.Stats()
+	return stats, stats.Committed - l.refused, l.refused
 }
 
 // held returns why the lane is held, "" if it is not.

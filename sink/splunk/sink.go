@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,8 +181,8 @@ func (s *Sink) close(ctx context.Context) error {
 	return err
 }
 
-// empty waits until everything is sent. Live it gives up when nobody takes
-// anything.
+// empty waits until everything is sent. Live it gives up when nobody takes what is
+// left.
 func (s *Sink) empty(ctx context.Context) {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
@@ -203,16 +204,19 @@ func (s *Sink) empty(ctx context.Context) {
 	}
 }
 
-// takes reports whether something is out, or an endpoint may be asked.
+// takes reports whether what is left may go now: a request is out, or an endpoint
+// may be asked for a lane that is not held.
 func (s *Sink) takes() bool {
-	held := 0
+	free := false
 	for _, e := range s.client.Stats().Endpoints {
-		if e.Hold == "" {
+		if e.Hold == "" && e.InFlight > 0 {
 			return true
 		}
-		held++
+		free = free || e.Hold == ""
 	}
-	return held == 0
+	return free && slices.ContainsFunc(s.lanes, func(l *lane) bool {
+		return l.held() == "" && l.spool.Stats().Pending > 0
+	})
 }
 
 // pending returns how many events are in the spool.
