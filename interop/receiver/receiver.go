@@ -29,17 +29,6 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 )
 
-// An Event is one event as the receiver understood it.
-type Event struct {
-	Time       int64          `json:"time_us"` // microseconds since 1970; the receiver computes in floating point, this is rounded
-	Host       string         `json:"host,omitempty"`
-	Source     string         `json:"source,omitempty"`
-	Sourcetype string         `json:"sourcetype,omitempty"`
-	Index      string         `json:"index,omitempty"`
-	Event      any            `json:"event"`            // as encoding/json gives a value: numbers are float64
-	Fields     map[string]any `json:"fields,omitempty"` // indexed fields
-}
-
 // A Config says how to receive.
 type Config struct {
 	Addr   string   // host:port, without a name or port 0
@@ -131,26 +120,3 @@ type extensions map[component.ID]component.Component
 
 // GetExtensions returns them.
 func (e extensions) GetExtensions() map[component.ID]component.Component { return maps.Clone(e) }
-
-// events returns the events of a request.
-func events(l plog.Logs) []Event {
-	var es []Event
-	for _, resource := range l.ResourceLogs().All() {
-		attributes := resource.Resource().Attributes().AsRaw()
-		text := func(name string) string { s, _ := attributes[name].(string); return s }
-		for _, scope := range resource.ScopeLogs().All() {
-			for _, r := range scope.LogRecords().All() {
-				es = append(es, Event{
-					Time:       int64(r.Timestamp()+500) / 1000,
-					Host:       text("host.name"),
-					Source:     text("com.splunk.source"),
-					Sourcetype: text("com.splunk.sourcetype"),
-					Index:      text("com.splunk.index"),
-					Event:      r.Body().AsRaw(),
-					Fields:     r.Attributes().AsRaw(),
-				})
-			}
-		}
-	}
-	return es
-}

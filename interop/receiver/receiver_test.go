@@ -33,7 +33,11 @@ func TestWhole(t *testing.T) {
 	var body, one []byte
 	want := make(map[string]receiver.Event)
 	add := func(uid string, event []byte) {
-		want[uid] = understood(t, event)
+		e, err := receiver.Parse(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[uid] = e
 		body = append(body, event...)
 	}
 	for i := range 2000 {
@@ -55,7 +59,7 @@ func TestWhole(t *testing.T) {
 		t.Errorf("%d events arrived of %d", len(got), len(want))
 	}
 	for _, e := range got {
-		id := uid(e)
+		id := e.UID()
 		if w, found := want[id]; !found || !reflect.DeepEqual(e, w) {
 			t.Fatalf("%s: got\n%+v\nwant\n%+v", id, e, w)
 		}
@@ -109,35 +113,6 @@ func TestAcks(t *testing.T) {
 			t.Errorf("status %d, want %t: %s", status, want, answer)
 		}
 	}
-}
-
-// understood returns an event as its sender meant it.
-func understood(t *testing.T, event []byte) receiver.Event {
-	t.Helper()
-	var sent struct {
-		Time json.Number
-		receiver.Event
-	}
-	if err := json.Unmarshal(event, &sent); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Sscan(strings.Replace(sent.Time.String(), ".", "", 1), &sent.Event.Time); err != nil {
-		t.Fatal(err)
-	}
-	if sent.Fields == nil {
-		sent.Fields = map[string]any{}
-	}
-	return sent.Event
-}
-
-// uid returns the event_uid of an event, wherever it has it.
-func uid(e receiver.Event) string {
-	keys, isObject := e.Event.(map[string]any)
-	if !isObject || keys["event_uid"] == nil {
-		keys = e.Fields
-	}
-	id, _ := keys["event_uid"].(string)
-	return id
 }
 
 func post(t *testing.T, addr, token, channel string, body []byte) (int, []byte) {

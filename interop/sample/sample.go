@@ -5,6 +5,7 @@ package sample
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -55,4 +56,10 @@ func v4(n uint32) packet.Addr {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], n)
 	return packet.AddrFrom4(b)
+}
+
+// Number returns which flow it is that has its other end at a.
+func Number(a netip.Addr) int {
+	b := a.As4()
+	return int(binary.BigEndian.Uint32(b[:]) - 0x0b000000)
 }
