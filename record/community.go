@@ -36,14 +36,12 @@ func appendCommunityID(dst []byte, addr *[2]packet.Addr, ends [2]uint16, protoco
 
 	var buf [2 + 16 + 16 + 2 + 4]byte
 	in := buf[:2] // the seed
-	for _, end := range [2]int{low, high} {
-		a := &addr[end]
-		if addr[0].Is4() && addr[1].Is4() {
-			in = append(in, a[12:]...)
-		} else {
-			in = append(in, a[:]...)
-		}
+	from := 0
+	if addr[0].Is4() && addr[1].Is4() {
+		from = 12
 	}
+	in = append(in, addr[low][from:]...)
+	in = append(in, addr[high][from:]...)
 	in = append(in, protocol, 0)
 	if withPorts {
 		in = binary.BigEndian.AppendUint16(in, ends[low])
