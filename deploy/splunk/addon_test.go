@@ -26,7 +26,7 @@ var settings = map[string]string{
 	"app.conf":         `is_configured|is_visible|label|author|description|version|id|name|check_for_updates`,
 	"collections.conf": `field\.\w+`,
 	"eventtypes.conf":  `search|description`,
-	"macros.conf":      `args|definition|iseval`,
+	"macros.conf":      `args|definition`,
 	"props.conf":       `SHOULD_LINEMERGE|TRUNCATE|KV_MODE|EVAL-\w+|category|description`,
 	"tags.conf":        `\w+`,
 	"transforms.conf":  `external_type|collection|fields_list`,
