@@ -2,4 +2,7 @@
 
 package spool
 
-const kills = 50
+const (
+	kills  = 50
+	models = 100
+)

@@ -2,4 +2,7 @@
 
 package spool
 
-const kills = 20
+const (
+	kills  = 20
+	models = 4
+)

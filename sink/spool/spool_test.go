@@ -263,3 +263,47 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A batch that was returned comes back as it was, whatever is appended behind it.
+func TestBatchesComeBackAsTheyWere(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	put(t, s, "a", "b")
+	s.Return(read(t, s, 5))
+	put(t, s, "c")
+	s.Sync()
+	for _, want := range []int{2, 1} {
+		if b := read(t, s, 5); b == nil || len(b.Events) != want {
+			t.Errorf("%+v, want %d events", b, want)
+		}
+	}
+}
+
+// What a failure kept from being read is announced by the next sync, and not
+// before.
+func TestReadyAfterAnError(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	put(t, s, "a")
+	<-s.Ready()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	seg := s.active()
+	file := seg.file
+	seg.file = full
+	if _, err := s.Read(1, 1); err == nil {
+		t.Error("no error from a full disk")
+	}
+	select {
+	case <-s.Ready():
+		t.Error("ready after an error")
+	default:
+	}
+	seg.file = file
+	if err := s.Sync(); err != nil {
+		t.Error(err)
+	}
+	<-s.Ready()
+	equal(t, drain(t, s), "a")
+}
