@@ -21,7 +21,10 @@ func TestFaults(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := start(t, server, false)
 					w.proxy.Script(faultproxy.Pass, f, f, faultproxy.Pass, f)
-					w.give(2500)
+					for range 6 { // requests
+						w.give(250)
+						time.Sleep(time.Second)
+					}
 					w.finish(t)
 					if n := w.proxy.Suffered()[f]; n < 3 {
 						t.Errorf("%d requests suffered", n)
