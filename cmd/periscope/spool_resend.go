@@ -90,22 +90,29 @@ func takeAside(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	switch ours, err := claim(f); {
+	case err != nil:
 		f.Close()
-		return nil, fmt.Errorf("%s is being sent by another process; wait for its end", aside)
-	}
-	if !same(f, aside) { // another process has just sent and removed it
+		return nil, err
+	case !ours:
 		f.Close()
 		return nil, nil
 	}
 	return f, nil
 }
 
-// same says whether a file is still the one of its name.
-func same(f *os.File, path string) bool {
+// claim locks the file that was taken aside. It reports false if another process
+// has just sent and removed it.
+func claim(f *os.File) (bool, error) {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return false, fmt.Errorf("%s is being sent by another process; wait for its end", f.Name())
+	}
 	opened, err := f.Stat()
-	named, nameErr := os.Stat(path)
-	return err == nil && nameErr == nil && os.SameFile(opened, named)
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(opened, named), nil
 }
 
 // A resend sends refused events again.

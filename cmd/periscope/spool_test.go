@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,6 +193,21 @@ func TestSpoolResendNothing(t *testing.T) {
 	}
 }
 
+// What is not acknowledged when the command is interrupted goes back.
+func TestSpoolResendInterrupted(t *testing.T) {
+	s := hectest.New(t, hecToken)
+	s.SetAcks(hectest.Acks{On: true, After: -1})
+	line := refusedLine(t, "flow", 6, `{"event":"a"}`)
+	config, dir := spoolOf(t, s, line)
+	p := newProcess(t, "spool", "resend", "--config", config).start()
+	eventually(t, "the event is sent", func() bool { return len(s.Events()) == 1 })
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code != exitFailure || p.stdout.String() != "0 events were taken, 1 not sent\n" {
+		t.Errorf("exit status %d, %q, %q", code, p.stdout.String(), p.log.String())
+	}
+	wantSpool(t, dir, line)
+}
+
 // A resend that was killed left its file, which the next one sends first. What
 // the sink has refused since then follows at the one after.
 func TestSpoolResendAfterCrash(t *testing.T) {
@@ -231,8 +247,12 @@ func TestTakeAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSpool(t, dir, "b\na\n")
-	if same(f, f.Name()) {
-		t.Error("a removed file is taken for the one there")
+	if ours, err := claim(f); ours || err != nil {
+		t.Errorf("a file that was sent and removed: %v, %v", ours, err)
+	}
+	writeFile(t, f.Name(), nil)
+	if ours, err := claim(f); ours || err != nil {
+		t.Errorf("a file that was removed, and there is another: %v, %v", ours, err)
 	}
 }
 
