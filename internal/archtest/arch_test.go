@@ -47,6 +47,7 @@ func TestCheck(t *testing.T) {
 		"there is a rule for sink, and no such package",
 		"there is a rule for sink/queue, and no such package",
 		"there is a rule for sink/dir, and no such package",
+		"there is a rule for sink/splunk, and no such package",
 		"there is a rule for sink/splunk/hec, and no such package",
 		"there is a rule for sink/spool, and no such package",
 		"there is a rule for sink/flowlog, and no such package",

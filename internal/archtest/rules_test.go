@@ -27,6 +27,8 @@ var limits = []limit{
 	{"sink/pcap", []string{module + "packet", module + "sink", module + "sink/dir", "golang.org/x/sys"}, stage},
 	{"sink/flowlog", []string{module + "packet", module + "record", module + "sink", module + "sink/dir", module + "sink/queue",
 		"golang.org/x/sys", "github.com/klauspost/compress"}, stage},
+	{"sink/splunk", []string{module + "packet", module + "record", module + "sink", module + "sink/dir", module + "sink/queue",
+		module + "sink/spool", module + "sink/splunk/hec", "golang.org/x/sys"}, stage},
 	{"sink/splunk/hec", []string{"github.com/klauspost/compress"}, "it is a client of one protocol, and knows no record"},
 	{"sink/dir", []string{module + "packet", "golang.org/x/sys"}, part},
 	{"sink/spool", []string{module + "packet", module + "sink/dir", "golang.org/x/sys"}, part},

@@ -17,6 +17,7 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
+	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
 // MaxSessions is how many sessions have series of their own. The others are
@@ -37,6 +38,7 @@ type Snapshot struct {
 	RetainedSeconds float64
 
 	FlowLog *flowlog.Stats // nil when the sink is off
+	Splunk  *splunk.Stats  // the same
 
 	known, unknown int       // number of sessions
 	sessions       []session // at most MaxSessions and one

@@ -18,6 +18,8 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
+	"github.com/periscope-collector/periscope/sink/splunk"
+	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
 // scrape returns every series as name{label="value",...}, and its value.
@@ -58,6 +60,10 @@ func started() Snapshot {
 		PCAP:   new(pcap.Stats),
 
 		FlowLog: new(flowlog.Stats),
+		Splunk: &splunk.Stats{
+			HEC:   hec.Stats{Endpoints: []hec.EndpointStats{{URL: "https://a:8088"}, {URL: "https://b:8088"}}},
+			Lanes: []splunk.LaneStats{{Name: "flow"}, {Name: "ledger@ops"}},
+		},
 	}
 }
 
@@ -94,6 +100,7 @@ func TestFromStart(t *testing.T) {
 	add("periscope_pcap_write_errors_total", "reason", "disk_full", "io_error")
 	add("periscope_pcap_removed_files_total", "cause", "size", "age", "free")
 	add("periscope_pcap_removed_bytes_total", "cause", "size", "age", "free")
+	want = append(want, splunkFromStart...)
 	for _, name := range want {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no series %s", name)
@@ -123,7 +130,7 @@ func TestFromStart(t *testing.T) {
 // TestSinkOff says that a sink that is off has no series.
 func TestSinkOff(t *testing.T) {
 	for name := range scrape(t, Snapshot{}) {
-		if strings.HasPrefix(name, "periscope_pcap_") || strings.HasPrefix(name, "periscope_sink_") {
+		if strings.HasPrefix(name, "periscope_pcap_") || strings.HasPrefix(name, "periscope_splunk_") || strings.HasPrefix(name, "periscope_sink_") {
 			t.Errorf("there is %s", name)
 		}
 	}

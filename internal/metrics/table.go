@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/periscope-collector/periscope/capture"
@@ -14,7 +15,9 @@ import (
 const stays0 = "Stays 0."
 
 // table is every metric of the collector, in the order of docs/metrics.md.
-var table = []metric{
+var table = slices.Concat(rows, splunkRows)
+
+var rows = []metric{
 	{"periscope_build_info", gauge, []string{"version"},
 		"Constant 1, with the version of the program.", "",
 		func(s *Snapshot, emit emit) { emit(1, s.Version) }},
@@ -142,16 +145,16 @@ var table = []metric{
 		eachClass(func(c *flow.ClassStats) uint64 { return c.Bytes })},
 
 	{"periscope_sink_offered_total", counter, []string{"sink"},
-		"Frames or records offered to a sink.", "",
+		"Frames, records or events offered to a sink.", "",
 		eachSink(func(l pipeline.SinkLedger) float64 { return float64(l.Offered) })},
 	{"periscope_sink_stored_total", counter, []string{"sink"},
-		"Frames or records that a sink has stored.", "As many as offered, but for those pending.",
+		"Frames, records or events that a sink has stored.", "As many as offered, but for those pending.",
 		eachSink(func(l pipeline.SinkLedger) float64 { return float64(l.Stored) })},
 	{"periscope_sink_pending", gauge, []string{"sink"},
-		"Frames or records on their way through a sink.", "What half a second brings.",
+		"Frames, records or events on their way through a sink.", "What half a second brings; of splunk until Splunk has them.",
 		eachSink(func(l pipeline.SinkLedger) float64 { return float64(l.Pending) })},
 	{"periscope_sink_dropped_total", counter, []string{"sink", "reason"},
-		"Frames or records that a sink dropped, by reason.", stays0,
+		"Frames, records or events that a sink dropped, by reason.", stays0,
 		eachDrop},
 
 	{"periscope_pcap_files_completed_total", counter, nil,

@@ -227,6 +227,10 @@ func (s *Service) snapshot() metrics.Snapshot {
 		stats := f.Stats()
 		m.FlowLog = &stats
 	}
+	if sp := s.live.Splunk(); sp != nil {
+		stats := sp.Stats()
+		m.Splunk = &stats
+	}
 	return m
 }
 
