@@ -43,7 +43,7 @@ func connect(ctx context.Context, u *url.URL, settings *tls.Config) (string, err
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
-		return "", fmt.Errorf("%w; check the port, security groups and that the collector of events is on", err)
+		return "", fmt.Errorf("%w; check the port, security groups and whether the HTTP Event Collector is on", err)
 	}
 	defer conn.Close()
 	if u.Scheme == "http" {
@@ -81,7 +81,7 @@ func explainTLS(err error) error {
 	case unverified:
 		advice = "renew the certificate of the server"
 	case errors.As(err, &record):
-		advice = "the port speaks no TLS: check the port, and whether the collector of events has TLS on"
+		advice = "the port speaks no TLS: check the port, and whether the HTTP Event Collector has TLS on"
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if unverified && len(verify.UnverifiedCertificates) > 0 {
