@@ -22,6 +22,15 @@
 //
 //	Found + Appended = Committed + Dropped + Pending.
 //
+// When the disk is full or fails, Append refuses events with the reason and tries
+// again after each sync. After a sync that failed, what is in the kernel's memory
+// may never be on the disk; it is read and sent from there, and Stats.SyncErrors
+// counts.
+//
+// The time of an event is when the first of those written together with it was
+// appended, at most Config.SyncEvery before. The clock is the machine's: set
+// ahead, it makes events expire early.
+//
 // A record that a crash left incomplete is cut off by the next Open. A corrupt
 // one inside is dropped, or with it those behind that cannot be found without it,
 // to the end of what is read there; never more than its segment.
