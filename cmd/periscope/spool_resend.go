@@ -147,13 +147,7 @@ func (r *resend) run(ctx context.Context, path string, aside *os.File) error {
 		going = r.event(ctx, n, line)
 	}
 	r.settle(ctx)
-	late, err := readLines(aside) // the sink may have had it open
-	for _, line := range late {
-		r.keep(line, errors.New("it was refused meanwhile"))
-	}
-	if err == nil {
-		err = putBack(path, aside, r.back)
-	}
+	err = putBack(path, aside, r.back)
 	if err == nil && len(r.back) > 0 {
 		err = fmt.Errorf("spool: %d events were not taken; the first: %w", len(r.back), r.why)
 	}

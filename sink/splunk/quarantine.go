@@ -60,14 +60,19 @@ func (q *quarantine) add(lane string, refused []refusal) {
 }
 
 func (q *quarantine) write(lines []byte) error {
-	f, err := os.OpenFile(q.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, info, err := q.open()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
+	if size := info.Size(); size > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' { // a process was killed here
+			lines = append([]byte{'\n'}, lines...)
+		}
 	}
 	if info.Size()+int64(len(lines)) > quarantineMost {
 		return fmt.Errorf("%s holds %d MiB; send it again with periscope spool resend, or remove it", q.path, quarantineMost>>20)
@@ -77,6 +82,26 @@ func (q *quarantine) write(lines []byte) error {
 		return err
 	}
 	return f.Sync()
+}
+
+// open opens the file and locks it, so that nobody takes it away before the lines
+// are in it. One that was taken away meanwhile is locked or has another name, and
+// a new one is begun.
+func (q *quarantine) open() (*os.File, os.FileInfo, error) {
+	for range 10 {
+		f, err := os.OpenFile(q.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, nil, err
+		}
+		locked := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
+		info, err := f.Stat()
+		named, nameErr := os.Lstat(q.path)
+		if locked && err == nil && nameErr == nil && os.SameFile(info, named) {
+			return f, info, nil
+		}
+		f.Close()
+	}
+	return nil, nil, fmt.Errorf("%s is locked by another process", q.path)
 }
 
 // lost returns how many refused events are in no file.
