@@ -10,7 +10,7 @@ import (
 )
 
 // Any bytes in a directory are opened and read to the end, and what is appended
-// then is read as well.
+// then is read as well. Look sees as many events as Open finds.
 func FuzzOpen(f *testing.F) {
 	seg := appendHeader(nil, 1, "0123456789abcdef")
 	seg = appendRecord(seg, []byte("event"), 1)
@@ -25,7 +25,11 @@ func FuzzOpen(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
+		seen, _ := Look(path)
 		s := open(t, Config{Dir: path})
+		if found := s.Stats().Found; uint64(seen.Pending) != found {
+			t.Errorf("seen %+v, found %d", seen, found)
+		}
 		put(t, s, "last")
 		got := drain(t, s)
 		if len(got) == 0 || got[len(got)-1] != "last" || s.Stats().Pending != 0 {
