@@ -21,7 +21,7 @@ func TestExpect(t *testing.T) {
 		{"in order", []answer{{0, -1}, {1, 0}, {2, 1}}, false},
 		{"out of order", []answer{{3, -1}, {1, -1}, {2, -1}, {0, -1}}, false},
 		{"one above the floor", []answer{{3, -1}, {4, 3}}, false},
-		{"at the floor", []answer{{3, -1}, {3, 3}}, true},
+		{"at the floor", []answer{{4, -1}, {3, 3}}, true},
 		{"below the floor", []answer{{3, -1}, {0, 3}}, true},
 		{"twice", []answer{{0, -1}, {1, -1}, {0, -1}}, true},
 	}
@@ -70,6 +70,13 @@ func TestPendingIsBounded(t *testing.T) {
 	g.hold, g.until = backoff, noon
 	if g.passes(noon, 0) || !g.due().IsZero() {
 		t.Errorf("due at %v though it is full", g.due())
+	}
+	g.pending, g.inflight = 0, 8 // requests from before the hold
+	if g.passes(noon, 0) || !g.due().IsZero() {
+		t.Errorf("due at %v though every place is taken", g.due())
+	}
+	if g.inflight--; !g.passes(noon, 0) {
+		t.Error("no trial though a place is free")
 	}
 }
 

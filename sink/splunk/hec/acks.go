@@ -71,6 +71,7 @@ func (e *endpoint) expect(w *waiting, floor int64) (begin bool) {
 	w.ch.ids[w.id] = struct{}{}
 	w.ch.top = max(w.ch.top, w.id)
 	e.waiting = append(e.waiting, w)
+	e.promised = true
 	if w.id <= floor || twice || w.ch.lost {
 		e.lose(w.ch)
 	}
@@ -146,6 +147,22 @@ func (e *endpoint) isAckless() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.ackless
+}
+
+// acknowledged says whether what e takes is safe with an acknowledgement only.
+func (c *Client) acknowledged(e *endpoint) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return c.ack == AckRequire || e.promised && !e.ackless
+}
+
+// unsure takes in that the events before Invalid were taken, and that nobody will
+// know whether they were indexed.
+func (o *Outcome) unsure() {
+	o.DupRisk = true
+	if o.Class == Retry {
+		o.Invalid = -1
+	}
 }
 
 // poll asks for the acknowledgements of an endpoint until none is awaited.

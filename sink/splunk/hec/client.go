@@ -129,6 +129,9 @@ func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, v
 			}
 			ch, floor := e.channel(token)
 			o = e.send(ctx, wire, zipped, r.Events, ch)
+			if o.Invalid > 0 && c.acknowledged(e) {
+				o.unsure()
+			}
 			if o.Class != HoldToken {
 				if o.Class == Delivered {
 					c.tokens.accepted(token)

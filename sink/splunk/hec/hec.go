@@ -92,7 +92,9 @@ type Outcome struct {
 
 	// Invalid is the number of the first event, from 0, that was not taken, or
 	// -1 if the answer has none or one that is not to be trusted. With Split it
-	// is the bad event; with Retry it is above 0, and those before it were taken.
+	// is the bad event; with Retry it is above 0. Those before it were taken; if
+	// that is not certain, since acknowledgements are awaited, DupRisk is set, and
+	// they are to be sent again.
 	Invalid int
 
 	RetryAfter time.Duration // as the server asks, 0 to 10 minutes; the endpoint is left alone that long
