@@ -1,6 +1,7 @@
 package splunk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,6 +74,9 @@ func flow(n int) *packet.Flow {
 		},
 	}
 }
+
+// logTo returns what logs into a buffer.
+func logTo(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // give gives flows with the numbers from and up to before to.
 func give(s *Sink, from, to int) {

@@ -1,0 +1,234 @@
+package splunk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
+)
+
+// bubble runs f in a bubble, with a server in memory and what sends to it.
+func bubble(t *testing.T, f func(t *testing.T, server *hectest.Server, c Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		network := hectest.NewNetwork(t)
+		server := network.New(token)
+		c := newConfig(t, server.URL)
+		c.HEC.Dial = network.Dial
+		c.linger = 0
+		f(t, server, c)
+	})
+}
+
+// after lets time pass, and what follows from it happen.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+var badData = hectest.Answer{Status: 400, Body: `{"text":"Invalid data format","code":6}`}
+
+func TestSeveralBadEventsArePutAside(t *testing.T) {
+	var every10th []int
+	for n := 5; n < 1000; n += 10 {
+		every10th = append(every10th, n)
+	}
+	for name, bad := range map[string][]int{
+		"neighbours and ends": {0, 1, 499, 500, 998, 999},
+		"a row of many":       {100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119},
+		"every tenth":         every10th,
+	} {
+		for _, quiet := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/quiet=%v", name, quiet), func(t *testing.T) {
+				server := hectest.New(t, token)
+				c := newConfig(t, newPicky(t, server, quiet, bad...))
+				c.linger = time.Second // one batch
+				s := open(t, c)
+				give(s, 0, 1000)
+				l := finish(t, s)
+				wantOnce(t, numbers(t, server), 0, 1000, bad...)
+				if l.Stored != uint64(1000-len(bad)) || l.Dropped[packet.DropRefused] != uint64(len(bad)) {
+					t.Errorf("account %+v, want %d refused", l, len(bad))
+				}
+				var aside []int
+				for _, q := range quarantined(t, c.Dir) {
+					aside = append(aside, number(q.Event))
+				}
+				if slices.Sort(aside); !slices.Equal(aside, bad) {
+					t.Errorf("events %v are put aside, want %v", aside, bad)
+				}
+			})
+		}
+	}
+}
+
+// TestTooLarge says that a body that is too large is halved, and that the one
+// event that is too large by itself is put aside.
+func TestTooLarge(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		server.SetLimit(1_200)
+		s := open(t, c)
+		long := flow(50)
+		long.Session = &packet.Session{Name: strings.Repeat("x", 800), VNI: 9, Known: true}
+		s.Flow(0, long)
+		give(s, 0, 50)
+		l := finish(t, s)
+		wantOnce(t, numbers(t, server), 0, 51, 50)
+		if l.Stored != 50 || l.Dropped[packet.DropRefused] != 1 {
+			t.Errorf("account %+v, want 50 stored and 1 refused", l)
+		}
+		lines := quarantined(t, c.Dir)
+		if len(lines) != 1 || number(lines[0].Event) != 50 || lines[0].Code != -1 || !strings.Contains(lines[0].Text, "413") {
+			t.Errorf("quarantine has %d lines, want flow 50 with status 413", len(lines))
+		}
+	})
+}
+
+// TestEverythingRefused says that a server that finds every event bad does not
+// make the sink put all of them aside: the lane waits until the server is well.
+func TestEverythingRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.batchEvents = 100
+		server.Always(badData)
+		s := open(t, c)
+		give(s, 0, 300)
+		after(10 * time.Minute)
+		if l := s.Ledger(); l.Pending != 300 || l.Dropped[packet.DropRefused] != 0 {
+			t.Errorf("account %+v, want 300 pending", l)
+		}
+		if held := s.Stats().Lanes[0].Held; held != "refused" {
+			t.Errorf("the lane is held for %q, want refused", held)
+		}
+		server.Always(hectest.Answer{})
+		after(holdMost)
+		l := finish(t, s)
+		wantOnce(t, numbers(t, server), 0, 300)
+		if l.Stored != 300 || s.Stats().Lanes[0].Held != "" {
+			t.Errorf("account %+v, lane held for %q; want 300 stored", l, s.Stats().Lanes[0].Held)
+		}
+		if q := quarantined(t, c.Dir); q != nil {
+			t.Errorf("%d events are put aside", len(q))
+		}
+	})
+}
+
+// aside is a quarantine with what it needs of a sink.
+func aside(t *testing.T) (*quarantine, *bytes.Buffer) {
+	t.Helper()
+	c := newConfig(t, "http://127.0.0.1:1")
+	c.Dir = t.TempDir()
+	var log bytes.Buffer
+	c.Log = logTo(&log)
+	if err := c.setDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	s := &Sink{cfg: c, lastWas: make(map[string]time.Time)}
+	return &quarantine{path: filepath.Join(c.Dir, quarantineName), sink: s}, &log
+}
+
+func refusals(n int) (list []refusal) {
+	for i := range n {
+		list = append(list, refusal{event: i, code: 6, text: "invalid data format", bytes: []byte(`{"event":{"n":1},"time":1.5}`)})
+	}
+	return list
+}
+
+func TestQuarantineLine(t *testing.T) {
+	q, log := aside(t)
+	q.sink.cfg.now = func() time.Time { return time.Date(2026, 11, 21, 10, 0, 0, 5000, time.FixedZone("", 3600)) }
+	q.add("flow@net", refusals(1))
+	text, err := os.ReadFile(q.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"at":"2026-11-21T09:00:00.000005Z","lane":"flow@net","code":6,"text":"invalid data format","event":{"event":{"n":1},"time":1.5}}` + "\n"
+	if string(text) != want {
+		t.Errorf("line\n%swant\n%s", text, want)
+	}
+	if info, _ := os.Stat(q.path); info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+	if !strings.Contains(log.String(), q.path) || strings.Contains(log.String(), `"n":1`) {
+		t.Errorf("the log should name the file and no event: %s", log)
+	}
+}
+
+// TestQuarantineOfNoJSON says that an event that is damaged leaves a line.
+func TestQuarantineOfNoJSON(t *testing.T) {
+	q, _ := aside(t)
+	q.add("flow", []refusal{{code: 6, bytes: []byte(`{"event":`)}})
+	text, err := os.ReadFile(q.path)
+	if err != nil || !json.Valid(text) || q.lost() != 0 {
+		t.Errorf("line %q (%v), %d lost; want a line of JSON", text, err, q.lost())
+	}
+}
+
+// TestQuarantineIsBounded says that the file takes lines up to its bound, and
+// that what is beyond is counted.
+func TestQuarantineIsBounded(t *testing.T) {
+	q, log := aside(t)
+	q.add("flow", refusals(1))
+	info, err := os.Stat(q.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := info.Size()
+	for _, row := range []struct {
+		size int64
+		lost uint64
+	}{{quarantineMost - 2*line - 1, 0}, {quarantineMost - 2*line, 0}, {quarantineMost - 2*line + 1, 2}, {quarantineMost + 1, 4}} {
+		if err := os.Truncate(q.path, row.size); err != nil {
+			t.Fatal(err)
+		}
+		q.add("flow", refusals(2))
+		if q.lost() != row.lost {
+			t.Errorf("at %d bytes %d are lost, want %d", row.size, q.lost(), row.lost)
+		}
+	}
+	if !strings.Contains(log.String(), "remove it") {
+		t.Errorf("the log does not say what to do: %s", log)
+	}
+}
+
+// TestQuarantineIsTakenAway says that the file may be renamed at any time.
+func TestQuarantineIsTakenAway(t *testing.T) {
+	q, _ := aside(t)
+	q.add("flow", refusals(3))
+	if err := os.Rename(q.path, q.path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	q.add("flow", refusals(2))
+	if got := len(quarantined(t, q.sink.cfg.Dir)); got != 2 || q.lost() != 0 {
+		t.Errorf("%d lines, %d lost; want the 2 that came since", got, q.lost())
+	}
+}
+
+func TestQuarantineThatCannotBeWritten(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a link":      func(path string) error { return os.Symlink(path+".elsewhere", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, log := aside(t)
+			if err := spoil(q.path); err != nil {
+				t.Fatal(err)
+			}
+			q.add("flow", refusals(3))
+			if q.lost() != 3 || !strings.Contains(log.String(), "refused events are not kept") {
+				t.Errorf("%d lost, log %q; want 3 and a warning", q.lost(), log)
+			}
+			if _, err := os.Stat(q.path + ".elsewhere"); err == nil {
+				t.Error("the link was followed")
+			}
+		})
+	}
+}
