@@ -41,9 +41,6 @@ func (c *Client) query(e *endpoint) {
 				w.told = told[w.id]
 			}
 			e.mu.Unlock()
-			if verdict == ackGone {
-				break
-			}
 		}
 	}
 }

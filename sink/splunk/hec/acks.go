@@ -178,9 +178,6 @@ func (c *Client) poll(e *endpoint) {
 		case <-timer.C:
 			c.query(e)
 		}
-		if c.ctx.Err() != nil {
-			return
-		}
 		now := time.Now()
 		s := e.sweep(now)
 		c.tell(e, s, now)
