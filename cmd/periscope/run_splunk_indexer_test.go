@@ -16,8 +16,11 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// splunkToken is what no log line, error, metric or file may hold.
-const splunkToken = "7d1c5b0e-5ec2-4e75-a11f-0b5e55ed70c3"
+// The tokens that no log line, error, metric or file may hold.
+const (
+	splunkToken  = "7d1c5b0e-5ec2-4e75-a11f-0b5e55ed70c3"
+	anotherToken = "0c6d2f3e-55a1-4d0a-8a0b-e1b0a2c9d4f7"
+)
 
 // An indexer is an HEC that takes everything and keeps a bit or two of each
 // event: of its event_uid, and of the number of its flow if that is one of a

@@ -112,16 +112,15 @@ func TestSoakSplunkOutage(t *testing.T) {
 
 // A token that is refused for long, and replaced then, loses nothing.
 func TestSoakSplunkTokenRefused(t *testing.T) {
-	const another = "0c6d2f3e-55a1-4d0a-8a0b-e1b0a2c9d4f7"
 	away := shortened(refused)
 	x := newIndexer(t, splunkToken, 0)
 	c, load := crowded(t, x, 2*away)
 	stop := load.start(splunkRate() / 4)
 	c.follow(x, away, func(s pipeline.SinkLedger) bool { return s.Stored > uint64(splunkRate()) })
-	x.take(another)
+	x.take(anotherToken)
 	began := time.Now()
 	c.follow(x, 2*away, func(pipeline.SinkLedger) bool { return time.Since(began) >= away })
-	writeToken(t, c.dir, another)
+	writeToken(t, c.dir, anotherToken)
 	c.drain(x, 2*away)
 	stop()
 	c.allArrived(x, load, 0)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,23 +50,37 @@ func collectSplunk(t testing.TB, s setup) *collector {
 func keepsSecret(t testing.TB, dir string, p *process) {
 	t.Helper()
 	p.kill()
-	none := func(where, text string) {
-		if strings.Contains(text, splunkToken) {
-			t.Errorf("the token is in %s", where)
-		}
-	}
-	none("the log", p.log.String())
-	none("standard output", p.stdout.String())
+	keepSecret(t, "the log", p.log.String())
+	keepSecret(t, "standard output", p.stdout.String())
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || d.Name() == "hec.token" {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		none(path, string(text))
+		keepSecret(t, path, string(text))
 		return err
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// metricsKeepSecret searches what HTTP shows.
+func (c *collector) metricsKeepSecret() {
+	c.t.Helper()
+	for _, path := range []string{"/metrics", "/api/v1/ledger"} {
+		status, page := c.get(path)
+		if status != http.StatusOK {
+			c.t.Errorf("%s: %d", path, status)
+		}
+		keepSecret(c.t, path, page)
+	}
+}
+
+func keepSecret(t testing.TB, where, text string) {
+	t.Helper()
+	if strings.Contains(text, splunkToken) || strings.Contains(text, anotherToken) {
+		t.Errorf("a token is in %s", where)
 	}
 }
 
@@ -122,9 +137,7 @@ func TestRunSplunk(t *testing.T) {
 	c := collectSplunk(t, setup{sinks: splunkSink(server.URL, "flow, ledger", "64MiB")})
 	newLoad(t, c.vxlan, 7, 0).send(20_000, 20_000)
 	c.waitReceived(20_000)
-	if _, page := c.get("/metrics"); strings.Contains(page, splunkToken) {
-		t.Error("the token is in the metrics")
-	}
+	c.metricsKeepSecret()
 	led := c.terminate()
 	events, packets := readEvents(t, server)
 	sink := led.Sinks["splunk"]
