@@ -137,7 +137,7 @@ func (d *delivery) halve(r run) {
 }
 
 // refuse leaves out the event that is n behind the beginning of a run. Those
-// before it were taken. When one event after the other is refused by itself it is
+// before it were taken, or are sent again if that is not certain. When one event after the other is refused by itself it is
 // not they that are wrong: the batch is kept.
 func (d *delivery) refuse(r run, n int, o hec.Outcome) (hold string) {
 	bad := r.from + n
@@ -145,6 +145,9 @@ func (d *delivery) refuse(r run, n int, o hec.Outcome) (hold string) {
 	d.refused = append(d.refused, refusal{event: bad, code: o.Code, text: text(o)})
 	if len(d.refused) >= hopeless && !d.taken {
 		return "refused"
+	}
+	if o.DupRisk {
+		d.push(run{r.from, bad})
 	}
 	d.push(run{bad + 1, r.to})
 	return ""
