@@ -92,7 +92,7 @@ func TestReplayWaits(t *testing.T) {
 		c.Size, c.Replay, c.Buffer = 4<<20, true, 1
 		server.Always(busy)
 		s := open(t, c)
-		const flows = 20_000 // 14 MB
+		const flows = 10_000 // 7 MB
 		given := make(chan bool)
 		go func() {
 			defer close(given)
@@ -124,7 +124,7 @@ func TestInterrupt(t *testing.T) {
 		given := make(chan bool)
 		go func() {
 			defer close(given)
-			give(s, 0, 20_000)
+			give(s, 0, 10_000)
 		}()
 		after(time.Minute)
 		s.Interrupt()
@@ -151,7 +151,7 @@ func TestCloseEndsTheWaitForRoom(t *testing.T) {
 		c.Size, c.Replay = 4<<20, true
 		server.Always(busy)
 		s := open(t, c)
-		give(s, 0, 20_000)
+		give(s, 0, 10_000)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err == nil {

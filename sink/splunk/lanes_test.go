@@ -66,13 +66,73 @@ func TestHeldLaneUnderLoad(t *testing.T) {
 	c := newConfig(t, server.URL)
 	c.VPCFlow, c.Indexes = true, Indexes{Flow: "net", VPCFlow: "gone"}
 	s := open(t, c)
-	const flows = 20_000
+	const flows = 8_000
 	give(s, 0, flows)
 	l := finish(t, s)
 	wantOnce(t, numbers(t, server), 0, flows)
 	if l.Stored != flows || l.Pending != 2*flows {
 		t.Errorf("account %+v, want %d stored and %d pending", l, flows, 2*flows)
 	}
+}
+
+// TestBacklogDoesNotLinger says that a lane waits for more only when it has read
+// all there is, however small the segments of its spool are.
+func TestBacklogDoesNotLinger(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.Size = 4 << 20 // segments of 64 KiB
+		server.Always(busy)
+		s := open(t, c)
+		give(s, 0, 4000)
+		after(time.Second)
+		finish(t, s)
+		server.Always(hectest.Answer{})
+		c.linger = time.Second
+		s = open(t, c)
+		after(1500 * time.Millisecond)
+		if l := s.Ledger(); l.Pending != 0 {
+			t.Errorf("account %+v, want all to be sent after one wait", l)
+		}
+		finish(t, s)
+	})
+}
+
+// TestLinger says that events are sent when as much has come as a request has, or
+// after a while.
+func TestLinger(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.linger = time.Minute
+		s := open(t, c)
+		give(s, 0, 256)
+		after(50 * time.Second)
+		if n := len(server.Events()); n != 0 {
+			t.Errorf("%d events were sent before their time", n)
+		}
+		after(10 * time.Second)
+		if n := len(server.Events()); n != 256 {
+			t.Errorf("%d events were sent, want all", n)
+		}
+		give(s, 256, 256*8) // more than one request has
+		after(time.Second)
+		if n := len(server.Events()); n < 256*2 {
+			t.Errorf("%d events were sent, want a request to be filled", n)
+		}
+		finish(t, s)
+	})
+}
+
+// TestTakenInPart says that when a server takes the first events of a request and
+// has no room for the others, those alone are sent again.
+func TestTakenInPart(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		server.Script(hectest.Answer{Status: 503, Body: `{"text":"Server is busy","code":9,"invalid-event-number":3}`})
+		s := open(t, c)
+		give(s, 0, 10)
+		after(time.Minute)
+		if l := finish(t, s); l.Stored != 10 {
+			t.Errorf("account %+v, want all stored", l)
+		}
+		wantOnce(t, numbers(t, server), 0, 10, 0, 1, 2) // which the script took
+	})
 }
 
 // TestLaneOfEarlierConfiguration says that what waits for an index that is not

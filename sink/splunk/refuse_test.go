@@ -121,13 +121,14 @@ func TestEverythingRefused(t *testing.T) {
 	})
 }
 
-// aside is a quarantine with what it needs of a sink.
+// aside is a quarantine with what it needs of a sink; its clock stands still.
 func aside(t *testing.T) (*quarantine, *bytes.Buffer) {
 	t.Helper()
 	c := newConfig(t, "http://127.0.0.1:1")
 	c.Dir = t.TempDir()
 	var log bytes.Buffer
 	c.Log = logTo(&log)
+	c.now = func() time.Time { return time.Date(2026, 11, 21, 10, 0, 0, 5000, time.FixedZone("", 3600)) }
 	if err := c.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,6 @@ func refusals(n int) (list []refusal) {
 
 func TestQuarantineLine(t *testing.T) {
 	q, log := aside(t)
-	q.sink.cfg.now = func() time.Time { return time.Date(2026, 11, 21, 10, 0, 0, 5000, time.FixedZone("", 3600)) }
 	q.add("flow@net", refusals(1))
 	text, err := os.ReadFile(q.path)
 	if err != nil {
