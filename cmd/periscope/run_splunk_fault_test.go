@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
 
 // A full disk of the spool costs events, counted, and nothing else; when the
@@ -76,6 +78,32 @@ func (c *collector) allArrived(x *indexer, load *crowd, twice uint64) {
 		c.t.Errorf("%d frames: %+v", load.sent, led)
 	}
 	c.t.Logf("%d frames, %d events, %d came twice", load.sent, n.Distinct, n.duplicates())
+}
+
+// An indexer that takes requests and says nothing does not hold up the stop. What
+// it was sent stays in the spool, and the next one gets it.
+func TestSplunkSilent(t *testing.T) {
+	t.Parallel()
+	server := hectest.New(t, splunkToken)
+	server.Always(hectest.Answer{Fault: hectest.Hang})
+	s := setup{dir: t.TempDir(), sinks: splunkSink(server.URL, "flow", "64MiB"), more: smallTable}
+	c := collectSplunk(t, s)
+	load := &crowd{t: t, to: c.vxlan}
+	stop := load.start(2000)
+	eventually(t, "a request is out", func() bool { return len(server.Seen()) > 0 && c.splunk().Pending > 2000 })
+	stop()
+	c.waitReceived(int(load.sent))
+	if sink := c.stop().Sinks["splunk"]; sink.Pending != load.sent || len(sink.Dropped) != 0 {
+		t.Errorf("%d sent: %+v", load.sent, sink)
+	}
+
+	server.Always(hectest.Answer{})
+	if sink := collectSplunk(t, s).terminate().Sinks["splunk"]; sink.Stored != load.sent {
+		t.Errorf("%d sent: %+v", load.sent, sink)
+	}
+	if events, _ := readEvents(t, server); events["periscope:flow"] != load.sent {
+		t.Errorf("%d sent: %v", load.sent, events)
+	}
 }
 
 // What an indexer that is away does not take waits on the disk, over a restart

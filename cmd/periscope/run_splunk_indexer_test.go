@@ -28,10 +28,10 @@ const (
 type indexer struct {
 	t    testing.TB
 	addr string // the same each time it comes up
-	wait time.Duration
 
 	mu     sync.Mutex
-	server *http.Server // nil while it is down
+	wait   time.Duration // before an answer
+	server *http.Server  // nil while it is down
 	conns  int
 	token  string
 	counts indexed
@@ -44,7 +44,7 @@ type indexed struct {
 	Events   uint64 // each as often as it came
 	Distinct uint64 // by event_uid
 	Flows    uint64 // of a crowd, distinct
-	Ledgers  uint64 // of Events, those of the ledger
+	Answered uint64 // of Events
 }
 
 func (n indexed) duplicates() uint64 { return n.Events - n.Distinct }
@@ -108,6 +108,13 @@ func (x *indexer) connected(_ net.Conn, s http.ConnState) {
 	}
 }
 
+// delay sets how long an answer takes from now on.
+func (x *indexer) delay(wait time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.wait = wait
+}
+
 // take sets the token that is taken from now on.
 func (x *indexer) take(token string) {
 	x.mu.Lock()
@@ -143,7 +150,7 @@ func (x *indexer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.mu.Lock()
-	token := x.token
+	token, wait := x.token, x.wait
 	x.mu.Unlock()
 	if r.Header.Get("Authorization") != "Splunk "+token {
 		w.WriteHeader(http.StatusForbidden)
@@ -160,31 +167,34 @@ func (x *indexer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil { // the client was killed
 		panic(http.ErrAbortHandler)
 	}
-	if err := x.index(u.body.Bytes()); err != nil {
+	events, err := x.index(u.body.Bytes())
+	if err != nil {
 		x.t.Errorf("the indexer got %v", err)
 	}
-	if x.wait > 0 {
+	if wait > 0 {
 		select {
-		case <-time.After(x.wait):
+		case <-time.After(wait):
 		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
 		}
 	}
+	x.mu.Lock()
+	x.counts.Answered += events
+	x.mu.Unlock()
 	_, _ = io.WriteString(w, `{"text":"Success","code":0}`)
 }
 
 // index counts the events of a body, a line each.
-func (x *indexer) index(body []byte) error {
+func (x *indexer) index(body []byte) (events uint64, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for line := range bytes.Lines(body) {
 		segment, n, err := splitUID(string(value(line, `"event_uid":"`)))
 		if err != nil {
-			return fmt.Errorf("%w in %s", err, line)
+			return events, fmt.Errorf("%w in %s", err, line)
 		}
+		events++
 		x.counts.Events++
-		if bytes.Contains(line, []byte(`"sourcetype":"periscope:ledger"`)) {
-			x.counts.Ledgers++
-		}
 		set := x.uids[segment]
 		if set.add(n) {
 			x.counts.Distinct++
@@ -196,7 +206,7 @@ func (x *indexer) index(body []byte) error {
 			}
 		}
 	}
-	return nil
+	return events, nil
 }
 
 // value returns the string behind a key, nil if it is not there.
