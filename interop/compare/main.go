@@ -21,150 +21,73 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
+	"github.com/periscope-collector/periscope/interop/compare/round"
 )
 
 func main() {
-	events := flag.Int("events", 200_000, "events a round")
+	var l round.Load
+	flag.IntVar(&l.Events, "events", 200_000, "events a round, in thousands")
+	flag.IntVar(&l.Rate, "rate", 0, "events a second, 0 for as many as there can be")
 	rounds := flag.Int("rounds", 5, "rounds of each side")
 	dir := flag.String("dir", "", "`directory` for the spool (default: that of temporary files)")
-	side := flag.String("side", "", "what this process is: server, or one of those that send (default: who starts them)")
-	url := flag.String("url", "", "where to send")
-	rate := flag.Int("rate", 0, "events a second, 0 for as many as there can be")
+	server := flag.Bool("server", false, "be the server")
 	flag.Parse()
-	if err := run(*side, *url, *dir, load{*events, *rate}, *rounds); err != nil {
+	if err := run(*server, *dir, l, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-// A load is what a side sends in a round.
-type load struct{ events, rate int }
-
-// steps yields the first number of every 1,000 events, when it is time for them.
-func (l load) steps() iter.Seq[int] {
-	start := time.Now()
-	return func(yield func(int) bool) {
-		for n := 0; n < l.events && yield(n); n += step {
-			if l.rate > 0 {
-				time.Sleep(time.Until(start.Add(time.Duration(n+step) * time.Second / time.Duration(l.rate))))
-			}
-		}
-	}
-}
-
-// step is how many events are handed over at once.
-const step = 1000
-
-func run(side, url, dir string, l load, rounds int) error {
-	if l.events <= 0 || l.events%step != 0 {
-		return fmt.Errorf("-events %d: want a multiple of %d", l.events, step)
-	}
-	switch side {
-	case "":
-		return compare(dir, l, rounds)
-	case "server":
+func run(server bool, dir string, l round.Load, rounds int) error {
+	switch {
+	case server:
 		return serve(os.Stdin, os.Stdout)
+	case l.Events <= 0 || l.Events%round.Step != 0:
+		return fmt.Errorf("-events %d: want a multiple of %d", l.Events, round.Step)
+	case rounds <= 0:
+		return fmt.Errorf("-rounds %d: want 1 or more", rounds)
 	}
-	s, found := sides[side]
-	if !found {
-		return fmt.Errorf("-side %s: want server, %s", side, strings.Join(order, ", "))
-	}
-	temp, err := os.MkdirTemp(dir, "compare-")
+	programs, err := os.MkdirTemp("", "compare-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
-	send, err := s(url, temp)
-	if err != nil {
+	defer os.RemoveAll(programs)
+	if err := build(programs); err != nil {
 		return err
 	}
-	f, err := measure(func() error { return send(l) })
+	return compare(programs, dir, l, rounds)
+}
+
+// sides are what is compared, in the order of their turns: programs with arguments.
+var sides = []struct {
+	name    string
+	command []string
+}{
+	{"periscope", []string{"periscope"}},
+	{"otel", []string{"otel"}},
+	{"otel-fresh", []string{"otel", "-fresh"}},
+}
+
+// build builds the programs of the sides into a directory.
+func build(dir string) error {
+	const here = "github.com/periscope-collector/periscope/interop/compare/"
+	out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator), here+"periscope", here+"otel").CombinedOutput()
 	if err != nil {
-		return err
+		return fmt.Errorf("go build, in the directory interop: %w\n%s", err, out)
 	}
-	f.PerSecond = float64(l.events) / f.CPU
-	return json.NewEncoder(os.Stdout).Encode(f)
+	return nil
 }
 
-// sides are what is compared. Each is made ready, and then sends.
-var sides = map[string]func(url, dir string) (send func(load) error, err error){
-	"periscope": periscope,
-	"otel": func(url, _ string) (func(load) error, error) {
-		return otel(url, func(l plog.Logs) plog.Logs { return l })
-	},
-	"otel-fresh": func(url, _ string) (func(load) error, error) {
-		return otel(url, func(l plog.Logs) plog.Logs {
-			fresh := plog.NewLogs()
-			l.CopyTo(fresh)
-			return fresh
-		})
-	},
-}
-
-// order is the one of their turns.
-var order = []string{"periscope", "otel", "otel-fresh"}
-
-// A figure is what a round cost.
-type figure struct {
-	PerSecond float64 // events a second of CPU time, user and system
-	CPU, Wall float64 // seconds
-	Before    float64 // memory before it sends, MiB resident
-	Peak      float64 // memory, MiB resident at the most
-}
-
-// measure runs f.
-func measure(f func() error) (figure, error) {
-	before, err := memory("VmRSS:")
-	if err != nil {
-		return figure{}, err
-	}
-	cpu, start := cpuTime(), time.Now()
-	if err := f(); err != nil {
-		return figure{}, err
-	}
-	cpu, wall := cpuTime()-cpu, time.Since(start)
-	peak, err := memory("VmHWM:")
-	return figure{CPU: cpu.Seconds(), Wall: wall.Seconds(), Before: before, Peak: peak}, err
-}
-
-// cpuTime returns the CPU time of this process so far.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // cannot fail with these arguments
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// memory returns a line of /proc/self/status in MiB. The peak in rusage would be
-// that of the parent, if it was larger.
-func memory(line string) (float64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for l := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(l, line); found {
-			var kib float64
-			_, err := fmt.Sscan(rest, &kib)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/self/status has no %s", line)
-}
-
-// compare has both sides take turns, and prints the medians.
-func compare(dir string, l load, rounds int) error {
-	server := child("-side", "server")
+// compare has the sides take turns, and prints the medians.
+func compare(programs, dir string, l round.Load, rounds int) error {
+	server := exec.Command(os.Args[0], "-server")
+	server.Stderr = os.Stderr
 	in, err := server.StdinPipe()
 	if err != nil {
 		return err
@@ -177,66 +100,64 @@ func compare(dir string, l load, rounds int) error {
 		return err
 	}
 	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return errors.Join(err, in.Close(), server.Wait())
-	}
-	figures := make(map[string][]figure)
+	figures := make([][]round.Figure, len(sides))
 	for range rounds {
-		for _, side := range order {
-			f, err := round(side, strings.TrimSpace(url), dir, l)
+		for i, side := range sides {
 			if err != nil {
-				return errors.Join(fmt.Errorf("%s: %w", side, err), in.Close(), server.Wait())
+				break
 			}
-			figures[side] = append(figures[side], f)
+			var f round.Figure
+			f, err = send(programs, side.command, strings.TrimSpace(url), dir, l)
+			figures[i] = append(figures[i], f)
 		}
 	}
+	if err := errors.Join(err, in.Close(), server.Wait()); err != nil {
+		return err
+	}
 	report(os.Stdout, figures, l, rounds)
-	return errors.Join(in.Close(), server.Wait())
+	return nil
 }
 
-// child returns this program as another process.
-func child(args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
-	c.Stderr = os.Stderr
-	return c
-}
-
-// round runs a side once.
-func round(side, url, dir string, l load) (f figure, err error) {
-	c := child("-side", side, "-url", url, "-dir", dir, "-events", fmt.Sprint(l.events), "-rate", fmt.Sprint(l.rate))
+// send runs a side once.
+func send(programs string, command []string, url, dir string, l round.Load) (f round.Figure, err error) {
+	args := slices.Concat(command[1:], []string{"-url", url, "-dir", dir, "-events", fmt.Sprint(l.Events), "-rate", fmt.Sprint(l.Rate)})
+	c := exec.Command(filepath.Join(programs, command[0]), args...)
 	c.Env = append(os.Environ(), "GOMAXPROCS=1")
+	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
-		return f, err
+		return f, fmt.Errorf("%s: %w", strings.Join(command, " "), err)
 	}
 	return f, json.Unmarshal(out, &f)
 }
 
-func report(w io.Writer, figures map[string][]figure, l load, rounds int) {
-	fmt.Fprintf(w, "%d events a round, ", l.events)
-	if l.rate > 0 {
-		fmt.Fprintf(w, "%d a second, ", l.rate)
+func report(w io.Writer, figures [][]round.Figure, l round.Load, rounds int) {
+	fmt.Fprintf(w, "%d events a round, ", l.Events)
+	if l.Rate > 0 {
+		fmt.Fprintf(w, "%d a second, ", l.Rate)
 	}
 	fmt.Fprintf(w, "medians of %d rounds (least to most)\n", rounds)
 	fmt.Fprintf(w, "%-12s %28s %10s %12s %24s\n", "", "events per CPU second", "wall s", "MiB before", "peak MiB")
-	median := make(map[string]figure)
-	for _, side := range order {
-		rate, least, most := spread(figures[side], func(f figure) float64 { return f.PerSecond })
-		peak, small, large := spread(figures[side], func(f figure) float64 { return f.Peak })
-		wall, _, _ := spread(figures[side], func(f figure) float64 { return f.Wall })
-		before, _, _ := spread(figures[side], func(f figure) float64 { return f.Before })
-		fmt.Fprintf(w, "%-12s %8.0f (%.0f to %.0f) %10.1f %12.1f %8.1f (%.1f to %.1f)\n", side, rate, least, most, wall, before, peak, small, large)
-		median[side] = figure{PerSecond: rate, Peak: peak}
+	var ours round.Figure
+	var ratios []string
+	for i, side := range sides {
+		rate, least, most := spread(figures[i], func(f round.Figure) float64 { return f.PerSecond })
+		peak, small, large := spread(figures[i], func(f round.Figure) float64 { return f.Peak })
+		wall, _, _ := spread(figures[i], func(f round.Figure) float64 { return f.Wall })
+		before, _, _ := spread(figures[i], func(f round.Figure) float64 { return f.Before })
+		fmt.Fprintf(w, "%-12s %8.0f (%.0f to %.0f) %10.1f %12.1f %8.1f (%.1f to %.1f)\n", side.name, rate, least, most, wall, before, peak, small, large)
+		if i == 0 {
+			ours = round.Figure{PerSecond: rate, Peak: peak}
+			continue
+		}
+		ratios = append(ratios, fmt.Sprintf("periscope against %s: %.1f times the events per CPU second, %.2f of the memory",
+			side.name, ours.PerSecond/rate, ours.Peak/peak))
 	}
-	ours := median[order[0]]
-	for _, side := range order[1:] {
-		fmt.Fprintf(w, "periscope against %s: %.1f times the events per CPU second, %.2f of the memory\n",
-			side, ours.PerSecond/median[side].PerSecond, ours.Peak/median[side].Peak)
-	}
+	fmt.Fprintln(w, strings.Join(ratios, "\n"))
 }
 
 // spread returns the median of a figure, the least and the most.
-func spread(figures []figure, of func(figure) float64) (median, least, most float64) {
-	s := slices.SortedFunc(slices.Values(figures), func(a, b figure) int { return cmp.Compare(of(a), of(b)) })
+func spread(figures []round.Figure, of func(round.Figure) float64) (median, least, most float64) {
+	s := slices.SortedFunc(slices.Values(figures), func(a, b round.Figure) int { return cmp.Compare(of(a), of(b)) })
 	return of(s[len(s)/2]), of(s[0]), of(s[len(s)-1])
 }

@@ -1,3 +1,4 @@
+// Command periscope sends flow records through Periscope's Splunk sink.
 package main
 
 import (
@@ -8,41 +9,35 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/periscope-collector/periscope/interop/compare/round"
 	"github.com/periscope-collector/periscope/interop/sample"
 	"github.com/periscope-collector/periscope/sink/splunk"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
-const (
-	host  = "collector-1"
-	index = "net"
-	token = "00000000-0000-4000-8000-000000000001"
-)
+func main() { round.Main(ready) }
 
-// kinds is how many different events there are.
-const kinds = 2000
-
-// periscope is the Splunk sink as it is in the product, in the mode that waits
+// ready opens the Splunk sink as it is in the product, in the mode that waits
 // when it has no room, since it is to lose nothing.
-func periscope(url, dir string) (func(load) error, error) {
+func ready(url, dir string) (func(round.Load) error, error) {
 	file := filepath.Join(dir, "token")
-	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(round.Token), 0o600); err != nil {
 		return nil, err
 	}
 	s, err := splunk.Open(splunk.Config{
 		Dir: filepath.Join(dir, "spool"), Size: 256 << 20,
 		HEC:  hec.Config{Endpoints: []hec.Endpoint{{URL: url}}, TokenFile: file},
-		Flow: true, Indexes: splunk.Indexes{Flow: index}, Host: host, Replay: true,
+		Flow: true, Indexes: splunk.Indexes{Flow: round.Index}, Host: round.Host, Replay: true,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return nil, err
 	}
 	session := sample.Session()
-	return func(l load) error {
-		for n := range l.steps() {
-			for i := range step {
-				r := sample.Flow(session, (n+i)%kinds)
+	return func(l round.Load) error {
+		for n := range l.Steps() {
+			for i := range round.Step {
+				r := sample.Flow(session, (n+i)%round.Kinds)
 				s.Flow(0, &r)
 			}
 			s.Mark(0, int64(n), time.Now().UnixNano())
@@ -51,8 +46,8 @@ func periscope(url, dir string) (func(load) error, error) {
 		if err := s.Close(context.Background()); err != nil {
 			return err
 		}
-		if a := s.Ledger(); a.Stored != uint64(l.events) || a.Imbalance() != 0 {
-			return fmt.Errorf("%d events stored of %d: %+v", a.Stored, l.events, a)
+		if a := s.Ledger(); a.Stored != uint64(l.Events) || a.Imbalance() != 0 {
+			return fmt.Errorf("%d events stored of %d: %+v", a.Stored, l.Events, a)
 		}
 		return nil
 	}, nil

@@ -1,7 +1,10 @@
+// Command otel sends the events of flow records through the OpenTelemetry
+// Collector's splunk_hec exporter.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/splunkhecexporter"
@@ -12,19 +15,24 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/periscope-collector/periscope/interop/compare/round"
 	"github.com/periscope-collector/periscope/interop/receiver"
 	"github.com/periscope-collector/periscope/interop/sample"
 	"github.com/periscope-collector/periscope/record"
 )
 
-// otel is the exporter with its defaults, but for a queue that waits when it is
-// full, since it is to lose nothing. The log records are made before; give says what
-// is handed over of a batch.
-func otel(url string, give func(plog.Logs) plog.Logs) (func(load) error, error) {
+func main() {
+	fresh := flag.Bool("fresh", false, "hand over a copy of each batch")
+	round.Main(func(url, _ string) (func(round.Load) error, error) { return ready(url, fresh) })
+}
+
+// ready starts the exporter with its defaults, but for a queue that waits when it is
+// full, since it is to lose nothing. The log records are made before.
+func ready(url string, fresh *bool) (func(round.Load) error, error) {
 	f := splunkhecexporter.NewFactory()
 	config := f.CreateDefaultConfig().(*splunkhecexporter.Config)
 	config.Endpoint = url
-	config.Token = configopaque.String(token)
+	config.Token = configopaque.String(round.Token)
 	config.QueueSettings.BlockOnOverflow = true
 	set := exporter.Settings{ID: component.NewID(f.Type()), TelemetrySettings: componenttest.NewNopTelemetrySettings()}
 	ctx := context.Background()
@@ -39,9 +47,14 @@ func otel(url string, give func(plog.Logs) plog.Logs) (func(load) error, error) 
 	if err != nil {
 		return nil, err
 	}
-	return func(l load) error {
-		for n := range l.steps() {
-			if err := e.ConsumeLogs(ctx, give(batches[n/step%len(batches)])); err != nil {
+	return func(l round.Load) error {
+		for n := range l.Steps() {
+			b := batches[n/round.Step%len(batches)]
+			if *fresh {
+				b = plog.NewLogs()
+				batches[n/round.Step%len(batches)].CopyTo(b)
+			}
+			if err := e.ConsumeLogs(ctx, b); err != nil {
 				return err
 			}
 		}
@@ -51,15 +64,15 @@ func otel(url string, give func(plog.Logs) plog.Logs) (func(load) error, error) 
 
 // logs returns the events as log records.
 func logs() ([]plog.Logs, error) {
-	events := record.NewEvents(record.EventConfig{Host: host, FlowIndex: index})
+	events := record.NewEvents(record.EventConfig{Host: round.Host, FlowIndex: round.Index})
 	session := sample.Session()
 	var batches []plog.Logs
-	for i := range kinds {
-		if i%step == 0 {
+	for i := range round.Kinds {
+		if i%round.Step == 0 {
 			batches = append(batches, batch())
 		}
 		r := sample.Flow(session, i)
-		uid := fmt.Appendf(nil, "0123456789abcdef-%x-%x", i/kinds, i*1000) // as long as the sink's
+		uid := fmt.Appendf(nil, "0123456789abcdef-%x-%x", i/round.Kinds, i*1000) // as long as the sink's
 		e, err := receiver.Parse(events.AppendFlow(nil, &r, uid))
 		if err != nil {
 			return nil, err
@@ -81,10 +94,10 @@ func batch() plog.Logs {
 	l := plog.NewLogs()
 	r := l.ResourceLogs().AppendEmpty()
 	a := r.Resource().Attributes()
-	a.PutStr("host.name", host)
+	a.PutStr("host.name", round.Host)
 	a.PutStr("com.splunk.source", "periscope")
 	a.PutStr("com.splunk.sourcetype", record.FlowSourcetype)
-	a.PutStr("com.splunk.index", index)
+	a.PutStr("com.splunk.index", round.Index)
 	r.ScopeLogs().AppendEmpty()
 	return l
 }
