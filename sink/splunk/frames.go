@@ -66,7 +66,7 @@ type frameItem struct {
 	_       [64]byte // apart from other workers
 }
 
-// frameShare is the part of Config.Buffer that is for frames, if some are sent.
+// One frameShare-th of Config.Buffer is for frames, if some are sent.
 const frameShare = 2
 
 func newFrames(s *Sink) *Frames {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/spool"
@@ -126,8 +127,12 @@ func (s *Sink) openLanes() error {
 	return nil
 }
 
-// isLane reports whether a directory is called like a lane.
+// isLane reports whether a directory is called like a lane. A name is shown in
+// logs and metrics.
 func isLane(name string) bool {
+	if !utf8.ValidString(name) {
+		return false
+	}
 	name, _, _ = strings.Cut(name, "@")
 	return slices.ContainsFunc(kinds[:], func(k struct {
 		name  string

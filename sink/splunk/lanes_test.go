@@ -2,6 +2,9 @@ package splunk
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,7 +100,7 @@ func TestBacklogDoesNotLinger(t *testing.T) {
 }
 
 // TestLinger says that events are sent when as much has come as a request has, or
-// after a while.
+// after a while, or at the end.
 func TestLinger(t *testing.T) {
 	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
 		c.linger = time.Minute
@@ -116,7 +119,11 @@ func TestLinger(t *testing.T) {
 		if n := len(server.Events()); n < 256*2 {
 			t.Errorf("%d events were sent, want a request to be filled", n)
 		}
+		start := time.Now()
 		finish(t, s)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Close lingered for %v", took)
+		}
 	})
 }
 
@@ -163,6 +170,28 @@ func TestLaneOfEarlierConfiguration(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOtherDirectories says which directories in that of the spool are lanes.
+func TestOtherDirectories(t *testing.T) {
+	c := newConfig(t, hectest.New(t, token).URL)
+	for _, name := range []string{"frame", "flow@", "vpcflow@a b", "flows", "lost+found", "Flow", "@flow", "ledger-1", "flow@\xff"} {
+		if err := os.MkdirAll(filepath.Join(c.Dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.Dir, "ledger"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, c)
+	var got []string
+	for _, l := range s.Stats().Lanes {
+		got = append(got, l.Name)
+	}
+	if want := []string{"flow", "flow@", "frame", "vpcflow@a b"}; !slices.Equal(got, want) {
+		t.Errorf("lanes %q, want %q", got, want)
+	}
+	finish(t, s)
 }
 
 // TestRestart says that what was not answered for is sent by the next process, as

@@ -65,10 +65,14 @@ func Open(c Config) (_ *Sink, err error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
+	buffer := c.Buffer
+	if c.Frames.Mode != FramesOff {
+		buffer -= c.Buffer / frameShare
+	}
 	s := &Sink{
 		cfg: c,
 		queue: queue.New[packet.Flow](queue.Config{
-			Workers: c.Workers, Bytes: c.Buffer, Replay: c.Replay,
+			Workers: c.Workers, Bytes: buffer, Replay: c.Replay,
 		}),
 		workers:   make([]worker, c.Workers),
 		events:    record.NewEvents(c.eventConfig()),
