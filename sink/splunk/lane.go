@@ -190,7 +190,11 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 		<-s.places
 		return false
 	}
-	b, err := l.spool.Read(s.cfg.batchEvents, batchBytes)
+	most := s.cfg.batchEvents
+	if l.held() != "" {
+		most = min(most, probeEvents)
+	}
+	b, err := l.spool.Read(most, batchBytes)
 	if b == nil {
 		if err != nil {
 			s.warn("the spool cannot be read", "lane", l.name, "error", err)

@@ -121,6 +121,28 @@ func TestEverythingRefused(t *testing.T) {
 	})
 }
 
+// TestRefusedLaneAsksLittle says that a lane whose events are all refused does not
+// try a whole batch again and again.
+func TestRefusedLaneAsksLittle(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.holdLeast = holdLeast
+		server.Always(badData)
+		s := open(t, c)
+		give(s, 0, 1000)
+		after(time.Hour)
+		server.Clear()
+		after(time.Hour)
+		const tries = 12 + 1
+		if n := len(server.Seen()); n < tries-2 || n > tries*(2*probeEvents-1+hopeless) {
+			t.Errorf("%d requests in an hour", n)
+		}
+		server.Always(hectest.Answer{})
+		after(holdMost)
+		finish(t, s)
+		wantOnce(t, numbers(t, server), 0, 1000)
+	})
+}
+
 // aside is a quarantine with what it needs of a sink; its clock stands still.
 func aside(t *testing.T) (*quarantine, *bytes.Buffer) {
 	t.Helper()
