@@ -106,6 +106,7 @@ func programs(t *testing.T) (periscope, hecreceiver string) {
 
 const token = "00000000-0000-4000-8000-000000000001"
 
+// settings take the mode of frames.
 const settings = `sessions: {file: sessions.yaml}
 sinks:
   splunk:
@@ -114,7 +115,9 @@ sinks:
     index: net
     indexes: {ledger: ops}
     collector: lab
-    spool: {dir: spool, size: 64MiB, free: 0%}
+    records: [flow, vpcflow, ledger]
+    frames: {mode: %s, payload: 32B}
+    spool: {dir: spool, size: 64MiB, free: 0%%}
 `
 
 // sessions explains both mirrors; the first is of a task.
@@ -144,11 +147,12 @@ type collector struct {
 	before    int // frames mirrored before it was started
 }
 
-// collect starts a receiver and a collector in the collector's namespace.
-func collect(t *testing.T, l *lab.Lab, periscope, hecreceiver string) *collector {
+// collect starts a receiver and a collector in the collector's namespace. frames is
+// how many of them become events.
+func collect(t *testing.T, l *lab.Lab, periscope, hecreceiver, frames string) *collector {
 	t.Helper()
 	c := &collector{t: t, lab: l, dir: t.TempDir()}
-	for name, text := range map[string]string{"periscope.yaml": settings, "sessions.yaml": sessions, "hec.token": token + "\n"} {
+	for name, text := range map[string]string{"periscope.yaml": fmt.Sprintf(settings, frames), "sessions.yaml": sessions, "hec.token": token + "\n"} {
 		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/periscope-collector/periscope/internal/judge"
 	"github.com/periscope-collector/periscope/internal/lab"
+	"github.com/periscope-collector/periscope/record"
 )
 
 // TestEvents: what programs say to each other over mirrored interfaces arrives as
@@ -20,7 +22,7 @@ func TestEvents(t *testing.T) {
 	periscope, hecreceiver := programs(t)
 	l := lab.New(t)
 	offer(t, l.Host)
-	c := collect(t, l, periscope, hecreceiver)
+	c := collect(t, l, periscope, hecreceiver, "all")
 	l.Connect()
 	for _, m := range l.Mirrors { // no ARP, which is not part of a flow
 		l.Client.Run("ip", "neighbour", "replace", m.Host.String(), "lladdr", m.MAC, "dev", m.Interface, "nud", "permanent")
@@ -35,29 +37,44 @@ func TestEvents(t *testing.T) {
 	}
 	uids := make(map[string]bool)
 	kinds := make(map[string]int)
-	packets := make(map[any]int)
+	packets := make(map[string]int) // of all sessions, by source type
 	for _, e := range events {
 		uids[e.UID()] = true
 		kinds[e.Sourcetype+" "+e.Index]++
-		if keys := e.Event.(map[string]any); e.Sourcetype == "periscope:flow" {
-			packets[keys["session"]] += int(keys["packets"].(float64))
+		keys, _ := e.Event.(map[string]any)
+		switch e.Sourcetype {
+		case record.FlowSourcetype:
+			packets[e.Sourcetype] += int(keys["packets"].(float64))
+			identified(t, keys, "direction", "transport", "community_id")
+		case record.FrameSourcetype:
+			packets[e.Sourcetype]++
 			identified(t, keys)
+		case record.VPCFlowSourcetype:
+			n, err := strconv.Atoi(strings.Fields(e.Event.(string))[8])
+			if err != nil {
+				t.Fatalf("%v: %v", err, e.Event)
+			}
+			packets[e.Sourcetype] += n
 		}
 	}
 	if len(uids) != sink.Stored || len(events) != sink.Stored {
 		t.Errorf("%d events arrived, %d different, want %d", len(events), len(uids), sink.Stored)
 	}
-	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, []string{"periscope:flow net", "periscope:ledger ops"}) {
+	types := []string{"aws:cloudwatchlogs:vpcflow net", "periscope:flow net", "periscope:frame net", "periscope:ledger ops"}
+	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, types) {
 		t.Errorf("source types and indexes %v", kinds)
 	}
-	if packets["web"] == 0 || packets["db"] == 0 || packets["web"]+packets["db"] != s.Delivered.Packets {
-		t.Errorf("%v packets in events, want %d", packets, s.Delivered.Packets)
+	for _, sourcetype := range []string{record.FlowSourcetype, record.FrameSourcetype, record.VPCFlowSourcetype} {
+		if packets[sourcetype] != s.Delivered.Packets {
+			t.Errorf("%d packets in events of %s, want %d", packets[sourcetype], sourcetype, s.Delivered.Packets)
+		}
 	}
-	t.Logf("%v; %v packets of %d", kinds, packets, s.Delivered.Packets)
+	t.Logf("%v of %d packets", kinds, s.Delivered.Packets)
 }
 
-// identified fails unless a flow's event says what the session file does.
-func identified(t *testing.T, keys map[string]any) {
+// identified fails unless an event says what the session file does, and has the
+// other keys.
+func identified(t *testing.T, keys map[string]any, others ...string) {
 	t.Helper()
 	want := map[any]map[string]any{
 		"web": {
@@ -74,7 +91,7 @@ func identified(t *testing.T, keys map[string]any) {
 			t.Fatalf("%s is %v, want %v: %v", key, keys[key], value, keys)
 		}
 	}
-	for _, key := range []string{"src", "dest", "direction", "transport", "community_id", "event_uid"} {
+	for _, key := range append(others, "src", "dest", "event_uid") {
 		if keys[key] == nil {
 			t.Fatalf("no %s: %v", key, keys)
 		}
@@ -116,7 +133,7 @@ func TestSearches(t *testing.T) {
 	}
 	search := func(name string, traffic func(*collector), want map[string][]string) {
 		t.Helper()
-		c := collect(t, l, periscope, hecreceiver)
+		c := collect(t, l, periscope, hecreceiver, "off")
 		traffic(c)
 		s, events, lines := c.finish()
 		var found []map[string]any
