@@ -63,7 +63,10 @@ func (s *Spool) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.load(); err != nil {
+	if err = s.load(); err == nil {
+		err = s.shorten()
+	}
+	if err != nil {
 		s.lock.Release()
 		return err
 	}
@@ -133,4 +136,28 @@ func (s *Spool) loadSegment(number uint64, point *checkpoint) error {
 	s.stats.Bytes += found.to
 	s.stats.Pending += found.events
 	return nil
+}
+
+// shorten leaves the newest segment, which is kept for its number, nothing but
+// its header when all of it is committed: it may be larger than Config.Size is
+// now. The checkpoint need not say so; one of a longer segment is not used.
+func (s *Spool) shorten() error {
+	if len(s.segments) == 0 {
+		return nil
+	}
+	seg := s.segments[len(s.segments)-1]
+	if seg.left > 0 || seg.size == headerSize {
+		return nil
+	}
+	f, err := os.OpenFile(s.path(seg.number), os.O_WRONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(headerSize); err != nil {
+		return err
+	}
+	s.stats.Bytes -= seg.size - headerSize
+	seg.size = headerSize
+	return f.Sync() // before a checkpoint has the new size
 }
