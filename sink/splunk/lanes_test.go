@@ -11,7 +11,10 @@ import (
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
 
-var busy = hectest.Answer{Status: 503, Body: `{"text":"Server is busy","code":9}`}
+var (
+	busy       = hectest.Answer{Status: 503, Body: `{"text":"Server is busy","code":9}`}
+	wrongIndex = hectest.Answer{Status: 400, Body: `{"text":"Incorrect index","code":7,"invalid-event-number":1}`}
+)
 
 // laneNamed returns the state of a lane.
 func laneNamed(t testing.TB, s *Sink, name string) LaneStats {
@@ -119,6 +122,7 @@ func TestLinger(t *testing.T) {
 		if n := len(server.Events()); n < 256*2 {
 			t.Errorf("%d events were sent, want a request to be filled", n)
 		}
+		give(s, 256*8, 256*9)
 		start := time.Now()
 		finish(t, s)
 		if took := time.Since(start); took > time.Second {
@@ -240,7 +244,7 @@ func TestCloseTakesItsTime(t *testing.T) {
 		"nobody takes":      {busy, 0, 200 * time.Millisecond, 10},
 		"no answer comes":   {hectest.Answer{Fault: hectest.Hang}, limit, limit, 10},
 		"tokens are wrong":  {hectest.Answer{Status: 403, Body: `{"text":"Invalid token","code":4}`}, 0, 200 * time.Millisecond, 10},
-		"index is wrong":    {hectest.Answer{Status: 400, Body: `{"text":"Incorrect index","code":7,"invalid-event-number":1}`}, 0, 200 * time.Millisecond, 10},
+		"index is wrong":    {wrongIndex, 0, 200 * time.Millisecond, 10},
 		"everything is bad": {badData, 0, 200 * time.Millisecond, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -268,4 +272,22 @@ func TestCloseTakesItsTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCloseWaitsForWhatIsOut says that Close waits for the answer to a request of
+// a lane that is held, too.
+func TestCloseWaitsForWhatIsOut(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.holdLeast = holdLeast
+		server.Script(wrongIndex)
+		server.Always(hectest.Answer{Fault: hectest.Hang})
+		s := open(t, c)
+		give(s, 0, 10)
+		after(holdLeast + time.Second) // it is tried again
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil || ctx.Err() == nil {
+			t.Errorf("error %v; Close did not wait", err)
+		}
+	})
 }
