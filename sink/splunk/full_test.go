@@ -114,6 +114,20 @@ func TestReplayWaits(t *testing.T) {
 	})
 }
 
+// TestReplaySendsToTheEnd says that at the end of a replay Close waits for a
+// server that is not well.
+func TestReplaySendsToTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.Replay = true
+		server.Script(busy, busy, busy, busy, badData, wrongIndex)
+		s := open(t, c)
+		give(s, 0, 100)
+		if l := finish(t, s); l.Stored != 100 {
+			t.Errorf("account %+v, want all stored", l)
+		}
+	})
+}
+
 // TestInterrupt says that a replay that is given up waits no longer, and that
 // Close then says what it leaves.
 func TestInterrupt(t *testing.T) {
