@@ -220,9 +220,8 @@ func (s *summary) lost() (frames int) {
 	return frames
 }
 
-// finish waits until the collector has what was mirrored, ends it and the
-// receiver, and returns its account and the events that arrived, as lines too.
-func (c *collector) finish() (s summary, events []receiver.Event, lines [][]byte) {
+// settle waits until the collector has every frame that was mirrored.
+func (c *collector) settle() {
 	c.t.Helper()
 	lab.Eventually(c.t, "the collector has every frame", func() bool {
 		var now summary
@@ -230,8 +229,14 @@ func (c *collector) finish() (s summary, events []receiver.Event, lines [][]byte
 		if err := json.Unmarshal([]byte(text), &now); err != nil {
 			c.t.Fatal(err)
 		}
-		return now.Received.Packets+now.lost() == c.mirrored()-c.before
+		return now.Received.Packets == c.mirrored()-c.before
 	})
+}
+
+// finish ends the collector, which reads its sockets empty first, and the receiver,
+// and returns the account and the events that arrived, as lines too.
+func (c *collector) finish() (s summary, events []receiver.Event, lines [][]byte) {
+	c.t.Helper()
 	if err := c.periscope.Stop(syscall.SIGTERM); err != nil {
 		c.t.Fatalf("the collector ended with %v, want 0", err)
 	}

@@ -29,6 +29,7 @@ func TestEvents(t *testing.T) {
 		l.Host.Run("ip", "neighbour", "replace", m.Client.String(), "lladdr", m.MAC[:len(m.MAC)-1]+"1", "dev", m.Interface, "nud", "permanent")
 	}
 	talk(t, l)
+	c.settle()
 	s, events, _ := c.finish()
 
 	sink := s.Sinks["splunk"]
@@ -170,6 +171,7 @@ func TestSearches(t *testing.T) {
 	})
 	search("too much", func(c *collector) {
 		c.stopped(func() { send(t, l.Host, known, 400_000_000) }) // more than its sockets hold
+		l.Client.Run("ping", "-c", "3", "-i", "0.01", "-W", "5", first.Host.String())
 	}, map[string][]string{"Collector losing packets": {host}})
 }
 
