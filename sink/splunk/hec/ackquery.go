@@ -29,7 +29,7 @@ func (c *Client) query(e *endpoint) {
 			case ackUnknown:
 				return
 			case ackRefused:
-				c.ackless(e)
+				c.ackless(e, "splunk endpoint does not acknowledge", "turn on useACK for the token, or set ack to off")
 				return
 			case ackGone:
 				e.mu.Lock()
@@ -123,17 +123,17 @@ func readAcks(a answer) (map[int64]bool, ackVerdict) {
 	return told, ackTold
 }
 
-// ackless takes in that an endpoint gives ackIds and no acknowledgements. If they
-// are required it is held, and what is awaited times out; else they are not asked
-// for any more, and what is awaited counts as delivered, as it would without them.
-func (c *Client) ackless(e *endpoint) {
-	const hint = "turn on useACK for the token, or set ack to off"
+// ackless takes in that an endpoint gives ackIds and no acknowledgements, and what
+// to do about it. If they are required it is held, and what is awaited times out;
+// else they are not asked for any more, and what is awaited counts as delivered,
+// as it would without them.
+func (c *Client) ackless(e *endpoint, what, hint string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ack == AckRequire {
 		if e.gate.hold != misconfigured {
 			e.gate.pause(misconfigured, 0, time.Now(), c.jitter)
-			c.log.Warn("splunk endpoint does not acknowledge, its events are kept; "+hint, "endpoint", e.url.String())
+			c.log.Warn(what+", its events are kept; "+hint, "endpoint", e.url.String())
 		}
 		return
 	}
@@ -144,5 +144,5 @@ func (c *Client) ackless(e *endpoint) {
 		w.told = true
 	}
 	e.counts.ackDowngrades++
-	c.log.Warn("splunk endpoint does not acknowledge, what it takes counts as delivered; "+hint, "endpoint", e.url.String())
+	c.log.Warn(what+", what it takes counts as delivered; "+hint, "endpoint", e.url.String())
 }

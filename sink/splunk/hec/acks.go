@@ -16,6 +16,11 @@ const (
 	maxPending = 10_000
 )
 
+// maxLosses is how many channels may be lost in a row without an acknowledgement
+// between. More are no restarts of servers: a balancer spreads the requests over
+// several, each of which counts by itself, and to send again would never end.
+const maxLosses = 8
+
 // A channel is what ackIds are counted in: that of one endpoint and token. The
 // mu of the endpoint holds it.
 type channel struct {
@@ -81,6 +86,9 @@ func (e *endpoint) expect(w *waiting, floor int64) (begin bool) {
 
 // lose gives up what is awaited in a channel. The caller holds e.mu.
 func (e *endpoint) lose(ch *channel) {
+	if !ch.lost {
+		e.losses++
+	}
 	ch.lost = true
 	e.leave(ch)
 	select {
@@ -119,6 +127,9 @@ func (e *endpoint) sweep(now time.Time) (s sweep) {
 	}
 	clear(e.waiting[len(left):])
 	e.waiting = left
+	if len(s.indexed) > 0 {
+		e.losses = 0
+	}
 	if e.polled = len(left) > 0; e.polled {
 		s.next = left[0].since.Add(ackTimeout)
 	}
@@ -149,6 +160,14 @@ func (e *endpoint) isAckless() bool {
 	return e.ackless
 }
 
+// scattered says whether so many channels were lost that no acknowledgement is to
+// be expected.
+func (e *endpoint) scattered() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.losses > maxLosses
+}
+
 // acknowledged says whether what e takes is safe with an acknowledgement only.
 func (c *Client) acknowledged(e *endpoint) bool {
 	e.mu.Lock()
@@ -175,6 +194,10 @@ func (c *Client) poll(e *endpoint) {
 		case <-c.ctx.Done():
 			return
 		case <-e.news:
+			if e.scattered() {
+				c.ackless(e, "splunk endpoint forgets what it is to acknowledge",
+					"have the balancer keep a client at one server by a cookie, or set ack to off")
+			}
 		case <-timer.C:
 			c.query(e)
 		}

@@ -47,6 +47,7 @@ type endpoint struct {
 	waiting  []*waiting          // oldest first
 	polled   bool                // somebody polls
 	news     chan struct{}       // a channel was lost
+	losses   int                 // of channels in a row, no acknowledgement between
 	promised bool                // it gave an ackId that is used
 	ackless  bool                // acknowledgements are not asked for any more
 }
