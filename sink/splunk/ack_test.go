@@ -91,6 +91,32 @@ func TestLostChannelIsSentAgain(t *testing.T) {
 	})
 }
 
+// TestSmallBatchesComeBack says that small batches that come back are not sent one
+// in each time that a lane waits for more.
+func TestSmallBatchesComeBack(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		server.SetAcks(hectest.Acks{On: true, After: -1})
+		s := open(t, c)
+		for n := range 200 {
+			give(s, n, n+1)
+			after(linger + 200*time.Millisecond)
+		}
+		if n := len(server.Seen()); n < 200 {
+			t.Fatalf("%d requests, want one for each flow", n)
+		}
+		server.Forget()
+		server.SetAcks(hectest.Acks{On: true})
+		give(s, 200, 201)
+		after(20 * time.Second)
+		give(s, 201, 202)
+		after(5 * time.Second)
+		if l := s.Ledger(); l.Stored != 202 {
+			t.Errorf("account %+v, want all stored", l)
+		}
+		finish(t, s)
+	})
+}
+
 // TestCloseWithAcksOutstanding says that Close waits for acknowledgements as long
 // as it may, and that the next process sends again what had none.
 func TestCloseWithAcksOutstanding(t *testing.T) {

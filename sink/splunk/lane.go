@@ -204,9 +204,7 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 		<-s.places
 		return err != nil
 	}
-	// A batch ends with its segment, however small it is. Next is the encoder's, who
-	// alone can rely on it; here it says which segment is the last.
-	more := len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2 || b.Last.Segment != l.spool.Next().Segment
+	more := most == s.cfg.batchEvents && s.behind(l, b)
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
@@ -214,6 +212,15 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 		<-s.places
 	}()
 	return more
+}
+
+// behind reports whether there is likely more to read behind a batch: it is a full
+// one, or small since it ends with its segment, or since it came back, when it has
+// waited for longer than for others to come. Spool.Next is the encoder's, who alone
+// can rely on it; here it says which segment is the last.
+func (s *Sink) behind(l *lane, b *spool.Batch) bool {
+	return len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2 ||
+		b.Last.Segment != l.spool.Next().Segment || time.Since(b.Oldest) > 2*s.cfg.linger
 }
 
 func size(events [][]byte) (n int) {
