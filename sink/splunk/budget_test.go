@@ -175,6 +175,9 @@ func TestBudgetFileOfOthers(t *testing.T) {
 				if came := len(server.Events()) == 10; came != row.comes {
 					t.Errorf("%d events came, want them to: %v", len(server.Events()), row.comes)
 				}
+				if n := spentOf(t, c.Dir).Bytes["flow"]; n < 0 {
+					t.Errorf("%d bytes are spent", n)
+				}
 				if warned := strings.Contains(log.String(), "begins at 0"); warned != row.warns {
 					t.Errorf("warned: %v, want %v: %s", warned, row.warns, &log)
 				}

@@ -153,7 +153,7 @@ func TestMatch(t *testing.T) {
 		"IPv4 is not IPv6":        {Match{Address: address("::/0")}, frame(5), false},
 		"IPv6 address":            {Match{Address: address("2001:db8::2/128")}, six, true},
 		"address of ARP":          {Match{Address: address("10.0.0.1/32")}, arp, true},
-		"address without network": {Match{Address: address("0.0.0.0/0")}, other, false},
+		"address without network": {Match{Address: address("::/0")}, other, false},
 		"all of it":               {Match{"web", packet.ProtocolTCP, 443, address("10.0.0.0/8")}, frame(5), true},
 		"all but the address":     {Match{"web", packet.ProtocolTCP, 443, address("11.0.0.0/8")}, frame(5), false},
 	} {
