@@ -70,9 +70,18 @@ func (o *outputs) list() (list []Sink) {
 }
 
 // close closes sinks that no pipeline has got.
-func (o *outputs) close() {
-	for _, s := range o.list() {
-		s.Close(context.Background())
+func (o *outputs) close() { closeUnused(o.list()) }
+
+// unusedTimeout is ample for sinks that got nothing. One that sends what an
+// earlier process left could take for ever.
+const unusedTimeout = time.Second
+
+// closeUnused closes sinks that got nothing.
+func closeUnused(sinks []Sink) {
+	ctx, cancel := context.WithTimeout(context.Background(), unusedTimeout)
+	defer cancel()
+	for _, s := range sinks {
+		s.Close(ctx)
 	}
 }
 

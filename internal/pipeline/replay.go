@@ -93,9 +93,7 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	}
 	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Flows: flowConfig(cfg), Log: log})
 	if err != nil {
-		for _, s := range sinks {
-			s.Close(context.Background())
-		}
+		closeUnused(sinks)
 		return nil, err
 	}
 	return r, nil
