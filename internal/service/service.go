@@ -42,6 +42,10 @@ type Service struct {
 	ended    chan struct{}  // closed when nothing is collected any more
 }
 
+// unusedTimeout is ample to close what got nothing. A sink that sends what an
+// earlier process left could take for ever.
+const unusedTimeout = time.Second
+
 // New opens everything that cfg names; datagrams arrive and HTTP answers from
 // then on, but nothing is taken before Run.
 func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) {
@@ -57,7 +61,9 @@ func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) 
 	s.pulse.init(live)
 	if err := s.listen(cfg); err != nil {
 		live.Stop()
-		return nil, errors.Join(err, live.Close(context.Background()), s.closeServers(context.Background()))
+		ctx, cancel := context.WithTimeout(context.Background(), unusedTimeout)
+		defer cancel()
+		return nil, errors.Join(err, live.Close(ctx), s.closeServers(ctx))
 	}
 	return s, nil
 }
