@@ -109,7 +109,7 @@ func TestEventsDoNotAllocate(t *testing.T) {
 // moment says so.
 func TestAccountBalances(t *testing.T) {
 	server := hectest.New(t, token)
-	const workers, flows, frames = 4, 3000, 1000 // each
+	const workers, flows, frames = 4, 1500, 500 // each
 	c := newConfig(t, server.URL)
 	c.Workers, c.VPCFlow, c.batchEvents = workers, true, 200
 	c.Ledger, c.Report, c.reportEvery = true, report, 10*time.Millisecond

@@ -124,7 +124,7 @@ func TestMatch(t *testing.T) {
 	ping6 := frame(5)
 	ping6.Header.Protocol = packet.ProtocolICMPv6
 	other := frame(5)
-	other.Header = packet.Header{EtherType: 0x88cc, SrcPort: 5, Protocol: packet.ProtocolTCP}
+	other.Header = packet.Header{EtherType: 0x88cc, Src: other.Header.Src, SrcPort: 5, Protocol: packet.ProtocolTCP} // none of it valid
 	address := netip.MustParsePrefix
 	for name, row := range map[string]struct {
 		match Match
@@ -153,7 +153,7 @@ func TestMatch(t *testing.T) {
 		"IPv4 is not IPv6":        {Match{Address: address("::/0")}, frame(5), false},
 		"IPv6 address":            {Match{Address: address("2001:db8::2/128")}, six, true},
 		"address of ARP":          {Match{Address: address("10.0.0.1/32")}, arp, true},
-		"address without network": {Match{Address: address("::/0")}, other, false},
+		"address without network": {Match{Address: address("10.0.0.1/32")}, other, false},
 		"all of it":               {Match{"web", packet.ProtocolTCP, 443, address("10.0.0.0/8")}, frame(5), true},
 		"all but the address":     {Match{"web", packet.ProtocolTCP, 443, address("11.0.0.0/8")}, frame(5), false},
 	} {
