@@ -178,7 +178,7 @@ func (b *budget) drop(k kind, r *packet.Flow) {
 
 // tick ends a day, and a minute of the roll-up; at the end both.
 func (b *budget) tick(now time.Time, end bool) {
-	if !b.on || !end && now.Before(b.due) {
+	if !b.on || !end && !due(now, b.due, rollEvery) {
 		return
 	}
 	now = now.UTC()

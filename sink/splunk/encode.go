@@ -62,11 +62,17 @@ func (e *encoder) run() {
 		}
 		now := e.s.cfg.now()
 		e.budget.tick(now, end)
-		if end || !now.Before(e.report) {
+		if end || due(now, e.report, e.s.cfg.reportEvery) {
 			e.report = now.Truncate(e.s.cfg.reportEvery).Add(e.s.cfg.reportEvery)
 			e.ledger(now)
 		}
 	}
+}
+
+// due reports whether the time of what comes so often has come. It has too when
+// the clock was set back, which would put it off for as long.
+func due(now, at time.Time, every time.Duration) bool {
+	return !now.Before(at) || at.Sub(now) > every
 }
 
 // flow makes the events of a record.
