@@ -9,8 +9,8 @@ import (
 	"github.com/periscope-collector/periscope/sink/spool"
 )
 
-// hopeless is how many events of a batch may be found bad by halving before any
-// was taken, until it is not they that are wrong.
+// hopeless is how many events of a batch may be found bad before any was taken,
+// until it is not they that are wrong.
 const hopeless = 16
 
 // A run is events of a batch, from one to before another.
@@ -32,7 +32,7 @@ type delivery struct {
 	batch *spool.Batch
 
 	todo    []run // the goroutine's, the first one goes first
-	taken   bool  // the server took some of it, or says which it does not
+	taken   bool  // the server took some of it
 	refused []refusal
 
 	mu     sync.Mutex
@@ -101,7 +101,7 @@ func (d *delivery) take(r run, o hec.Outcome) (hold string) {
 	case hec.HoldIndex:
 		return "index"
 	case hec.Split:
-		if o.Invalid < 0 && r.to-r.from > 1 {
+		if r.to-r.from > 1 && !d.believes(o.Invalid) {
 			d.halve(r)
 			break
 		}
@@ -136,12 +136,20 @@ func (d *delivery) halve(r run) {
 	d.push(run{middle, r.to})
 }
 
+// believes reports whether the event that the server names, -1 for none, is the
+// bad one. A server that finds every event bad names the first one each time:
+// halving shows whether it takes any.
+func (d *delivery) believes(invalid int) bool {
+	return invalid > 0 || invalid == 0 && (d.taken || len(d.refused) < hopeless/2)
+}
+
 // refuse leaves out the event that is n behind the beginning of a run. Those
-// before it were taken, or are sent again if that is not certain. When one event after the other is refused by itself it is
-// not they that are wrong: the batch is kept.
+// before it were taken, or are sent again if that is not certain. When one event
+// after the other is refused by itself it is not they that are wrong: the batch is
+// kept.
 func (d *delivery) refuse(r run, n int, o hec.Outcome) (hold string) {
 	bad := r.from + n
-	d.taken = d.taken || o.Invalid >= 0
+	d.taken = d.taken || o.Invalid > 0
 	d.refused = append(d.refused, refusal{event: bad, code: o.Code, text: text(o)})
 	if len(d.refused) >= hopeless && !d.taken {
 		return "refused"
