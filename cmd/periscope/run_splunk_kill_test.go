@@ -57,6 +57,8 @@ type moment struct {
 	offered, answered uint64
 }
 
+type moments []moment
+
 // run kills collectors as kill -9 does. All that was in the spool arrives, and
 // what was offered the spared time before was in the spool or has arrived. What
 // arrives twice was in the spool, and not answered longer ago than stale. Every
@@ -88,36 +90,42 @@ func (k killing) run(t *testing.T) {
 			rate /= 100
 		}
 		stop := load.start(rate)
-		moments := c.watch(x, uint64(rate*(k.live+rand.Float64())))
+		seen := c.watch(x, uint64(rate*(k.live+rand.Float64())))
 		killed := time.Now()
 		c.kill()
 		stop()
 		x.quiet()
-		was := left
+		was := set(left)
 		left = spooled(t, filepath.Join(s.dir, "spool", "flow"))
-		again, still := uint64(0), make(map[string]bool, len(left))
-		for _, uid := range left {
-			still[uid] = true
-			if x.has(uid) {
-				again++
+		there := set(left)
+		for uid := range was {
+			if !x.has(uid) && !there[uid] {
+				t.Fatalf("round %d: %s was in the spool, did not come and is not there", round, uid)
 			}
 		}
-		for _, uid := range was {
-			if !x.has(uid) && !still[uid] {
-				t.Fatalf("round %d: %s was in the spool, did not come and is not there", round, uid)
+		var again, fresh uint64 // that have come; of this round
+		for uid := range there {
+			if x.has(uid) {
+				again++
+				if !was[uid] {
+					fresh++
+				}
 			}
 		}
 		allowed += again
 		n := x.count()
 		known := n.Distinct + uint64(len(left)) - again
-		if safe := before(moments, killed.Add(-k.spare)).offered - first; known-total < safe {
-			t.Errorf("round %d: %d events were offered %s before the kill, %d are known", round, safe, k.spare, known-total)
+		lost := killed.Sub(seen.first(killed, func(m moment) bool { return m.offered-first > known-total }).at)
+		t.Logf("round %d: %d events have come, %d twice; %d are in the spool, %d of them and %d of this round there already; lost is what came in the last %s",
+			round, n.Distinct, n.duplicates(), len(left), again, fresh, lost.Round(time.Millisecond))
+		if lost > k.spare {
+			t.Errorf("what was offered %s before the kill is lost, want %s at most", lost, k.spare)
 		}
 		total = known
-		if recent := n.Events - before(moments, killed.Add(-k.stale)).answered; k.stale > 0 && again > recent {
-			t.Errorf("round %d: %d events come again, %d were not answered %s before", round, again, recent, k.stale)
+		recent := n.Events - seen.first(killed, func(m moment) bool { return killed.Sub(m.at) <= k.stale }).answered
+		if k.stale > 0 && fresh > recent {
+			t.Errorf("%d events come again, %d were not answered %s before the kill", fresh, recent, k.stale)
 		}
-		t.Logf("round %d: %d events have come, %d twice; %d are in the spool, %d of them there already", round, n.Distinct, n.duplicates(), len(left), again)
 		x.delay(answerAfter)
 	}
 	led := collectSplunk(t, s).terminate()
@@ -131,32 +139,39 @@ func (k killing) run(t *testing.T) {
 	t.Logf("%d events, %d twice", n.Distinct, n.duplicates())
 }
 
+func set(uids []string) map[string]bool {
+	m := make(map[string]bool, len(uids))
+	for _, uid := range uids {
+		m[uid] = true
+	}
+	return m
+}
+
 // watch follows a collector until so many more events are offered.
-func (c *collector) watch(x *indexer, events uint64) (moments []moment) {
+func (c *collector) watch(x *indexer, events uint64) (ms moments) {
 	c.t.Helper()
 	first := c.splunk().Offered
-	moments = append(moments, moment{offered: first, answered: x.count().Answered})
+	ms = append(ms, moment{time.Now(), first, x.count().Answered})
 	eventually(c.t, "load for a while", func() bool {
 		answered, sink := x.count().Answered, c.splunk()
 		if len(sink.Dropped) != 0 {
 			c.t.Fatalf("dropped %v", sink.Dropped)
 		}
-		moments = append(moments, moment{time.Now(), sink.Offered, answered})
+		ms = append(ms, moment{time.Now(), sink.Offered, answered})
 		return sink.Offered >= first+events
 	})
-	return moments
+	return ms
 }
 
-// before returns the last moment before a time, or the first one.
-func before(moments []moment, at time.Time) (last moment) {
-	last = moments[0]
-	for _, m := range moments {
-		if m.at.After(at) {
-			break
+// first returns the first moment that something holds of, or that of a kill, of
+// which nothing is known but the time.
+func (ms moments) first(killed time.Time, holds func(moment) bool) moment {
+	for _, m := range ms {
+		if holds(m) {
+			return m
 		}
-		last = m
 	}
-	return last
+	return moment{at: killed}
 }
 
 // The second that is spared is for a machine under load; TestSoakKillSplunk is
