@@ -106,7 +106,7 @@ func TestCheckSplunkFails(t *testing.T) {
 			s.Always(hectest.Answer{Status: 302, Header: http.Header{"Location": {"http://elsewhere"}}})
 		}, []string{`event +status 302 without a code: it points elsewhere, and redirects are not followed: .*`}},
 		{"no token file", func(_ *hectest.Server, c *config.Splunk) { c.TokenFile += ".none" },
-			[]string{`token +token file: open .*\.none: no such file or directory`}},
+			[]string{`token +token file: open .*\.none: no such file or directory; put the token there, .*`}},
 		{"another token", func(s *hectest.Server, _ *config.Splunk) { s.SetTokens("another") },
 			[]string{`token +status 403, code 4, invalid token: Splunk does not know the token: .*`}},
 		{"token disabled", func(s *hectest.Server, _ *config.Splunk) {
