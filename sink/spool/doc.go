@@ -8,6 +8,7 @@
 //	<number>.spool  a segment: a header of 32 bytes (magic, version, directory's
 //	                id, number), then records of CRC-32C, length, time and event
 //	checkpoint      what was not committed when it was written
+//	committed.<n>   what was since, in two files by turns; see journal
 //
 // Integers are little endian; record.go has the layouts. A position, which is a
 // segment and an offset in it, is never used twice in a directory: a process
@@ -15,10 +16,10 @@
 //
 // Guarantee: an event is delivered to a reader at least once. Append copies it to
 // a buffer, which is with the kernel after 64 KiB, when somebody reads, and
-// within Config.SyncEvery; then a killed process loses nothing. It is on the disk
-// within another Config.SyncEvery, or after 1 MiB. The checkpoint is at most a
-// second old, so that what was committed in the last second before a crash is
-// read again. Nothing is lost silently: Stats has
+// within a quarter of Config.SyncEvery; then a killed process loses nothing. It is
+// on the disk within another Config.SyncEvery, or after 1 MiB. What was committed
+// is not read again after a kill; after a loss of power what was committed in the
+// second or so since the last checkpoint is. Nothing is lost silently: Stats has
 //
 //	Found + Appended = Committed + Dropped + Pending.
 //

@@ -47,8 +47,8 @@ type findings struct {
 }
 
 // examine finds what is pending in the file of a segment: what the checkpoint
-// says, and all that was written after it.
-func examine(f *os.File, number uint64, point *checkpoint) (findings, error) {
+// says, and all that was written after it, but what the journals say is gone.
+func examine(f *os.File, number uint64, point *checkpoint, gone map[place][]span) (findings, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return findings{}, err
@@ -76,6 +76,9 @@ func examine(f *os.File, number uint64, point *checkpoint) (findings, error) {
 	slices.SortFunc(pending, span.compare)
 	if events > 0 {
 		pending = append(pending, span{number, uint32(point.size), uint32(to), events, first, false})
+	}
+	if pending, err = without(f, pending, gone[place{id, number}]); err != nil {
+		return findings{}, err
 	}
 	found := findings{id: id, size: size, to: to, pending: pending}
 	for _, sp := range pending {

@@ -21,8 +21,7 @@ type Contents struct {
 }
 
 // Look returns what is in a directory, which it only reads. A process may have
-// it open: what that committed in the last second is then pending still, and
-// what it appended in the last moment is not there yet. The error says what
+// it open: what it appended in the last moment is then not there yet. The error says what
 // first could not be read; Contents is of the rest. What was written after the
 // checkpoint is read through, without one all of it.
 func Look(path string) (Contents, error) {
@@ -30,11 +29,13 @@ func Look(path string) (Contents, error) {
 	if damaged {
 		err = errors.New("checkpoint is damaged; all events count as pending")
 	}
+	gone, goneErr := readJournals(path)
+	err = cmp.Or(err, goneErr)
 	var c Contents
 	numbers, listErr := listSegments(path)
 	err = cmp.Or(err, listErr)
 	for _, n := range numbers {
-		err = cmp.Or(err, c.look(filepath.Join(path, segmentName(n)), n, points[n]))
+		err = cmp.Or(err, c.look(filepath.Join(path, segmentName(n)), n, points[n], gone))
 	}
 	if err != nil {
 		err = fmt.Errorf("spool %s: %w", path, err)
@@ -43,7 +44,7 @@ func Look(path string) (Contents, error) {
 }
 
 // look adds a segment.
-func (c *Contents) look(path string, number uint64, point *checkpoint) error {
+func (c *Contents) look(path string, number uint64, point *checkpoint, gone map[place][]span) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if os.IsNotExist(err) { // all of it was committed since
 		return nil
@@ -52,7 +53,7 @@ func (c *Contents) look(path string, number uint64, point *checkpoint) error {
 		return err
 	}
 	defer f.Close()
-	found, err := examine(f, number, point)
+	found, err := examine(f, number, point, gone)
 	if errors.Is(err, errNoHeader) { // it is being made
 		return nil
 	}

@@ -26,7 +26,7 @@ type model struct {
 	made    int             // names events
 	pending map[string]bool // of events; true if out
 	out     []*held
-	again   map[string]bool // settled since the last checkpoint: a crash may bring them back
+	again   map[string]bool // settled since the last checkpoint: a loss of power may bring them back
 }
 
 type held struct {
@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 			m.s = open(t, m.cfg)
 			steps := []func(){
 				m.append, m.append, m.append, m.read, m.read, m.commit, m.giveBack, m.park,
-				m.sync, m.wait, m.expire, m.reopen, m.crash, m.fail,
+				m.sync, m.wait, m.expire, m.reopen, m.kill, m.power, m.fail,
 			}
 			for range 250 {
 				steps[m.rand.IntN(len(steps))]()
@@ -217,16 +217,36 @@ func (m *model) reopen() {
 	m.open()
 }
 
-// crash goes on with a copy of the directory as a killed process leaves it,
-// with the beginning of a record at its end.
-func (m *model) crash() {
+// kill goes on with a copy of the directory as a killed process leaves it.
+func (m *model) kill() {
+	clear(m.again)
+	m.crash(m.copy())
+}
+
+// power is a loss of power, after which nothing is there that was not synced but
+// the events.
+func (m *model) power() {
+	path := m.copy()
+	for i := range 2 {
+		os.Remove(filepath.Join(path, journalName(i)))
+	}
+	m.crash(path)
+}
+
+// copy returns a copy of the directory, with all that is appended.
+func (m *model) copy() (path string) {
 	m.s.mu.Lock()
 	err := m.s.flush()
 	m.s.mu.Unlock()
-	path := m.t.TempDir()
+	path = m.t.TempDir()
 	if err := cmp.Or(err, os.CopyFS(path, os.DirFS(m.cfg.Dir))); err != nil {
 		m.t.Fatal(err)
 	}
+	return path
+}
+
+// crash goes on with another directory, and the beginning of a record at its end.
+func (m *model) crash(path string) {
 	if numbers, _ := listSegments(path); len(numbers) > 0 {
 		last := filepath.Join(path, segmentName(numbers[len(numbers)-1]))
 		f, err := os.OpenFile(last, os.O_WRONLY|os.O_APPEND, 0)

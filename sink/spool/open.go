@@ -48,6 +48,9 @@ func Open(cfg Config) (*Spool, error) {
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("spool %s: %w", cfg.Dir, err)
 	}
+	if s.changed {
+		s.Sync() // before the journals begin anew; it logs what fails
+	}
 	go s.run()
 	return s, nil
 }
@@ -75,6 +78,7 @@ func (s *Spool) open() error {
 		rand.Read(id[:])
 		s.id = hex.EncodeToString(id[:])
 	}
+	s.journal = newJournal(s.cfg.Dir, s.id)
 	s.scarce = s.cfg.Free > 0 && free(s.cfg.Dir) < s.cfg.Free
 	s.stats.Found = uint64(s.stats.Pending)
 	if s.stats.Found > 0 {
@@ -93,27 +97,32 @@ func (s *Spool) load() error {
 	if damaged {
 		s.cfg.Log.Warn("checkpoint is damaged; all events in the spool are sent again", "dir", s.cfg.Dir)
 	}
+	gone, err := readJournals(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	numbers, err := listSegments(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
 	for _, n := range numbers {
 		s.next = n + 1
-		if err := s.loadSegment(n, points[n]); err != nil {
+		if err := s.loadSegment(n, points[n], gone); err != nil {
 			return err
 		}
 	}
+	s.changed = len(gone) > 0
 	return nil
 }
 
 // loadSegment takes over a segment and cuts off its incomplete end.
-func (s *Spool) loadSegment(number uint64, point *checkpoint) error {
+func (s *Spool) loadSegment(number uint64, point *checkpoint, gone map[place][]span) error {
 	f, err := os.OpenFile(s.path(number), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	found, err := examine(f, number, point)
+	found, err := examine(f, number, point, gone)
 	switch {
 	case errors.Is(err, errNoHeader): // from before the segment's name was durable
 		return os.Remove(f.Name())

@@ -219,6 +219,7 @@ func (s *Spool) settle(sp span, count *uint64) {
 	*count += uint64(sp.events)
 	s.stats.Pending -= sp.events
 	s.changed = true
+	s.journal.add(sp)
 	if seg := s.segment(sp.segment); seg != nil {
 		if seg.left -= sp.events; seg.left == 0 && seg.file == nil {
 			s.free()

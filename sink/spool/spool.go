@@ -96,6 +96,7 @@ type Spool struct {
 	out      map[*Batch]struct{}
 	spare    []*Batch
 	changed  bool // since the last checkpoint
+	journal  journal
 	checked  time.Time
 	complain time.Time
 	stats    Stats

@@ -10,16 +10,26 @@ import (
 	"github.com/periscope-collector/periscope/sink/dir"
 )
 
+// flushes is how often the kernel gets what is in the buffer for each time that
+// it is synced.
+const flushes = 4
+
 // run syncs every Config.SyncEvery, and when much is not synced, until Close.
 func (s *Spool) run() {
 	defer close(s.done)
-	tick := time.NewTicker(s.cfg.SyncEvery)
+	tick := time.NewTicker(max(s.cfg.SyncEvery/flushes, 1))
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
+			if n%flushes != 0 {
+				s.mu.Lock()
+				s.flush() // if that fails, the next sync says so
+				s.mu.Unlock()
+				continue
+			}
 		case <-s.kick:
 		}
 		s.syncs.Lock()
@@ -58,6 +68,7 @@ func (s *Spool) sync(checkpoint bool) error {
 	if due := now.Sub(s.checked).Abs() >= checkEvery; s.changed && (due || checkpoint) {
 		s.checked, s.changed = now, false
 		text = s.checkpoint()
+		s.journal.turn()
 	}
 	s.mu.Unlock()
 
@@ -86,6 +97,9 @@ func (s *Spool) sync(checkpoint bool) error {
 		s.stats.SyncErrors++
 	}
 	s.changed = s.changed || checkErr != nil
+	if text != nil {
+		s.journal.covered = checkErr == nil
+	}
 	if err = cmp.Or(err, syncErr, checkErr); err != nil {
 		s.warn("spool is not durable", "err", err)
 	}
@@ -149,6 +163,7 @@ func (s *Spool) Close() error {
 		seg.file.Close()
 		seg.file = nil
 	}
+	s.journal.close(err == nil)
 	s.lock.Release()
 	s.lock = nil
 	if err != nil {
