@@ -100,9 +100,9 @@ const (
 	holdLeast = 30 * time.Second
 	holdMost  = 5 * time.Minute
 
-	// probeEvents is how many events a lane tries after a hold, until some are
-	// taken: when all are refused it takes 63 requests of halves and 16 of single
-	// events to know, and 8,200 for a whole batch.
+	// probeEvents is how many events a lane tries after a hold, and twice as many
+	// each time that some are taken: when all are refused it takes 31 requests of
+	// halves and 16 of single events to know.
 	probeEvents = 2 * hopeless
 
 	// places is how many batches are in memory at once: as many requests as the

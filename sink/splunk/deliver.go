@@ -42,9 +42,9 @@ type delivery struct {
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// deliver sees a batch to its end, or gives it back to the spool. It has a place
-// and, at first, a slot.
-func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, slot *hec.Slot) {
+// deliver sees a batch of an epoch to its end, or gives it back to the spool. It
+// has a place and, at first, a slot.
+func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, epoch int, slot *hec.Slot) {
 	d := &delivery{sink: s, lane: l, batch: b, open: 1, todo: []run{{0, len(b.Events)}}}
 	for len(d.todo) > 0 {
 		if slot == nil {
@@ -59,12 +59,13 @@ func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, slot *hec.S
 		o := d.send(ctx, slot, r)
 		slot = nil
 		if why := d.take(r, o); why != "" {
-			l.hold(s.cfg.holdLeast, why)
+			l.pace.hold(epoch, s.cfg.holdLeast, why)
 			s.warn("events are refused and kept; they are tried again", "lane", l.name, "why", why, "code", o.Code, "error", o.Err)
 			d.done(false)
 			return
 		}
 	}
+	l.pace.passed(epoch)
 	d.park()
 	d.done(true)
 }

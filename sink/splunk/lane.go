@@ -58,10 +58,9 @@ type lane struct {
 
 	waiting int // the encoder's: bytes since full was sent
 
+	pace pace
+
 	mu      sync.Mutex
-	until   time.Time // the lane is held until then
-	wait    time.Duration
-	why     string // "" unless held
 	refused uint64
 }
 
@@ -89,7 +88,7 @@ func (s *Sink) openLane(name string) (*lane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("splunk: %w", err)
 	}
-	l := &lane{name: name, spool: sp, id: []byte(sp.ID() + "-"), full: make(chan struct{}, 1)}
+	l := &lane{name: name, spool: sp, id: []byte(sp.ID() + "-"), full: make(chan struct{}, 1), pace: newPace(s.cfg.batchEvents)}
 	s.lanes = append(s.lanes, l)
 	return l, nil
 }
@@ -182,7 +181,7 @@ func (s *Sink) lingers(ctx context.Context, l *lane) bool {
 // next starts the delivery of the next batch, when there is a place for it and an
 // endpoint to ask. It reports whether there may be as much again.
 func (s *Sink) next(ctx context.Context, l *lane) bool {
-	if !l.free(ctx) {
+	if !l.pace.wait(ctx) {
 		return false
 	}
 	select {
@@ -195,25 +194,27 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 		<-s.places
 		return false
 	}
-	most := s.cfg.batchEvents
-	if l.held() != "" {
-		most = min(most, probeEvents)
+	turn, ok := l.pace.next()
+	if !ok {
+		slot.Release()
+		<-s.places
+		return true
 	}
-	b, err := l.spool.Read(most, batchBytes)
+	b, err := l.spool.Read(turn.events, turn.bytes)
 	if b == nil {
 		if err != nil {
 			s.warn("the spool cannot be read", "lane", l.name, "error", err)
-			l.hold(s.cfg.holdLeast, "spool")
+			l.pace.hold(turn.epoch, s.cfg.holdLeast, "spool")
 		}
 		slot.Release()
 		<-s.places
 		return err != nil
 	}
-	more := most == s.cfg.batchEvents && s.behind(l, b)
+	more := !turn.trial && s.behind(l, b, turn)
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
-		s.deliver(ctx, l, b, slot)
+		s.deliver(ctx, l, b, turn.epoch, slot)
 		<-s.places
 	}()
 	return more
@@ -223,8 +224,8 @@ func (s *Sink) next(ctx context.Context, l *lane) bool {
 // one, or small since it ends with its segment, or since it came back, when it has
 // waited for longer than for others to come. Spool.Next is the encoder's, who alone
 // can rely on it; here it says which segment is the last.
-func (s *Sink) behind(l *lane, b *spool.Batch) bool {
-	return len(b.Events) >= s.cfg.batchEvents/2 || size(b.Events) >= batchBytes/2 ||
+func (s *Sink) behind(l *lane, b *spool.Batch, t turn) bool {
+	return len(b.Events) >= t.events/2 || size(b.Events) >= t.bytes/2 ||
 		b.Last.Segment != l.spool.Next().Segment || time.Since(b.Oldest) > 2*s.cfg.linger
 }
 
@@ -235,43 +236,12 @@ func size(events [][]byte) (n int) {
 	return n
 }
 
-// free waits until the lane is not held. It reports false when ctx is done.
-func (l *lane) free(ctx context.Context) bool {
-	l.mu.Lock()
-	wait := time.Until(l.until)
-	l.mu.Unlock()
-	if wait <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// hold stops the lane for a while, longer each time in a row.
-func (l *lane) hold(least time.Duration, why string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if time.Now().Before(l.until) {
-		return // one of several batches that were out said so
-	}
-	l.wait = min(max(2*l.wait, least), holdMost)
-	l.until = time.Now().Add(l.wait)
-	l.why = why
-}
-
 // settle gives a batch its outcome and its share of the account.
 func (l *lane) settle(b *spool.Batch, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spool.Commit(b)
 	l.refused += uint64(refused)
-	l.until, l.wait, l.why = time.Time{}, 0, ""
 }
 
 // account returns the lane's side of the account as of one moment.
@@ -280,13 +250,6 @@ func (l *lane) account() (stats spool.Stats, stored, refused uint64) {
 	defer l.mu.Unlock()
 	stats = l.spool.Stats()
 	return stats, stats.Committed - l.refused, l.refused
-}
-
-// held returns why the lane is held, "" if it is not.
-func (l *lane) held() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.why
 }
 
 // reason is why an event that the spool did not take is dropped.

@@ -219,7 +219,7 @@ func (s *Sink) takes() bool {
 		free = free || e.Hold == ""
 	}
 	return free && slices.ContainsFunc(s.lanes, func(l *lane) bool {
-		return l.held() == "" && l.spool.Stats().Pending > 0
+		return l.pace.held() == "" && l.spool.Stats().Pending > 0
 	})
 }
 

@@ -68,7 +68,7 @@ func (s *Sink) Stats() Stats {
 	stats := Stats{HEC: s.client.Stats(), Size: s.cfg.Size, Unkept: s.quarantine.lost()}
 	for _, l := range s.lanes {
 		spool, stored, refused := l.account()
-		stats.Lanes = append(stats.Lanes, LaneStats{l.name, spool, stored, refused, l.held()})
+		stats.Lanes = append(stats.Lanes, LaneStats{l.name, spool, stored, refused, l.pace.held()})
 	}
 	return stats
 }
