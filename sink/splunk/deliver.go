@@ -109,6 +109,7 @@ func (d *delivery) take(r run, o hec.Outcome) (hold string) {
 		return d.refuse(r, max(o.Invalid, 0), o)
 	case hec.TooLarge:
 		if r.to-r.from > 1 {
+			d.lane.pace.tooLarge(size(d.batch.Events[r.from:r.to]))
 			d.halve(r)
 			break
 		}

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// batchLeast is what a server that finds requests too large can bring their bytes
+// down to.
+const batchLeast = 64 << 10
+
 // A pace says when a lane may be read, and how much of it at once. Its methods may
 // be called at once.
 //
@@ -87,6 +91,15 @@ func (p *pace) passed(epoch int) {
 		p.until, p.last, p.why = time.Time{}, 0, ""
 		p.turn.events = min(2*p.turn.events, p.whole)
 	}
+}
+
+// tooLarge says that so many bytes are too large a request. Batches have half of
+// them at most, as long as the process lives: what a server takes does not change
+// without somebody's doing, and small requests cost little.
+func (p *pace) tooLarge(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn.bytes = max(min(p.turn.bytes, bytes/2), batchLeast)
 }
 
 // held returns why the lane is held, "" if it is not.

@@ -1,10 +1,12 @@
 package splunk
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/periscope-collector/periscope/sink/splunk/hec"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
 
@@ -74,3 +76,43 @@ func TestHoldDoublesAndEnds(t *testing.T) {
 	})
 }
 
+// TestServerWithALowLimit says that requests that are too large are so at the
+// beginning only.
+func TestServerWithALowLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		server.SetLimit(300_000)
+		s := open(t, c)
+		give(s, 0, 5000) // 3.5 MB
+		after(10 * time.Second)
+		give(s, 5000, 10_000)
+		after(10 * time.Second)
+		large := refusedTooLarge(s)
+		if large == 0 {
+			t.Fatal("no request was too large")
+		}
+		give(s, 10_000, 20_000)
+		finish(t, s)
+		if n := refusedTooLarge(s); n != large {
+			t.Errorf("%d requests were too large, and %d more later", large, n-large)
+		}
+		wantOnce(t, numbers(t, server), 0, 20_000)
+	})
+}
+
+func refusedTooLarge(s *Sink) uint64 {
+	return s.Stats().HEC.Endpoints[0].Requests[hec.Answer{HTTP: http.StatusRequestEntityTooLarge, Code: -1}]
+}
+
+// TestBatchesAreNotTooSmall says how far the bytes of a request come down.
+func TestBatchesAreNotTooSmall(t *testing.T) {
+	p := newPace(1000)
+	for _, row := range []struct{ refused, want int }{
+		{2 * batchBytes, batchBytes}, {batchBytes, batchBytes / 2}, {batchBytes, batchBytes / 2},
+		{2*batchLeast + 2, batchLeast + 1}, {2 * batchLeast, batchLeast}, {10, batchLeast},
+	} {
+		p.tooLarge(row.refused)
+		if turn, _ := p.next(); turn.bytes != row.want {
+			t.Errorf("after %d bytes were too many %d are read, want %d", row.refused, turn.bytes, row.want)
+		}
+	}
+}
