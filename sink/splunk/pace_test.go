@@ -116,3 +116,30 @@ func TestBatchesAreNotTooSmall(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchThatIsRefusedWhole says how many requests it takes.
+func TestBatchThatIsRefusedWhole(t *testing.T) {
+	named := badData
+	named.Body = `{"text":"Invalid data format","code":6,"invalid-event-number":0}`
+	for name, test := range map[string]struct {
+		answer hectest.Answer
+		want   int
+	}{"quiet": {badData, halved}, "the first is named": {named, halved + hopeless/2}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+				c.holdLeast, c.linger = holdLeast, time.Second
+				server.Always(test.answer)
+				s := open(t, c)
+				give(s, 0, 1200) // one batch
+				after(10 * time.Second)
+				if n := len(server.Seen()); n != test.want || laneNamed(t, s, "flow").Held != "refused" {
+					t.Errorf("%d requests, want %d and the lane held", n, test.want)
+				}
+				server.Always(hectest.Answer{})
+				after(time.Minute)
+				finish(t, s)
+				wantOnce(t, numbers(t, server), 0, 1200)
+			})
+		})
+	}
+}
