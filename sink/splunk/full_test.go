@@ -61,6 +61,40 @@ func TestSpoolFull(t *testing.T) {
 	})
 }
 
+// TestFullSpoolIsCountedNowAndThen says that what finds no room does not count the
+// spool each time, and that room is seen soon after there is some.
+func TestFullSpoolIsCountedNowAndThen(t *testing.T) {
+	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+		c.Size = 4 << 20
+		server.Always(busy)
+		s := open(t, c)
+		give(s, 0, 10_000)
+		after(time.Second)
+		e := newEncoder(s)
+		for _, pause := range []time.Duration{0, time.Millisecond} {
+			counts, last := 0, e.counted
+			for range 1000 {
+				time.Sleep(pause)
+				if e.fits(flowKind, 1000) {
+					t.Fatal("there is room")
+				}
+				if e.counted != last {
+					counts, last = counts+1, e.counted
+				}
+			}
+			if want := int(1000 * pause / lookAgain); counts != want {
+				t.Errorf("1000 events with %v between count the spool %d times, want %d", pause, counts, want)
+			}
+		}
+		server.Always(hectest.Answer{})
+		after(5 * time.Minute)
+		if !e.fits(flowKind, 1000) {
+			t.Error("there is no room")
+		}
+		finish(t, s)
+	})
+}
+
 // TestLedgerOfFullSpool says that the ledger is refused too when the spool is
 // full to the brim.
 func TestLedgerOfFullSpool(t *testing.T) {
