@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,10 +30,11 @@ type Quarantined struct {
 // A quarantine is that file. It is opened for each batch that has something for
 // it, so that it can be taken away meanwhile.
 type quarantine struct {
-	path string
-	sink *Sink
-	mu   sync.Mutex
-	last uint64 // lines that could not be written
+	path  string
+	sink  *Sink
+	named func(path string) error // makes the name durable
+	mu    sync.Mutex
+	last  uint64 // lines that could not be written
 }
 
 // add writes refused events. What does not fit, or cannot be written, is gone; it
@@ -65,7 +67,11 @@ func (q *quarantine) write(lines []byte) error {
 		return err
 	}
 	defer f.Close()
-	if size := info.Size(); size > 0 {
+	if size := info.Size(); size == 0 {
+		if err := q.named(filepath.Dir(q.path)); err != nil {
+			return err
+		}
+	} else {
 		last := make([]byte, 1)
 		if _, err := f.ReadAt(last, size-1); err != nil {
 			return err
