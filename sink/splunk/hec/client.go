@@ -122,8 +122,8 @@ func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, v
 	refused := make(map[string]bool)
 	for range 2 {
 		var list []string
-		list, version = c.tokens.order()
-		for _, token := range list {
+		list, version = c.tokens.current()
+		for _, token := range e.order(list, version) {
 			if refused[token] {
 				continue
 			}
@@ -134,7 +134,7 @@ func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, v
 			}
 			if o.Class != HoldToken {
 				if o.Class == Delivered {
-					c.tokens.accepted(token)
+					e.took(token, version)
 					c.await(e, ch, floor, r, &o)
 				}
 				return o, version

@@ -220,6 +220,21 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+// TestTokenOfEachEndpoint says that endpoints with tokens of their own each refuse
+// the others' once.
+func TestTokenOfEachEndpoint(t *testing.T) {
+	virtual(t, func(t *testing.T, net *hectest.Network) {
+		one, other := net.New(first), net.New(second)
+		c := dial(t, hec.Config{TokenFile: write(t, "token", first+"\n"+second+"\n"), Dial: net.Dial}, one, other)
+		for range 40 {
+			send(t, c, hec.Delivered)
+		}
+		if n := len(one.Seen()) + len(other.Seen()); n > 40+1 || len(one.Events()) == 0 || len(other.Events()) == 0 {
+			t.Errorf("%d requests for 40 that were taken, want one more at most", n)
+		}
+	})
+}
+
 func rewrite(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

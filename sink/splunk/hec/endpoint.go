@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -42,6 +43,8 @@ type endpoint struct {
 	rotated bool      // the channel is new since the last answer but code 11
 	plain   bool      // compressed bodies are refused
 	fresh   time.Time // idle connections are no older
+	best    string    // token that was taken last; tried first
+	bestOf  int       // number of its list
 
 	channels map[string]*channel // by token, for the next requests
 	waiting  []*waiting          // oldest first
@@ -187,6 +190,25 @@ func (e *endpoint) takesGzip() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return !e.plain
+}
+
+// took takes in that a token was taken, of a list with that number.
+func (e *endpoint) took(token string, number int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.best, e.bestOf = token, number
+}
+
+// order returns a list of tokens, with that number, in the order to try them.
+func (e *endpoint) order(list []string, number int) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(list, e.best)
+	if i <= 0 || e.bestOf != number {
+		return list
+	}
+	list = slices.Delete(slices.Clone(list), i, i+1)
+	return slices.Insert(list, 0, e.best)
 }
 
 // refresh closes idle connections once a minute, so that names are looked up

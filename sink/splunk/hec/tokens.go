@@ -27,8 +27,7 @@ type tokens struct {
 
 	mu     sync.Mutex
 	list   []string // as in the file, replaced whole
-	number int      // of the list, counted up
-	best   string   // was accepted last; tried first
+	number int      // of the list, counted up; 0 before there is one
 	read   time.Time
 	failed bool // the last read failed, and that was logged
 
@@ -59,7 +58,7 @@ func (t *tokens) load(force bool) error {
 		if t.list != nil {
 			t.reloads++
 		}
-		t.list, t.best = list, ""
+		t.list = list
 		t.number++
 	}
 	return nil
@@ -73,15 +72,12 @@ func (t *tokens) refresh() int {
 	return t.number
 }
 
-// order returns the tokens in the order to try them, and the number of the list.
-func (t *tokens) order() ([]string, int) {
+// current returns the tokens as in the file, and the number of the list. The list
+// is not to be changed.
+func (t *tokens) current() ([]string, int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := slices.Clone(t.list)
-	if i := slices.Index(list, t.best); i > 0 {
-		list = slices.Insert(slices.Delete(list, i, i+1), 0, t.best)
-	}
-	return list, t.number
+	return t.list, t.number
 }
 
 // counts returns how often the file brought other tokens, and could not be read.
@@ -89,13 +85,6 @@ func (t *tokens) counts() (reloads, failures uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.reloads, t.failures
-}
-
-// accepted says that an endpoint took a token.
-func (t *tokens) accepted(token string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.best = token
 }
 
 func readTokens(path string) ([]string, error) {
