@@ -127,5 +127,5 @@ func TestSoakSplunkTokenRefused(t *testing.T) {
 }
 
 func TestSoakKillSplunk(t *testing.T) {
-	killing{times: 50, rate: splunkRate(), live: 2, spare: 200 * time.Millisecond, stale: 1500 * time.Millisecond}.run(t)
+	killing{times: 50, rate: splunkRate(), live: 2, spare: 200 * time.Millisecond, stale: 250 * time.Millisecond}.run(t)
 }

@@ -71,10 +71,6 @@ func laneName(k kind, index string) string {
 	return kinds[k].name + "@" + index
 }
 
-// syncEvery bounds what a kill takes from a spool. With the 100 ms that a record
-// is in the queue at most, and what a busy disk adds, it is less than 200 ms old.
-const syncEvery = 50 * time.Millisecond
-
 func (s *Sink) openLane(name string) (*lane, error) {
 	sp, err := spool.Open(spool.Config{
 		Dir:          filepath.Join(s.cfg.Dir, name),
@@ -82,7 +78,6 @@ func (s *Sink) openLane(name string) (*lane, error) {
 		SegmentBytes: max(min(s.cfg.Size/segmentPart, segmentMost), segmentLeast),
 		Age:          s.cfg.Age,
 		Free:         s.cfg.Free,
-		SyncEvery:    syncEvery,
 		Log:          s.cfg.Log,
 	})
 	if err != nil {
