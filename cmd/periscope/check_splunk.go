@@ -87,11 +87,15 @@ func (k *endpointCheck) run(ctx context.Context) {
 	what, err = health(ctx, u, settings)
 	k.step("health", what, err) // a balancer may hide it
 	client, err := hec.New(k.hec)
-	if err != nil { // there is no token
-		k.step("token", "", err)
+	if err != nil { // the configuration was validated
+		k.step("connection", "", err)
 		return
 	}
 	defer client.Close()
+	if err := client.Tokens(); err != nil {
+		k.step("token", "", err)
+		return
+	}
 	k.events(ctx, client)
 }
 

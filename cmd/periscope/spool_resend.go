@@ -66,6 +66,10 @@ tells.`,
 			if err != nil {
 				return err
 			}
+			if err := client.Tokens(); err != nil {
+				client.Close()
+				return err
+			}
 			r := resend{client: client}
 			err = r.run(ctx, path, aside)
 			fmt.Fprintln(cmd.OutOrStdout(), r.result())

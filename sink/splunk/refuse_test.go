@@ -1,10 +1,7 @@
 package splunk
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -139,47 +136,5 @@ func TestRefusedLaneAsksLittle(t *testing.T) {
 		after(holdMost)
 		finish(t, s)
 		wantOnce(t, numbers(t, server), 0, 1000)
-	})
-}
-
-// TestTokenIsNotWritten says that neither the log nor a file has the token,
-// whatever an endpoint says.
-func TestTokenIsNotWritten(t *testing.T) {
-	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
-		var log bytes.Buffer
-		c.Log = logTo(&log)
-		server.Script(
-			hectest.Answer{Status: 403, Body: `{"text":"Invalid token ` + token + `","code":4}`},
-			hectest.Answer{Status: 400, Body: `{"text":"` + token + `","code":6}`},
-			hectest.Answer{Status: 503, Body: token, Header: map[string][]string{"Server": {token}}},
-			hectest.Answer{Status: 302, Header: map[string][]string{"Location": {"http://127.0.0.1/" + token}}},
-			hectest.Answer{Status: 400, Body: `{"text":"` + token + `","code":7}`},
-		)
-		s := open(t, c)
-		give(s, 0, 1)
-		after(time.Hour)
-		give(s, 1, 10)
-		after(time.Hour)
-		finish(t, s)
-		if requests := len(server.Seen()); requests < 6 || log.Len() == 0 {
-			t.Errorf("%d requests; log:\n%s", requests, &log)
-		}
-		if strings.Contains(log.String(), token) {
-			t.Errorf("the log has the token:\n%s", &log)
-		}
-		files := 0
-		err := filepath.WalkDir(c.Dir, func(path string, entry os.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			text, err := os.ReadFile(path)
-			if files++; bytes.Contains(text, []byte(token)) {
-				t.Errorf("%s has the token", path)
-			}
-			return err
-		})
-		if err != nil || files == 0 {
-			t.Errorf("%d files: %v", files, err)
-		}
 	})
 }

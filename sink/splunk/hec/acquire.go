@@ -60,6 +60,9 @@ func wait(ctx context.Context, changed <-chan struct{}, due time.Time) {
 // before something changes. It starts the probes whose time has come. The caller
 // holds c.mu.
 func (c *Client) pick(now time.Time, tokens int) (*endpoint, time.Time) {
+	if tokens == 0 { // there is none yet
+		return nil, now.Add(tokensEvery)
+	}
 	var able []*endpoint
 	var due time.Time
 	sooner := func(t time.Time) {

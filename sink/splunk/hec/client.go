@@ -52,7 +52,8 @@ type Client struct {
 	changed chan struct{} // closed and replaced when a gate changes
 }
 
-// New reads the files of cfg and sends nothing.
+// New reads the files of cfg and sends nothing. Without a token in the token file
+// the endpoints are held until there is one.
 func New(cfg Config) (*Client, error) {
 	c := &Client{ack: cfg.Ack, log: cfg.Log, jitter: rand.N[time.Duration], changed: make(chan struct{})}
 	if c.log == nil {
@@ -76,12 +77,18 @@ func New(cfg Config) (*Client, error) {
 		c.endpoints = append(c.endpoints, ep)
 	}
 	c.tokens = &tokens{path: cfg.TokenFile, log: c.log}
-	if err := c.tokens.load(true); err != nil {
-		return nil, err
+	if c.tokens.load(true) != nil { // it is logged
+		for _, e := range c.endpoints {
+			e.gate.hold = tokenless
+		}
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c, nil
 }
+
+// Tokens reads the token file, for who does not want to wait for one: it returns
+// what is wrong with it and what to do, or nil.
+func (c *Client) Tokens() error { return c.tokens.load(true) }
 
 // parseURL reads the URL of an endpoint. It has room for no secret.
 func parseURL(text string, insecure bool) (*url.URL, error) {

@@ -3,7 +3,6 @@ package hec_test
 import (
 	"encoding/pem"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,26 +28,19 @@ func TestTLS(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	tests := []struct{ url, token, want string }{
-		{"http://192.0.2.1:8088", first, "in the clear"},
-		{"ftp://localhost", first, "nothing else"},
-		{"https://user:" + first + "@localhost", first, "nothing else"},
-		{"https://localhost/services/collector", first, "nothing else"},
-		{"https://localhost?token=" + first, first, "nothing else"},
-		{"://" + first, first, "not a URL"},
-		{"https://localhost", "", "no token"},
-		{"https://localhost", first + " " + second, "line 1"},
-		{"https://localhost", second + "\nshort", "line 2"},
-		{"https://localhost", strings.Repeat("x", 64<<10) + "y", "larger"},
+	tests := []struct{ url, want string }{
+		{"http://192.0.2.1:8088", "in the clear"},
+		{"ftp://localhost", "nothing else"},
+		{"https://user:" + first + "@localhost", "nothing else"},
+		{"https://localhost/services/collector", "nothing else"},
+		{"https://localhost?token=" + first, "nothing else"},
+		{"://" + first, "not a URL"},
 	}
 	for _, tt := range tests {
-		_, err := hec.New(hec.Config{Endpoints: []hec.Endpoint{{URL: tt.url}}, TokenFile: write(t, "t", tt.token)})
+		_, err := hec.New(hec.Config{Endpoints: []hec.Endpoint{{URL: tt.url}}, TokenFile: write(t, "t", first)})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), first) {
 			t.Errorf("%s: %v, want %q", tt.url, err, tt.want)
 		}
-	}
-	if _, err := hec.New(hec.Config{Endpoints: []hec.Endpoint{{URL: "https://localhost"}}, TokenFile: filepath.Join(t.TempDir(), "none")}); err == nil {
-		t.Error("no token file is no error")
 	}
 	if _, err := hec.New(hec.Config{}); err == nil {
 		t.Error("no endpoint is no error")

@@ -9,6 +9,9 @@
 // Sending again and splitting are the caller's, as [Class] says; it needs no
 // clock for it.
 //
+// A token file that is missing or has no token in it refuses every token: it is
+// read again every 5 s, and [Client.Tokens] says what is wrong.
+//
 // A request is sent to one endpoint once, with each token of the token file at
 // most. A channel for each token and cookies are kept for each endpoint. Where
 // acknowledgements are awaited, a goroutine of the endpoint asks for them after

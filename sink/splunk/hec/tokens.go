@@ -46,7 +46,11 @@ func (t *tokens) load(force bool) error {
 	t.read = now
 	list, err := readTokens(t.path)
 	if err != nil {
-		if !t.failed && t.list != nil {
+		switch {
+		case t.failed:
+		case t.list == nil:
+			t.log.Warn("no token for splunk yet, events are kept until the token file has one", "error", err)
+		default:
 			t.log.Warn("token file not read, its last tokens are used on", "error", err)
 		}
 		t.failed = true
