@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,15 +132,15 @@ func isLane(name string) bool {
 		return false
 	}
 	name, _, _ = strings.Cut(name, "@")
-	return slices.ContainsFunc(kinds[:], func(k struct {
-		name  string
-		share int64
-	}) bool {
-		return k.name == name
-	})
+	for _, k := range kinds {
+		if k.name == name {
+			return true
+		}
+	}
+	return false
 }
 
-// run reads batches and starts their deliveries, until ctx is done.
+// runLane reads batches and starts their deliveries, until ctx is done.
 func (s *Sink) runLane(ctx context.Context, l *lane) {
 	defer s.running.Done()
 	for {
