@@ -221,7 +221,6 @@ func TestOpenThatFails(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
 		"no directory":    func(c *Config) { c.Dir = "" },
 		"no endpoint":     func(c *Config) { c.HEC.Endpoints = nil },
-		"no token":        func(c *Config) { c.HEC.TokenFile = c.HEC.TokenFile + "s" },
 		"spool too small": func(c *Config) { c.Size = 4<<20 - 1 },
 	} {
 		bad := c
