@@ -10,6 +10,7 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/record"
 	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 	"github.com/periscope-collector/periscope/sink/splunk"
@@ -61,6 +62,9 @@ func (o *outputs) list() (list []Sink) {
 	}
 	if o.splunk != nil {
 		s := Sink{Name: "splunk", Sink: o.splunk}
+		if !o.splunk.TakesFlows() {
+			s.Sink = noFlows{o.splunk}
+		}
 		if frames := o.splunk.Frames(); frames != nil {
 			s.Frames = frames
 		}
@@ -68,6 +72,10 @@ func (o *outputs) list() (list []Sink) {
 	}
 	return list
 }
+
+// noFlows is a sink that could take records and wants none: for it alone flows are
+// not accounted for.
+type noFlows struct{ sink.Sink }
 
 // close closes sinks that no pipeline has got.
 func (o *outputs) close() { closeUnused(o.list()) }

@@ -114,6 +114,9 @@ func Open(c Config) (_ *Sink, err error) {
 	return s, nil
 }
 
+// TakesFlows reports whether Flow makes anything of a record.
+func (s *Sink) TakesFlows() bool { return s.cfg.Flow || s.cfg.VPCFlow }
+
 // Flow copies r for the encoder.
 func (s *Sink) Flow(worker int, r *packet.Flow) {
 	w := &s.workers[worker]
