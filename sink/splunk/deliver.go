@@ -10,13 +10,13 @@ import (
 )
 
 // A batch of which nothing is taken is kept, for it is not its events that are
-// wrong: when hopeless of them were found bad, or halved runs were halved, which
-// are all of seven levels. A batch with 16 bad events has a good run at the sixth
+// wrong: when hopeless of them were found bad, or mostHalved runs were halved,
+// which are all of seven levels. A batch with 16 bad events has a good run at the sixth
 // level. So a batch that is refused whole takes 143 requests at most, and where no
 // batch was refused before, all 16 that are out 2,288.
 const (
-	hopeless = 16
-	halved   = 1<<7 - 1
+	hopeless   = 16
+	mostHalved = 1<<7 - 1
 )
 
 // A run is events of a batch, from one to before another.
@@ -138,7 +138,7 @@ func (d *delivery) push(r run) {
 // halve sends the halves of a run behind the other runs, so that good ones are
 // taken before single events are refused. It returns why the lane is to be held.
 func (d *delivery) halve(r run) (hold string) {
-	if d.halved++; d.halved >= halved && !d.taken {
+	if d.halved++; d.halved >= mostHalved && !d.taken {
 		return "refused"
 	}
 	middle := (r.from + r.to) / 2

@@ -124,7 +124,7 @@ func TestBatchThatIsRefusedWhole(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer hectest.Answer
 		want   int
-	}{"quiet": {badData, halved}, "the first is named": {named, halved + hopeless/2}} {
+	}{"quiet": {badData, mostHalved}, "the first is named": {named, mostHalved + hopeless/2}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
 				c.holdLeast, c.linger = holdLeast, time.Second
