@@ -2,6 +2,7 @@ package splunk
 
 import (
 	"context"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -222,6 +223,9 @@ func TestOpenThatFails(t *testing.T) {
 		"no directory":    func(c *Config) { c.Dir = "" },
 		"no endpoint":     func(c *Config) { c.HEC.Endpoints = nil },
 		"spool too small": func(c *Config) { c.Size = 4<<20 - 1 },
+		"no token, and it is a replay": func(c *Config) {
+			c.Replay, c.HEC.TokenFile = true, filepath.Join(t.TempDir(), "none")
+		},
 	} {
 		bad := c
 		spoil(&bad)

@@ -94,6 +94,11 @@ func Open(c Config) (_ *Sink, err error) {
 			s.release()
 		}
 	}()
+	if c.Replay { // which would wait for a token without end
+		if err := s.client.Tokens(); err != nil {
+			return nil, fmt.Errorf("splunk: %w", err)
+		}
+	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("splunk: make the directory of the spool: %w", err)
 	}
