@@ -79,19 +79,36 @@ func load(kind uint32, insns []instruction) (int, error) {
 	return fd, nil
 }
 
+// Modes of attaching, XDP_FLAGS_SKB_MODE and XDP_FLAGS_DRV_MODE.
+const (
+	genericMode = 1 << 1
+	driverMode  = 1 << 2
+)
+
+// attach attaches the program to an interface for as long as the descriptor
+// that it returns is open.
+func attach(program, ifindex int, mode uint32) (int, error) {
+	const attachXDP = 37 // BPF_XDP
+	link, err := bpf(unix.BPF_LINK_CREATE, &linkAttr{uint32(program), uint32(ifindex), attachXDP, mode})
+	if err != nil {
+		return -1, fmt.Errorf("attach to interface %d: %w", ifindex, err)
+	}
+	return link, nil
+}
+
 // Drop attaches a program to the interface of that index that drops all it
 // receives, and returns what detaches it. The end of the process does, too.
 // With it in place, a sender is measured and nothing else.
 func Drop(ifindex int) (detach func() error, err error) {
-	const verdictDrop, attachXDP, driverMode = 1, 37, 1 << 2
-	fd, err := load(unix.BPF_PROG_TYPE_XDP, []instruction{set(r0, verdictDrop), {op: unix.BPF_JMP | unix.BPF_EXIT}})
+	const xdpDrop = 1
+	fd, err := load(unix.BPF_PROG_TYPE_XDP, []instruction{set(r0, xdpDrop), {op: unix.BPF_JMP | unix.BPF_EXIT}})
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	link, err := bpf(unix.BPF_LINK_CREATE, &linkAttr{uint32(fd), uint32(ifindex), attachXDP, driverMode})
+	link, err := attach(fd, ifindex, driverMode)
 	if err != nil {
-		return nil, fmt.Errorf("attach to interface %d: %w", ifindex, err)
+		return nil, err
 	}
 	return func() error { return unix.Close(link) }, nil
 }

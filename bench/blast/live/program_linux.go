@@ -58,7 +58,8 @@ func withComplement(src uint8, size uint8, bits int32, at int16, complements ...
 
 // program returns the program that makes frame n of the template, n being the
 // counter, which it increments, and redirects it. Frame n is of flow n mod
-// flows and the flow's segment n / flows; segment is the payload of one.
+// flows and the flow's segment n / flows; segment is the payload of one. What
+// the interface itself receives passes.
 func program(counter, ifindex int, flows, segment int32) []instruction {
 	const redirect = 23 // BPF_FUNC_redirect
 	body := []instruction{
@@ -85,11 +86,14 @@ func program(counter, ifindex int, flows, segment int32) []instruction {
 		instruction{op: unix.BPF_JMP | unix.BPF_CALL, imm: redirect},
 		instruction{op: unix.BPF_JMP | unix.BPF_EXIT})
 
+	const xdpPass = 2
+	end := int16(len(body))
 	p := []instruction{
+		loadWord(r2, r1, 12), // ingress_ifindex
+		{op: unix.BPF_JMP | unix.BPF_JEQ, regs: r2, off: end + 5, imm: int32(ifindex)},
 		loadWord(r2, r1, 0), loadWord(r3, r1, 4), // data and data_end
 		move(r4, r2), alu(unix.BPF_ADD, r4, variedLen),
-		{op: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_X, regs: r4 | r3<<4, off: int16(len(body))},
+		{op: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_X, regs: r4 | r3<<4, off: end},
 	}
-	p = append(p, body...)
-	return append(p, set(r0, 0), instruction{op: unix.BPF_JMP | unix.BPF_EXIT}) // XDP_ABORTED
+	return append(append(p, body...), set(r0, xdpPass), instruction{op: unix.BPF_JMP | unix.BPF_EXIT})
 }

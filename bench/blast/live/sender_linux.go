@@ -46,8 +46,12 @@ const MaxSize = 3300
 // A Sender sends one kind of traffic. Frames are numbered from 0 on, over all
 // calls of Send.
 type Sender struct {
-	frame            []byte
-	counter, program int // descriptors
+	frame []byte
+
+	// Descriptors. The program is attached to the interface, where it passes
+	// everything, because the kernel otherwise makes and unmakes a trampoline for
+	// it in every call, and waits some 10 ms for all processors to leave it.
+	counter, program, link int
 }
 
 // Open returns a sender. Close releases it.
@@ -73,7 +77,13 @@ func Open(c Config) (*Sender, error) {
 		unix.Close(counter)
 		return nil, err
 	}
-	return &Sender{template(&c), counter, loaded}, nil
+	link, err := attach(loaded, i.Index, genericMode)
+	if err != nil {
+		unix.Close(counter)
+		unix.Close(loaded)
+		return nil, err
+	}
+	return &Sender{template(&c), counter, loaded, link}, nil
 }
 
 // Send makes n frames, in the calling thread, which must be in the namespace of
@@ -110,5 +120,5 @@ func (s *Sender) Sent() (uint64, error) {
 
 // Close releases what the sender holds in the kernel.
 func (s *Sender) Close() error {
-	return errors.Join(unix.Close(s.program), unix.Close(s.counter))
+	return errors.Join(unix.Close(s.link), unix.Close(s.program), unix.Close(s.counter))
 }
