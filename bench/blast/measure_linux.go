@@ -37,7 +37,7 @@ func (b *blast) measure() error {
 }
 
 // A trial is what became of one blast. dropped were never queued at the
-// receiving interface; received were read.
+// receiving interface; received were read by the socket.
 type trial struct {
 	result
 	dropped, received uint64
@@ -73,7 +73,7 @@ func (b *blast) try(kind string) (trial, error) {
 		return trial{}, err
 	}
 	if arrived+dropped != t.Sent {
-		return trial{}, fmt.Errorf("%d sent, and the interface knows of %d and %d dropped", t.Sent, arrived, dropped)
+		return trial{}, fmt.Errorf("%d sent, and the interfaces know of %d received and %d dropped", t.Sent, arrived, dropped)
 	}
 	t.dropped = dropped
 	t.received, err = r.stop()
@@ -140,25 +140,35 @@ func (r *receiver) kill() {
 	r.cmd.Wait()
 }
 
-// counters returns what b1 received and dropped, as soon as it is n packets, or
-// after a second.
+// counters returns what b1 received and b0 dropped, as soon as it is n packets,
+// or after a second.
 func (r *receiver) counters(n uint64) (received, dropped uint64, err error) {
+	const rxPackets, txDropped = 1, 11 // fields of /proc/net/dev
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(tick) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/dev", r.cmd.Process.Pid))
-		if err != nil {
+		if received, err = counter(strconv.Itoa(r.cmd.Process.Pid), "b1", rxPackets); err != nil {
 			return 0, 0, err
 		}
-		_, line, _ := strings.Cut(string(text), "b1:")
-		fields := strings.Fields(line)
-		if len(fields) < 4 {
-			return 0, 0, fmt.Errorf("no interface b1 in %q", text)
+		if dropped, err = counter("thread-self", "b0", txDropped); err != nil {
+			return 0, 0, err
 		}
-		received, _ = strconv.ParseUint(fields[1], 10, 64)
-		dropped, _ = strconv.ParseUint(fields[3], 10, 64)
 		if received+dropped >= n || time.Now().After(deadline) {
 			return received, dropped, nil
 		}
 	}
+}
+
+// counter reads a counter of an interface in the namespace of a process.
+func counter(process, name string, field int) (uint64, error) {
+	text, err := os.ReadFile("/proc/" + process + "/net/dev")
+	if err != nil {
+		return 0, err
+	}
+	_, line, _ := strings.Cut(string(text), name+":")
+	fields := strings.Fields(line)
+	if len(fields) <= field {
+		return 0, fmt.Errorf("no interface %s in %q", name, text)
+	}
+	return strconv.ParseUint(fields[field], 10, 64)
 }
 
 // shell runs lines of shell in the namespace of the calling thread.

@@ -61,12 +61,12 @@ func bpf[T any](command uintptr, attr *T) (int, error) {
 }
 
 // load has the kernel verify a program of the given kind.
-func load(kind uint32, insns []instruction) (int, error) {
+func load(kind, flags uint32, insns []instruction) (int, error) {
 	log := make([]byte, 64<<10)
 	license := []byte("GPL\x00")
 	fd, err := bpf(unix.BPF_PROG_LOAD, &loadAttr{
 		kind: kind, count: uint32(len(insns)), insns: unsafe.Pointer(&insns[0]), license: unsafe.Pointer(&license[0]),
-		logLevel: 1, logSize: uint32(len(log)), log: unsafe.Pointer(&log[0]), flags: unix.BPF_F_XDP_HAS_FRAGS,
+		logLevel: 1, logSize: uint32(len(log)), log: unsafe.Pointer(&log[0]), flags: flags,
 	})
 	if errors.Is(err, unix.EPERM) {
 		return -1, errors.New("load the program: run as root")
@@ -101,7 +101,7 @@ func attach(program, ifindex int, mode uint32) (int, error) {
 // With it in place, a sender is measured and nothing else.
 func Drop(ifindex int) (detach func() error, err error) {
 	const xdpDrop = 1
-	fd, err := load(unix.BPF_PROG_TYPE_XDP, []instruction{set(r0, xdpDrop), {op: unix.BPF_JMP | unix.BPF_EXIT}})
+	fd, err := load(unix.BPF_PROG_TYPE_XDP, unix.BPF_F_XDP_HAS_FRAGS, []instruction{set(r0, xdpDrop), exit()})
 	if err != nil {
 		return nil, err
 	}

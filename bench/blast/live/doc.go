@@ -2,16 +2,17 @@
 // of many inner flows, each with a sequence number, at millions a second from
 // one processor. It serves the programs that measure collectors.
 //
-// It has the kernel run an XDP program on frames of its own making
-// (BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES) and redirect them into one
-// end of a veth pair, so that they arrive at the other. The program is assembled
-// here; what it writes into each frame keeps every checksum right. The frames
-// are in pages of the kernel's, at most as many as the receiver holds on to and
-// a batch more.
+// It has the kernel run a program on packets of its own making
+// (BPF_PROG_TEST_RUN) and send them into one end of a veth pair, so that they
+// arrive at the other: up to [MaxLive] bytes, XDP frames that are redirected,
+// longer ones as socket buffers, at some 3 us each. The program is assembled
+// here; what it writes into each packet keeps every checksum right. The packets
+// are memory of the kernel's: what the receiver holds on to, and a batch more.
 //
-// A sender belongs to one goroutine. It needs root, and the other end of the
-// pair GRO or an XDP program: without, the kernel has nowhere to put a frame
-// that is not a socket buffer.
+// A sender belongs to one goroutine, locked to a thread in the namespace of the
+// interface. It needs root, and the other end of the pair GRO, switched on when
+// both are up, or an XDP program: without, the kernel has nowhere to put a frame
+// that is not a socket buffer, and drops it uncounted.
 //
 // It is not a way to send to a real network, and paces nothing.
 package live

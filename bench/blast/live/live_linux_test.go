@@ -63,7 +63,7 @@ func inNamespace(t *testing.T, f func(t *testing.T)) {
 	<-done
 }
 
-// arrived returns how many packets b1 received and dropped.
+// arrived returns how many packets b1 received and b0 dropped.
 func arrived(t *testing.T) (received, dropped uint64) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/thread-self/net/dev")
@@ -71,16 +71,19 @@ func arrived(t *testing.T) (received, dropped uint64) {
 		t.Error(err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if name, rest, _ := strings.Cut(strings.TrimSpace(line), ":"); name == "b1" {
-			fields := strings.Fields(rest)
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields := strings.Fields(rest)
+		switch name {
+		case "b0":
+			dropped, _ = strconv.ParseUint(fields[11], 10, 64)
+		case "b1":
 			received, _ = strconv.ParseUint(fields[1], 10, 64)
-			dropped, _ = strconv.ParseUint(fields[3], 10, 64)
 		}
 	}
 	return received, dropped
 }
 
-// settle waits until b1 has seen n frames, received or dropped.
+// settle waits until n frames are received or dropped.
 func settle(t *testing.T, n uint64) (received, dropped uint64) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
@@ -109,7 +112,9 @@ func TestFrames(t *testing.T) {
 		{live.MinSize + 1, 3, 0, 63},
 		{128, 7, 0, 64},
 		{504, 100, 0, 65},
-		{live.MaxSize, 130, 0, 200},
+		{live.MaxLive, 130, 0, 200},
+		{live.MaxLive + 1, 130, 0, 200},
+		{live.MaxSize, 7, 0, 130},
 		{504, live.MaxFlows, 1<<16 - 3, 10}, // where flows come to the next port
 	} {
 		t.Run(fmt.Sprintf("size=%d,flows=%d", test.size, test.flows), func(t *testing.T) {
@@ -200,16 +205,21 @@ func TestCounts(t *testing.T) {
 	for name, test := range map[string]struct {
 		setup string
 		drop  bool
+		size  int
 		sent  uint32
 		lost  bool // all
 	}{
-		"one":           {"", false, 1, false},
-		"batch":         {"", false, 64, false},
-		"batch and one": {"", false, 65, false},
-		"many":          {"", false, 50_000, false},
-		"drop":          {"", true, 50_000, false},
-		"too long":      {"ip link set b1 mtu 535", false, 1000, true}, // the kernel allows for a VLAN tag
-		"just short":    {"ip link set b1 mtu 536", false, 1000, false},
+		"one":              {"", false, 504, 1, false},
+		"batch":            {"", false, 504, 64, false},
+		"batch and one":    {"", false, 504, 65, false},
+		"many":             {"", false, 504, 50_000, false},
+		"drop":             {"", true, 504, 50_000, false},
+		"too long":         {"ip link set b1 mtu 535", false, 504, 1000, true}, // the kernel allows for a VLAN tag
+		"just short":       {"ip link set b1 mtu 536", false, 504, 1000, false},
+		"jumbo":            {"", false, 8900, 10_000, false},
+		"drop jumbo":       {"", true, 8900, 10_000, false},
+		"jumbo too long":   {"ip link set b1 mtu 8931", false, 8900, 1000, true},
+		"jumbo just short": {"ip link set b1 mtu 8932", false, 8900, 1000, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inNamespace(t, func(t *testing.T) {
@@ -230,7 +240,7 @@ func TestCounts(t *testing.T) {
 					}
 					defer detach()
 				}
-				s, err := live.Open(config(504, 100))
+				s, err := live.Open(config(test.size, 100))
 				if err != nil {
 					t.Error(err)
 					return
@@ -254,7 +264,7 @@ func TestCounts(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	for want, change := range map[string]func(*live.Config){
 		"inner frame of 79 bytes":   func(c *live.Config) { c.Size = live.MinSize - 1 },
-		"inner frame of 3301 bytes": func(c *live.Config) { c.Size = live.MaxSize + 1 },
+		"inner frame of 9002 bytes": func(c *live.Config) { c.Size = live.MaxSize + 1 },
 		"0 flows":                   func(c *live.Config) { c.Flows = 0 },
 		"2097153 flows":             func(c *live.Config) { c.Flows = live.MaxFlows + 1 },
 		"outer addresses ::1":       func(c *live.Config) { c.Source = netip.IPv6Loopback() },

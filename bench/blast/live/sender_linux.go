@@ -3,13 +3,14 @@ package live
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -38,19 +39,28 @@ type Config struct {
 	Flows int
 }
 
-// MaxSize is the longest inner frame, in bytes. A live frame must fit a page of
-// 4,096 bytes, together with headroom, the kernel's notes and the end of a
-// socket buffer; the kernel refuses more than one page. Linux 6.18 takes 3,358.
-const MaxSize = 3300
+const (
+	// MaxSize is the longest inner frame, in bytes.
+	MaxSize = int(traffic.MaxSize)
+
+	// MaxLive is the longest that is sent as a live frame, in bytes. Such a frame
+	// must fit a page of 4,096 bytes, together with headroom, the kernel's notes
+	// and the end of a socket buffer; the kernel refuses more than one page.
+	// Linux 6.18 takes 3,358. Longer ones are sent as socket buffers.
+	MaxLive = 3300
+)
 
 // A Sender sends one kind of traffic. Frames are numbered from 0 on, over all
 // calls of Send.
 type Sender struct {
-	frame []byte
+	run  runAttr // of a call
+	most uint32  // frames of a call
+	data []byte  // that run points to
 
-	// Descriptors. The program is attached to the interface, where it passes
-	// everything, because the kernel otherwise makes and unmakes a trampoline for
-	// it in every call, and waits some 10 ms for all processors to leave it.
+	// Descriptors. The program of live frames is attached to the interface, where
+	// it passes everything, because the kernel otherwise makes and unmakes a
+	// trampoline for it in every call, and waits some 10 ms for all processors to
+	// leave it.
 	counter, program, link int
 }
 
@@ -68,41 +78,52 @@ func Open(c Config) (*Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", c.Interface, err)
 	}
-	counter, err := bpf(unix.BPF_MAP_CREATE, &mapAttr{kind: unix.BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: 8, entries: 1})
-	if err != nil {
-		return nil, fmt.Errorf("create the counter: %w; run as root", err)
-	}
-	loaded, err := load(unix.BPF_PROG_TYPE_XDP, program(counter, i.Index, int32(c.Flows), int32(c.Size-packet.EthernetLen-40)))
-	if err != nil {
-		unix.Close(counter)
+	s := &Sender{counter: -1, program: -1, link: -1, data: template(&c)}
+	if err := s.open(&c, i.Index); err != nil {
+		s.Close()
 		return nil, err
 	}
-	link, err := attach(loaded, i.Index, genericMode)
+	return s, nil
+}
+
+func (s *Sender) open(c *Config, ifindex int) (err error) {
+	s.counter, err = bpf(unix.BPF_MAP_CREATE, &mapAttr{kind: unix.BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: 8, entries: 1})
 	if err != nil {
-		unix.Close(counter)
-		unix.Close(loaded)
-		return nil, err
+		return fmt.Errorf("create the counter: %w; run as root", err)
 	}
-	return &Sender{template(&c), counter, loaded, link}, nil
+	write := write(s.counter, int32(c.Flows), int32(c.Size-packet.EthernetLen-40))
+	if c.Size > MaxLive {
+		s.program, err = load(unix.BPF_PROG_TYPE_SCHED_CLS, 0, skbProgram(ifindex, len(s.data), write))
+		s.data = s.data[:MaxLive] // the rest is zero
+		s.most = batch            // nothing is received in between
+	} else {
+		s.program, err = load(unix.BPF_PROG_TYPE_XDP, unix.BPF_F_XDP_HAS_FRAGS, xdpProgram(ifindex, write))
+		s.run.flags, s.run.batch = unix.BPF_F_TEST_XDP_LIVE_FRAMES, batch
+		s.most = math.MaxInt32
+		if err == nil {
+			s.link, err = attach(s.program, ifindex, genericMode)
+		}
+	}
+	s.run.fd, s.run.size, s.run.data = uint32(s.program), uint32(len(s.data)), unsafe.Pointer(&s.data[0])
+	return err
 }
 
 // Send makes n frames, in the calling thread, which must be in the namespace of
-// the interface, and returns when all are made. Each is queued at the other end,
-// or counted as dropped by its statistics: the receiving interface's rx_packets
-// and rx_dropped add up to Sent. A call has a cost of its own, of the order of
-// ten frames. An interruption by a signal is no error: Sent tells how many were
-// made.
+// the interface, and returns when all are made. Each is queued at the other end
+// or dropped: rx_packets of the receiving interface and tx_dropped of the
+// sending one add up to Sent. An interruption by a signal is no error: Sent
+// tells how many were made.
 func (s *Sender) Send(n uint32) error {
-	if n == 0 {
-		return nil
-	}
-	_, err := bpf(unix.BPF_PROG_TEST_RUN, &runAttr{
-		fd: uint32(s.program), size: uint32(len(s.frame)), data: unsafe.Pointer(&s.frame[0]),
-		repeat: n, flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, batch: min(batch, n),
-	})
-	runtime.KeepAlive(s)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("send %d frames of %d bytes: %w", n, len(s.frame), err)
+	for n > 0 {
+		s.run.repeat = min(n, s.most)
+		_, err := bpf(unix.BPF_PROG_TEST_RUN, &s.run)
+		if errors.Is(err, unix.EINTR) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("send frames: %w", err)
+		}
+		n -= s.run.repeat
 	}
 	return nil
 }
@@ -120,5 +141,11 @@ func (s *Sender) Sent() (uint64, error) {
 
 // Close releases what the sender holds in the kernel.
 func (s *Sender) Close() error {
-	return errors.Join(unix.Close(s.link), unix.Close(s.program), unix.Close(s.counter))
+	var errs []error
+	for _, fd := range []int{s.link, s.program, s.counter} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	return errors.Join(errs...)
 }
