@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -35,6 +36,9 @@ func TestSplunkWithoutFlows(t *testing.T) {
 			splunk := config.DefaultSplunk()
 			splunk.Endpoints = []config.Endpoint{{URL: "http://127.0.0.1:1"}}
 			splunk.TokenFile = filepath.Join(dir, "token")
+			if err := os.WriteFile(splunk.TokenFile, []byte("11111111-2222-4333-8444-555555555555\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			splunk.Spool.Dir, splunk.Spool.Size, splunk.Spool.Free = filepath.Join(dir, "spool"), 64<<20, 0
 			splunk.Records, splunk.Frames.Mode = test.records, test.frames
 			cfg.Sinks.Splunk = &splunk
