@@ -256,6 +256,9 @@ func putBack(path string, aside *os.File, lines [][]byte) error {
 	}
 	defer f.Close()
 	fi, err := f.Stat()
+	if err == nil {
+		err = giveToOwner(f, path)
+	}
 	if err != nil {
 		return err
 	}
@@ -269,6 +272,19 @@ func putBack(path string, aside *os.File, lines [][]byte) error {
 		return err
 	}
 	return os.Remove(aside.Name())
+}
+
+// giveToOwner gives a file that root may have made to the owner of its directory,
+// whose service goes on with it.
+func giveToOwner(f *os.File, path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return f.Chown(int(st.Uid), int(st.Gid))
 }
 
 // result says what became of the events.

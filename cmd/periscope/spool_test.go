@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/sink/splunk"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
@@ -147,6 +150,30 @@ func TestTakeAside(t *testing.T) {
 	writeFile(t, f.Name(), nil)
 	if ours, err := claim(f); ours || err != nil {
 		t.Errorf("a file that was removed, and there is another: %v, %v", ours, err)
+	}
+}
+
+// What root puts back stays the service's, whose directory it is.
+func TestPutBackOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("run as root")
+		}
+		t.Skip("changes owners; run as root")
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	f, err := takeAside(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(os.Chown(dir, 65534, 65533), putBack(dir, f, [][]byte{[]byte("a")})); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(dir, quarantineFile), &st); err != nil || st.Uid != 65534 || st.Gid != 65533 {
+		t.Errorf("owner %d:%d (%v), want that of the directory", st.Uid, st.Gid, err)
 	}
 }
 
