@@ -22,7 +22,8 @@ type Config struct {
 	// bound.
 	Age time.Duration
 
-	// Free is the share of the file system that stays free, 0 to 1.
+	// Free is the share of the file system that stays free, 0 to 1: for frames
+	// it is 0.05 more, and for the ledger half of it.
 	Free float64
 
 	// HEC says where to send, Log excepted.

@@ -21,8 +21,9 @@
 // event_uid.
 //
 // Within Config.Size what is new is refused when there is no room: frames beyond
-// half of it, flows beyond 15/16, the ledger when it is full. So the newest
-// frames go first, and flows and the ledger last.
+// half of it, flows beyond 15/16, the ledger when it is full. Where the file system
+// is the limit, frames leave more of it free than flows, and those more than the
+// ledger. So the newest frames go first, and flows and the ledger last.
 //
 // Memory: Config.Buffer bytes of records; [places] batches of 900,000 bytes, as
 // read, as sent and compressed, 44 MiB at the most, and 1 to 2 MiB for each that

@@ -2,11 +2,14 @@ package splunk
 
 import (
 	"context"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
@@ -59,6 +62,47 @@ func TestSpoolFull(t *testing.T) {
 		}
 		wantOnce(t, numbers(t, server), 20_000, 20_010)
 	})
+}
+
+// TestScarceDisk says that where the file system is the limit frames are refused
+// before flows, and the ledger last.
+func TestScarceDisk(t *testing.T) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(t.TempDir(), &st); err != nil {
+		t.Fatal(err)
+	}
+	free := float64(st.Bavail) / float64(st.Blocks)
+	for name, test := range map[string]struct {
+		left                  float64 // by how much more is free than is to stay free
+		frames, flows, ledger int
+	}{
+		"enough":     {0.08, 10, 10, 1},
+		"scarce":     {0.02, 0, 10, 1},
+		"too little": {-0.02, 0, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := hectest.New(t, token)
+			c := newConfig(t, server.URL)
+			c.Ledger, c.Report, c.Frames = true, report, FrameConfig{Mode: FramesAll}
+			if c.Free = free - test.left; c.Free <= 0 {
+				if os.Getenv("CI") == "true" {
+					t.Fatal("make room for temporary files: 10 % of their file system")
+				}
+				t.Skip("needs 10 % of the file system of temporary files; make room, or set TMPDIR")
+			}
+			s := open(t, c)
+			offer(s, 10)
+			give(s, 0, 10)
+			l := finish(t, s)
+			sum := test.frames + test.flows + test.ledger
+			if int(l.Stored) != sum || int(l.Dropped[packet.DropDiskFull]) != 21-sum {
+				t.Errorf("account %+v, want %d stored", l, sum)
+			}
+			if n := len(numbers(t, server)); n != test.flows {
+				t.Errorf("%d flows arrived, want %d", n, test.flows)
+			}
+		})
+	}
 }
 
 // TestFullSpoolIsCountedNowAndThen says that what finds no room does not count the

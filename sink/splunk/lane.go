@@ -25,16 +25,18 @@ const (
 	numKinds
 )
 
-// kinds are what there is of each kind: its name, and how many sixteenths of
-// Config.Size may be taken when one more event of it is kept.
+// kinds are what there is of each kind: its name, how many sixteenths of
+// Config.Size may be taken when one more event of it is kept, and what share of
+// the file system then stays free.
 var kinds = [numKinds]struct {
 	name  string
 	share int64
+	free  func(configured float64) float64
 }{
-	ledgerKind:  {"ledger", 16},
-	flowKind:    {"flow", 15},
-	vpcFlowKind: {"vpcflow", 15},
-	frameKind:   {"frame", 8},
+	ledgerKind:  {"ledger", 16, func(free float64) float64 { return free / 2 }},
+	flowKind:    {"flow", 15, func(free float64) float64 { return free }},
+	vpcFlowKind: {"vpcflow", 15, func(free float64) float64 { return free }},
+	frameKind:   {"frame", 8, func(free float64) float64 { return min(free+0.05, 1) }},
 }
 
 // A segment of a lane takes room until all of it is committed, and every lane has
@@ -70,13 +72,13 @@ func laneName(k kind, index string) string {
 	return kinds[k].name + "@" + index
 }
 
-func (s *Sink) openLane(name string) (*lane, error) {
+func (s *Sink) openLane(name string, k kind) (*lane, error) {
 	sp, err := spool.Open(spool.Config{
 		Dir:          filepath.Join(s.cfg.Dir, name),
 		Size:         s.cfg.Size,
 		SegmentBytes: max(min(s.cfg.Size/segmentPart, segmentMost), segmentLeast),
 		Age:          s.cfg.Age,
-		Free:         s.cfg.Free,
+		Free:         kinds[k].free(s.cfg.Free),
 		Log:          s.cfg.Log,
 	})
 	if err != nil {
@@ -104,7 +106,7 @@ func (s *Sink) openLanes() error {
 		if !w.on {
 			continue
 		}
-		l, err := s.openLane(laneName(kind(k), w.index))
+		l, err := s.openLane(laneName(kind(k), w.index), kind(k))
 		if err != nil {
 			return err
 		}
@@ -115,29 +117,27 @@ func (s *Sink) openLanes() error {
 		return fmt.Errorf("splunk: %w", err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !isLane(e.Name()) || open[e.Name()] {
+		k, ok := laneKind(e.Name())
+		if !e.IsDir() || !ok || open[e.Name()] {
 			continue
 		}
-		if _, err := s.openLane(e.Name()); err != nil {
+		if _, err := s.openLane(e.Name(), k); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isLane reports whether a directory is called like a lane. A name is shown in
-// logs and metrics.
-func isLane(name string) bool {
-	if !utf8.ValidString(name) {
-		return false
-	}
-	name, _, _ = strings.Cut(name, "@")
-	for _, k := range kinds {
-		if k.name == name {
-			return true
+// laneKind returns what is in the lane of a directory's name, if it is one. A name
+// is shown in logs and metrics.
+func laneKind(name string) (kind, bool) {
+	head, _, _ := strings.Cut(name, "@")
+	for k := range numKinds {
+		if kinds[k].name == head {
+			return k, utf8.ValidString(name)
 		}
 	}
-	return false
+	return 0, false
 }
 
 // runLane reads batches and starts their deliveries, until ctx is done.

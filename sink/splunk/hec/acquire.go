@@ -161,6 +161,8 @@ func (s *Slot) settle(ctx context.Context, r Request, o *Outcome, tokens int, to
 	c.wake()
 	c.mu.Unlock()
 	switch {
+	case was == free && o.Slow && o.HTTP == 0:
+		c.log.Warn("splunk endpoint did not answer in time, its events are sent again; check its load, and what is between", "endpoint", o.Endpoint, "error", o.Err)
 	case is == was:
 	case holds[is].warn != "":
 		e.http.CloseIdleConnections()
