@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/tunnel"
@@ -25,6 +26,15 @@ type outerHeader struct {
 //
 // It keeps nothing and allocates nothing.
 func outer(l link, pkt []byte, wire int) (outerHeader, packet.Reason) {
+	return standardPorts.outer(l, pkt, wire)
+}
+
+// tunnelPorts are the UDP ports taken for tunnels.
+type tunnelPorts struct{ vxlan, geneve []uint16 }
+
+var standardPorts = tunnelPorts{[]uint16{tunnel.VXLANPort}, []uint16{tunnel.GENEVEPort}}
+
+func (p *tunnelPorts) outer(l link, pkt []byte, wire int) (outerHeader, packet.Reason) {
 	etherType, off, ok := linkHeader(l, pkt)
 	if ok {
 		etherType, off, ok = skipVLANs(etherType, off, pkt)
@@ -44,7 +54,7 @@ func outer(l link, pkt []byte, wire int) (outerHeader, packet.Reason) {
 	if !ok || ip.protocol != packet.ProtocolUDP {
 		return outerHeader{}, packet.NotTunnel
 	}
-	return udp(pkt, off+ip.off, max(wire, len(pkt))-off, ip)
+	return p.udp(pkt, off+ip.off, max(wire, len(pkt))-off, ip)
 }
 
 // udpLen is the length of a UDP header (RFC 768): source port, destination
@@ -53,7 +63,7 @@ const udpLen = 8
 
 // udp reads the UDP header at off, behind ip. wire is how many bytes there are
 // from the IP header on.
-func udp(pkt []byte, off, wire int, ip ipHeader) (outerHeader, packet.Reason) {
+func (p *tunnelPorts) udp(pkt []byte, off, wire int, ip ipHeader) (outerHeader, packet.Reason) {
 	if ip.later {
 		return outerHeader{}, packet.OuterFragment
 	}
@@ -61,10 +71,10 @@ func udp(pkt []byte, off, wire int, ip ipHeader) (outerHeader, packet.Reason) {
 		return outerHeader{}, packet.NotTunnel
 	}
 	h := outerHeader{off: off + udpLen, source: ip.source}
-	switch binary.BigEndian.Uint16(pkt[off+2:]) {
-	case tunnel.VXLANPort:
+	switch port := binary.BigEndian.Uint16(pkt[off+2:]); {
+	case slices.Contains(p.vxlan, port):
 		h.encap = packet.VXLAN
-	case tunnel.GENEVEPort:
+	case slices.Contains(p.geneve, port):
 		h.encap = packet.GENEVE
 	default:
 		return outerHeader{}, packet.NotTunnel

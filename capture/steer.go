@@ -50,6 +50,11 @@ func (a *assembler) geneve() {
 		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: tunnel.GENEVELen},
 		bpf.TAX{},
 		bpf.LoadAbsolute{Off: 2, Size: 2})
+	a.genevePayload()
+}
+
+// genevePayload goes on by the GENEVE protocol in A, with X at the payload.
+func (a *assembler) genevePayload() {
 	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolEthernet, "ethernet")
 	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv4, "middle4")
 	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv6, "middle6")

@@ -26,16 +26,24 @@ func steer(fds []int, encap packet.Encap, port int) (bool, error) {
 }
 
 func attach(fd int, program []bpf.Instruction) error {
-	raw, err := bpf.Assemble(program)
+	prog, err := forKernel(program)
 	if err != nil {
 		return err
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, prog)
+}
+
+// forKernel assembles a program into what the kernel takes.
+func forKernel(program []bpf.Instruction) (*unix.SockFprog, error) {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return nil, err
 	}
 	filter := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
 		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
-		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
 }
 
 // rehearse sends flows in datagrams of several sizes over the loopback to a
