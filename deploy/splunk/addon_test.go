@@ -67,7 +67,7 @@ func TestReferences(t *testing.T) {
 			t.Errorf("eventtype %s searches %s", name, e["search"])
 		}
 	}
-	for _, sourcetype := range []string{record.FlowSourcetype, record.LedgerSourcetype, record.FrameSourcetype} {
+	for _, sourcetype := range []string{record.FlowSourcetype, record.LedgerSourcetype, record.FrameSourcetype, "periscope:check"} {
 		if p := props[sourcetype]; p["KV_MODE"] != "json" {
 			t.Errorf("%s: %v", sourcetype, p)
 		}
@@ -99,6 +99,23 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// TestMacro: the place of the events is one term, wherever it is written.
+func TestMacro(t *testing.T) {
+	definitions := []string{"definition = " + conf(t, "macros.conf")["periscope_events"]["definition"]}
+	for _, file := range []string{page, addOn + "/README.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		definitions = append(definitions, regexp.MustCompile(`definition = .*index=.*`).FindString(string(text)))
+	}
+	for _, d := range definitions {
+		if !strings.HasPrefix(d, "definition = (") || !strings.HasSuffix(d, ")") {
+			t.Errorf("%q has no parentheses", d)
+		}
+	}
+}
+
 func TestSavedSearches(t *testing.T) {
 	known := fields(t)
 	for name, s := range conf(t, "savedsearches.conf") {
@@ -110,9 +127,10 @@ func TestSavedSearches(t *testing.T) {
 		if s["disabled"] != "1" {
 			t.Errorf("%s is not disabled as shipped", name)
 		}
-		if strings.Contains(s["search"], "sum(") && !strings.Contains(s["search"], "| dedup event_uid |") {
-			t.Errorf("%s adds up events that may have come twice", name)
+		if countsEach.MatchString(s["search"]) && !strings.Contains(s["search"], "| dedup event_uid |") {
+			t.Errorf("%s counts events that may have come twice", name)
 		}
+		grouped(t, name, s["search"])
 		for field := range strings.SplitSeq(s["alert.suppress.fields"], ",") {
 			if by := s["search"][strings.LastIndex(s["search"], " BY "):]; field != "" && !strings.Contains(by, field) {
 				t.Errorf("%s is suppressed by %s, which its results do not have", name, field)
@@ -170,9 +188,10 @@ func TestDashboard(t *testing.T) {
 		if s.Type != "ds.search" || s.Name == "" {
 			t.Errorf("%s: %+v", name, s)
 		}
-		if strings.Contains(s.Options.Query, "sum(") && !strings.Contains(s.Options.Query, "| dedup event_uid |") {
-			t.Errorf("%s adds up events that may have come twice", name)
+		if countsEach.MatchString(s.Options.Query) && !strings.Contains(s.Options.Query, "| dedup event_uid |") {
+			t.Errorf("%s counts events that may have come twice", name)
 		}
+		grouped(t, name, s.Options.Query)
 	}
 	shown := make(map[string]bool)
 	for name, v := range d.Visualizations {

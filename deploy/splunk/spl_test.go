@@ -18,7 +18,7 @@ var words = strings.Fields(`
 	NOT AS BY OUTPUT
 	convert dedup eval fillnull lookup outputlookup sort stats timechart where
 	append key_field limit true value
-	coalesce ctime dc isnull max min perc95 sum values`)
+	coalesce count ctime dc isnull max min perc95 sum values`)
 
 // fields returns what a search finds in the events of a source type, by it.
 func fields(t *testing.T) map[string][]string {
@@ -40,6 +40,28 @@ func fields(t *testing.T) map[string][]string {
 		ledger = append(ledger, name)
 	}
 	return map[string][]string{record.FlowSourcetype: flow, record.LedgerSourcetype: ledger}
+}
+
+// countsEach matches what an event that came twice changes.
+var countsEach = regexp.MustCompile(`\b(sum|perc95)\(|\bcount\b`)
+
+// everywhere are fields that every event has that is searched. Splunk leaves out
+// events without a field that it groups by, so a search fills or makes others.
+// TCP has ports.
+var everywhere = []string{"host", "session", "src", "dest"}
+
+// grouped tells what a search groups by and some events do not have.
+func grouped(t *testing.T, name, spl string) {
+	t.Helper()
+	for _, by := range regexp.MustCompile(` BY ([\w, ]+)`).FindAllStringSubmatch(spl, -1) {
+		for field := range strings.SplitSeq(strings.ReplaceAll(by[1], " ", ""), ",") {
+			made := strings.Contains(spl, "| eval "+field+"=") || strings.Contains(spl, `| fillnull value="unknown" `+field+" |")
+			tcp := field == "dest_port" && strings.Contains(spl, " server_rtt_us=* ")
+			if !made && !tcp && !slices.Contains(everywhere, field) {
+				t.Errorf("%s leaves out events without %q", name, field)
+			}
+		}
+	}
 }
 
 var (
