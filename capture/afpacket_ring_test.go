@@ -243,4 +243,3 @@ func TestAFPacketLeavesNothing(t *testing.T) {
 		t.Errorf("%d descriptors, %d before; %d rings still mapped", after, fds, maps)
 	}
 }
-
