@@ -89,7 +89,7 @@ func (w *wire) ring(cfg AFPacketConfig) *AFPacket {
 		cfg.VXLAN, cfg.GENEVE = []uint16{tunnel.VXLANPort}, []uint16{tunnel.GENEVEPort}
 	}
 	if cfg.RingBytes == 0 {
-		cfg.RingBytes = 4 << 20
+		cfg.RingBytes = 16 << 20 // 16 blocks: a sender may pause for 0.3 s
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -253,7 +253,7 @@ func TestAFPacketKernelSteersBothDirectionsToOneWorker(t *testing.T) {
 func TestAFPacketLosesNothing(t *testing.T) {
 	const rounds, burst = 20, 500
 	w := newWire(t)
-	a := w.ring(AFPacketConfig{Workers: 2, RingBytes: 8 << 20})
+	a := w.ring(AFPacketConfig{Workers: 2})
 	frames := traffic.NewFrames(traffic.FramesConfig{Flows: 50, Size: traffic.IMIX})
 	sent := make(map[uint64][]byte)
 	last := [2]int64{-1, -1}
