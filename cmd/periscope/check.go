@@ -2,11 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
+	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -44,13 +47,32 @@ The exit status is 1 if a step failed.`,
 			if err != nil {
 				return err
 			}
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
+			if _, err := cmd.OutOrStdout().Write(text); err != nil {
+				return err
+			}
+			if cfg.Sinks.Splunk == nil {
+				return nil
+			}
+			return checkToken(cfg.Sinks.Splunk, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "configuration `FILE` (default: built-in defaults)")
 	cmd.Flags().BoolVar(&splunk, "splunk", false, "try the endpoints of sinks.splunk instead")
 	return cmd
+}
+
+// checkToken reads the files of the splunk sink as a start does: one without a
+// token starts too, and holds its events, so that is said and no error.
+func checkToken(c *config.Splunk, stderr io.Writer) error {
+	client, err := hec.New(pipeline.HECConfig(c, version))
+	if err != nil {
+		return fmt.Errorf("splunk: %w", err)
+	}
+	defer client.Close()
+	if err := client.Tokens(); err != nil {
+		fmt.Fprintln(stderr, "periscope: no token for splunk yet, its events will wait in the spool:", err)
+	}
+	return nil
 }
 
 // splunkOf returns the splunk sink of a configuration.

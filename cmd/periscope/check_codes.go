@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
+
+// badEvent is what to do about an event that Splunk cannot read.
+const badEvent = "something on the way changes the body: check proxies; without one this should not happen, so report it"
 
 // codeAdvice says what to do about each code of Splunk's HTTP Event Collector;
 // "" where there is nothing to do.
@@ -18,16 +22,16 @@ var codeAdvice = [...]string{
 	3:  "something on the way changes the header Authorization: check proxies",
 	4:  "Splunk does not know the token: compare the token file with Settings > Data inputs > HTTP Event Collector",
 	5:  "something on the way takes the body out: check proxies",
-	6:  "something on the way changes the body: check proxies",
+	6:  badEvent,
 	7:  "make the index, or allow it for the token; on a search head or forwarder, also where the indexers are",
 	8:  "look into splunkd.log of the server",
 	9:  "the server has no room: it needs more indexing capacity, or fewer senders",
 	10: "something on the way takes the header X-Splunk-Request-Channel out: check proxies",
 	11: "something on the way changes the header X-Splunk-Request-Channel: check proxies",
-	12: "something on the way changes the body: check proxies",
-	13: "something on the way changes the body: check proxies",
+	12: badEvent,
+	13: badEvent,
 	14: "enable indexer acknowledgement for the token, or set sinks.splunk.ack to auto",
-	15: "something on the way changes the body: check proxies",
+	15: badEvent,
 	16: "something on the way moves the token into the URL: check proxies",
 	17: "",
 	18: "the server has no room: it needs more indexing capacity, or fewer senders",
@@ -58,7 +62,7 @@ func explainCode(status, code int) string {
 func adviseStatus(status int) string {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return "something before Splunk wants a login: check proxies"
+		return "the token is refused, which Splunk says with a code and other receivers do not, or something on the way wants a login: check the token file, and proxies"
 	case status == http.StatusNotFound:
 		return "this is not the port of the HTTP Event Collector, or the collector is off"
 	case status == http.StatusRequestEntityTooLarge:
@@ -68,16 +72,23 @@ func adviseStatus(status int) string {
 	case status >= 500:
 		return "what is before Splunk cannot reach it: check the balancer and its targets"
 	}
-	return "this is not the HTTP Event Collector: check the port and what is between"
+	return "this is not the HTTP Event Collector, or something on the way cuts its answers short: check the port and what is between"
 }
 
 // explain says why an event was not taken, and what to do.
 func explain(o *hec.Outcome) error {
+	why := strings.TrimPrefix(o.Err.Error(), "hec "+o.Endpoint+": ")
 	switch {
-	case o.Code >= 0 && o.HTTP != http.StatusOK:
-		return errors.New(explainCode(o.HTTP, o.Code))
-	case o.HTTP != 0 && o.HTTP != http.StatusOK:
-		return fmt.Errorf("status %d without a code: %s", o.HTTP, adviseStatus(o.HTTP))
+	case o.HTTP == http.StatusOK && o.Class == hec.HoldConfig: // taken, and not acknowledged
+	case o.Code >= 0:
+		why = explainCode(o.HTTP, o.Code)
+	case o.HTTP != 0:
+		why = fmt.Sprintf("status %d without a code: %s", o.HTTP, adviseStatus(o.HTTP))
+	case errors.Is(o.Err, context.Canceled):
+	case o.Class == hec.HoldConfig:
+		why += "; check sinks.splunk.ca_file and server_name"
+	default:
+		why += "; no answer came: check the server and its load, and whether something on the way ends connections"
 	}
-	return errors.New(strings.TrimPrefix(o.Err.Error(), "hec "+o.Endpoint+": "))
+	return errors.New(why)
 }

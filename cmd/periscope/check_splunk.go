@@ -73,7 +73,7 @@ func (k *endpointCheck) run(ctx context.Context) {
 	}
 	settings, err := hec.TLS(k.hec)
 	if err != nil {
-		k.step("certificates", "", err)
+		k.step("certificates", "", fmt.Errorf("%w; check sinks.splunk.ca_file, cert_file and key_file", err))
 		return
 	}
 	names, err := lookUp(ctx, u.Hostname())
@@ -124,7 +124,7 @@ func (k *endpointCheck) events(ctx context.Context, client *hec.Client) {
 			return
 		}
 		if !token {
-			token = k.step("token", "accepted", nil)
+			token = k.step("token", accepted(k.hec.TokenFile), nil)
 		}
 		asked = asked || o.Class == hec.AwaitAck
 		k.index(l, &o)
@@ -137,6 +137,15 @@ func (k *endpointCheck) events(ctx context.Context, client *hec.Client) {
 	default:
 		k.acknowledged(ctx, client, acked, start)
 	}
+}
+
+// accepted says that a token of the file was, of how many.
+func accepted(file string) string {
+	text, _ := os.ReadFile(file) // the client has read it, and found tokens alone
+	if n := len(strings.Fields(string(text))); n > 1 {
+		return fmt.Sprintf("accepted, one of the %d in the token file", n)
+	}
+	return "accepted"
 }
 
 // index writes what became of the event for an index.

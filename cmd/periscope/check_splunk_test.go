@@ -100,7 +100,7 @@ func TestCheckSplunkFails(t *testing.T) {
 		{"another server", func(s *hectest.Server, _ *config.Splunk) {
 			s.SetHealth(hectest.Answer{Status: 200, Body: "<html>" + hecToken})
 			s.Always(hectest.Answer{Status: 404, Body: "<html>" + hecToken})
-		}, []string{`health +status 200 without a code: this is not the HTTP Event Collector: .*`,
+		}, []string{`health +status 200 without a code: this is not the HTTP Event Collector, or .*`,
 			`event +status 404 without a code: this is not the port of the HTTP Event Collector, or the collector is off`}},
 		{"a redirect", func(s *hectest.Server, _ *config.Splunk) {
 			s.Always(hectest.Answer{Status: 302, Header: http.Header{"Location": {"http://elsewhere"}}})
@@ -120,7 +120,18 @@ func TestCheckSplunkFails(t *testing.T) {
 		{"no acknowledgement, required", func(_ *hectest.Server, c *config.Splunk) { c.Ack = "require" },
 			[]string{`acknowledgement +taken without an acknowledgement, which is required; turn on useACK .*`}},
 		{"no authority", func(_ *hectest.Server, c *config.Splunk) { c.CAFile = "/nowhere.pem" },
-			[]string{`certificates +CA file: open /nowhere\.pem: no such file or directory`}},
+			[]string{`certificates +CA file: open /nowhere\.pem: no such file or directory; check sinks\.splunk\.ca_file, .*`}},
+		{"refused without a code", func(s *hectest.Server, _ *config.Splunk) {
+			s.Always(hectest.Answer{Status: 401, Body: "Unauthorized"})
+		}, []string{`token +status 401 without a code: the token is refused, .*, or something on the way wants a login: .*`}},
+		{"a page", func(s *hectest.Server, _ *config.Splunk) {
+			s.Always(hectest.Answer{Status: 200, Body: "<html>" + hecToken})
+		}, []string{`event +status 200 without a code: this is not the HTTP Event Collector, or .*: check the port .*`}},
+		{"a code that is no success with status 200", func(s *hectest.Server, _ *config.Splunk) {
+			s.Always(hectest.Answer{Status: 200, Body: `{"text":"Server is busy","code":9}`})
+		}, []string{`event +status 200, code 9, server is busy: the server has no room: .*`}},
+		{"no answer", func(s *hectest.Server, _ *config.Splunk) { s.Always(hectest.Answer{Fault: hectest.Reset}) },
+			[]string{`event +EOF; no answer came: check the server and its load, .*`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -140,6 +151,17 @@ func TestCheckSplunkFails(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of several tokens it says how many there are.
+func TestCheckSplunkTokens(t *testing.T) {
+	s := hectest.New(t, hecToken)
+	c := splunkConfig(t, s.URL)
+	writeFile(t, c.TokenFile, []byte("5ecc3700-0000-4000-8000-000000000002\n\n"+hecToken+"\n"))
+	got, err := steps(t, c)
+	if err != nil || !strings.Contains(got, "  ok      token            accepted, one of the 2 in the token file\n") {
+		t.Errorf("%v\n%s", err, got)
 	}
 }
 

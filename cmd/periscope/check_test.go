@@ -19,6 +19,7 @@ func TestCheck(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(dir, "sessions.yaml"), []byte(mirrorSessions))
 	writeFile(t, filepath.Join(dir, "token"), []byte("open sesame"))
+	writeFile(t, filepath.Join(dir, "hec.token"), []byte(hecToken))
 	for name, text := range map[string]string{
 		"shipped":   string(shipped),
 		"reference": config.Reference,
@@ -49,6 +50,39 @@ func TestCheck(t *testing.T) {
 	}
 	// Without a file it prints the defaults.
 	if r := runProgram(t, "check"); r.code != exitOK || !strings.Contains(r.stdout, "127.0.0.1:9477") || !strings.Contains(r.stdout, "dir: captures\n") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A collector without a token for Splunk starts, so that is no error, and said. One
+// without the file of an authority does not.
+func TestCheckToken(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "hec.token")
+	check := func(more string) result {
+		text := "sinks: {splunk: {endpoints: [https://127.0.0.1:1], token_file: hec.token" + more + "}}\n"
+		return runProgram(t, "check", "--config", writeFile(t, filepath.Join(dir, "p.yaml"), []byte(text)))
+	}
+	const waits = "no token for splunk yet, its events will wait in the spool: token file "
+	r := check("")
+	if line := r.errorLine(t); r.code != exitOK || line != strings.TrimSuffix(waits, " ")+": open "+token+
+		": no such file or directory; put the token there, readable for this service" {
+		t.Errorf("%+v", r)
+	}
+	for _, text := range []string{"\n", hecToken + " x\n"} {
+		writeFile(t, token, []byte(text))
+		r = check("")
+		if line := r.errorLine(t); r.code != exitOK || !strings.HasPrefix(line, waits+token+": ") ||
+			!strings.HasSuffix(line, "; put one token on a line") || strings.Contains(line, hecToken) || !strings.Contains(r.stdout, "hec.token") {
+			t.Errorf("%q: %+v", text, r)
+		}
+	}
+	writeFile(t, token, []byte(hecToken+"\n"))
+	if r := check(""); r.code != exitOK || r.stderr != "" {
+		t.Errorf("%+v", r)
+	}
+	r = check(", ca_file: none.pem")
+	if line := r.errorLine(t); r.code != exitFailure || line != "splunk: CA file: open "+dir+"/none.pem: no such file or directory" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -233,8 +233,8 @@ func unwritten(l pipeline.Ledger) error {
 			case packet.DropRefused.String():
 				remedy = "periscope spool show has them"
 			}
-			errs = append(errs, fmt.Errorf("%s %s were not written by %s: %s; %s",
-				comma(l.Sinks[name].Dropped[reason]), unitOf(name), name, reason, remedy))
+			n := l.Sinks[name].Dropped[reason]
+			errs = append(errs, fmt.Errorf("%s %s not written by %s: %s; %s", comma(n), units(n, unitOf(name)), name, reason, remedy))
 		}
 	}
 	return errors.Join(errs...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
+	"github.com/periscope-collector/periscope/internal/pipeline"
 )
 
 // Of a damaged file everything before the damage is replayed, and the files
@@ -119,6 +120,19 @@ func TestReplayIntoDirectoryInUse(t *testing.T) {
 	once(t, sequences(t, readTree(t, c.out)), 0, 100)
 }
 
+// What was dropped is told by sink and reason, but for what the configuration asks.
+func TestUnwritten(t *testing.T) {
+	err := unwritten(pipeline.Ledger{Sinks: map[string]pipeline.SinkLedger{
+		"pcap":   {Dropped: map[string]uint64{"disk_full": 1200, "policy": 1}},
+		"splunk": {Dropped: map[string]uint64{"budget": 8, "refused": 1}},
+	}})
+	want := "1,200 frames not written by pcap: disk_full; make room or mend it, and replay into an empty directory\n" +
+		"1 event not written by splunk: refused; periscope spool show has them"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant\n%s", err, want)
+	}
+}
+
 // Nothing is live in a replay, so frames that could not be written are a
 // failure, however well the ledger accounts for them.
 func TestReplayIntoAFullDiskFails(t *testing.T) {
@@ -129,7 +143,7 @@ func TestReplayIntoAFullDiskFails(t *testing.T) {
 	if r.code != exitFailure {
 		t.Errorf("exit status %d", r.code)
 	}
-	if text := r.errorLine(t); !regexp.MustCompile("frames were not written by pcap: disk_full; make room").MatchString(text) {
+	if text := r.errorLine(t); !regexp.MustCompile("frames not written by pcap: disk_full; make room").MatchString(text) {
 		t.Errorf("%q", text)
 	}
 }

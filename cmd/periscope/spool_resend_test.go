@@ -18,7 +18,7 @@ func TestSpoolResend(t *testing.T) {
 	config, dir := spoolOf(t, s, good+bad+"\x00torn\n"+other)
 	r := runProgram(t, "spool", "resend", "--config", config)
 	if r.code != exitFailure || r.stdout != "2 events were taken, 1 refused again, 1 lines cannot be read\n" ||
-		r.stderr != "periscope: spool: 2 events were not taken; the first: "+s.URL+": status 400, code 13, event field cannot be blank: something on the way changes the body: check proxies\n" {
+		r.stderr != "periscope: spool: 2 events were not taken; the first: "+s.URL+": status 400, code 13, event field cannot be blank: "+badEvent+"\n" {
 		t.Errorf("%+v", r)
 	}
 	if got := fmt.Sprintf("%s", s.Events()); got != `[{"event":"a \u003cb\u003e"} {"event":"c"}]` {
