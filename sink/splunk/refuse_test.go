@@ -89,12 +89,22 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
-// TestEverythingRefused says that a server that finds every event bad does not
-// make the sink put all of them aside: the lane waits until the server is well.
+// TestEverythingRefused says that a server that finds every event bad, and names
+// none or the first one each time, does not make the sink put all of them aside:
+// the lane waits until the server is well.
 func TestEverythingRefused(t *testing.T) {
+	for name, answer := range map[string]hectest.Answer{
+		"none is named":  badData,
+		"first is named": {Status: 400, Body: `{"text":"Invalid data format","code":6,"invalid-event-number":0}`},
+	} {
+		t.Run(name, func(t *testing.T) { everythingRefused(t, answer) })
+	}
+}
+
+func everythingRefused(t *testing.T, answer hectest.Answer) {
 	bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
 		c.batchEvents = 100
-		server.Always(badData)
+		server.Always(answer)
 		s := open(t, c)
 		give(s, 0, 300)
 		after(10 * time.Minute)
@@ -115,6 +125,27 @@ func TestEverythingRefused(t *testing.T) {
 			t.Errorf("%d events are put aside", len(q))
 		}
 	})
+}
+
+// TestManyBadAtTheFront says that more bad events than are believed in a row are
+// put aside, and only they, when the server takes others.
+func TestManyBadAtTheFront(t *testing.T) {
+	var bad []int
+	for n := range 4 * hopeless {
+		bad = append(bad, n)
+	}
+	for _, quiet := range []bool{false, true} {
+		server := hectest.New(t, token)
+		c := newConfig(t, newPicky(t, server, quiet, bad...))
+		c.linger = time.Second // one batch
+		s := open(t, c)
+		give(s, 0, 1000)
+		l := finish(t, s)
+		wantOnce(t, numbers(t, server), 0, 1000, bad...)
+		if l.Dropped[packet.DropRefused] != uint64(len(bad)) || len(quarantined(t, c.Dir)) != len(bad) {
+			t.Errorf("quiet %v: account %+v, want %d refused", quiet, l, len(bad))
+		}
+	}
 }
 
 // TestRefusedLaneAsksLittle says that a lane whose events are all refused does not
