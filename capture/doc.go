@@ -1,5 +1,6 @@
-// Package capture takes datagrams in: from UDP sockets on the tunnel ports, and
-// from capture files. Each is a Source, which lends batches of datagrams.
+// Package capture takes datagrams in: from UDP sockets on the tunnel ports, from a
+// ring of an interface's packets (AF_PACKET), and from capture files. Each is a
+// Source, which lends batches of datagrams.
 //
 // A source owns the memory of its batches. Next transfers a batch to the
 // caller, Release gives it back, and nothing in it may be used after that. Each
