@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -231,6 +233,28 @@ func TestExplainCode(t *testing.T) {
 		t.Errorf("code %d has no advice", len(codeAdvice))
 	}
 	if got := explainCode(500, 99); got != "status 500, code 99, which Splunk does not have: what is before Splunk cannot reach it: check the balancer and its targets" {
+		t.Error(got)
+	}
+}
+
+// What has no code is explained too, but that somebody interrupted it.
+func TestExplain(t *testing.T) {
+	for _, tt := range []struct {
+		o    hec.Outcome
+		want string
+	}{
+		{hec.Outcome{Code: -1, Err: context.DeadlineExceeded}, "context deadline exceeded; no answer came: check the server "},
+		{hec.Outcome{Code: -1, Err: errors.New("hec https://h: EOF"), Endpoint: "https://h"}, "EOF; no answer came: check the server "},
+		{hec.Outcome{Code: -1, Err: errors.New("x509"), Class: hec.HoldConfig}, "x509; check sinks.splunk.ca_file and server_name"},
+		{hec.Outcome{Code: -1, HTTP: 200, Err: errors.New("status 200, answer cut short")},
+			"status 200 without a code: this is not the HTTP Event Collector, or something on the way cuts its answers short: "},
+		{hec.Outcome{Code: -1, HTTP: 403, Err: errors.New("no HEC answer"), Class: hec.HoldToken}, "status 403 without a code: the token is refused, "},
+	} {
+		if got := explain(&tt.o).Error(); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s\nwant %s", got, tt.want)
+		}
+	}
+	if got := explain(&hec.Outcome{Code: -1, Err: context.Canceled}).Error(); got != "context canceled" {
 		t.Error(got)
 	}
 }
