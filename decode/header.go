@@ -45,7 +45,9 @@ const (
 func Decode(f *packet.Frame) {
 	h := &f.Header
 	*h = packet.Header{}
-	h.Anomaly = ethernet(h, f.Data)
+	if !plainTCP(h, f.Data) {
+		h.Anomaly = ethernet(h, f.Data)
+	}
 	f.Length = max(f.Length, int(h.Network)+int(h.IPLength))
 }
 
