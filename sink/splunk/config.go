@@ -23,7 +23,7 @@ type Config struct {
 	Age time.Duration
 
 	// Free is the share of the file system that stays free, 0 to 1: for frames
-	// it is 0.05 more, and for the ledger half of it.
+	// it is 0.05 more, and for the ledger half of it. 0 is no bound.
 	Free float64
 
 	// HEC says where to send, Log excepted.

@@ -36,7 +36,15 @@ var kinds = [numKinds]struct {
 	ledgerKind:  {"ledger", 16, func(free float64) float64 { return free / 2 }},
 	flowKind:    {"flow", 15, func(free float64) float64 { return free }},
 	vpcFlowKind: {"vpcflow", 15, func(free float64) float64 { return free }},
-	frameKind:   {"frame", 8, func(free float64) float64 { return min(free+0.05, 1) }},
+	frameKind:   {"frame", 8, moreFree},
+}
+
+// moreFree is 5 points more than configured, unless that is no bound.
+func moreFree(configured float64) float64 {
+	if configured == 0 {
+		return 0
+	}
+	return min(configured+0.05, 1)
 }
 
 // A segment of a lane takes room until all of it is committed, and every lane has
