@@ -162,7 +162,8 @@ func (s *ringSource) datagram(d *packet.Datagram) {
 	pkt := s.ring[begin:end:end]
 	s.next += int(h.Next_offset)
 
-	o, reason := s.ports.outer(ethernet, pkt, int(h.Len))
+	var o outerHeader
+	reason := s.ports.outer(&o, ethernet, pkt, int(h.Len))
 	ns := int64(h.Sec)*1e9 + int64(h.Nsec)
 	*d = packet.Datagram{Time: ns, Order: ns, Length: int(h.Len), Reason: reason}
 	if reason != packet.None {

@@ -25,13 +25,16 @@ func (f *Files) fill(d *packet.Datagram, slab []byte) (rest []byte, ok bool) {
 
 // fillTunnel takes the payload out of the outer headers.
 func (f *Files) fillTunnel(d *packet.Datagram, slab []byte) bool {
-	h, reason := outer(f.rec.link, f.rec.data, f.rec.length)
+	var h outerHeader
+	reason := standardPorts.outer(&h, f.rec.link, f.rec.data, f.rec.length)
 	if reason != packet.None {
 		d.Reason = reason
 		return true
 	}
-	d.Length, d.Source, d.Encap = h.length, h.source, h.encap
-	return place(d, slab, 0, f.rec.data[h.off:h.end])
+	d.Length, d.Encap = h.length, h.encap
+	ok := place(d, slab, 0, f.rec.data[h.off:h.end])
+	d.Source = h.source
+	return ok
 }
 
 // fillBare takes the packet as the frame. One without an Ethernet header gets

@@ -170,6 +170,14 @@ func extensions(n int) []byte {
 	return b
 }
 
+// outer reads a packet for the standard ports.
+func outer(l link, pkt []byte, wire int) (h outerHeader, reason packet.Reason) {
+	if reason = standardPorts.outer(&h, l, pkt, wire); reason != packet.None {
+		h = outerHeader{}
+	}
+	return h, reason
+}
+
 func TestOuter(t *testing.T) {
 	for _, tt := range outerCases() {
 		t.Run(tt.name, func(t *testing.T) {
