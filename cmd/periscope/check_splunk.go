@@ -110,7 +110,7 @@ func (k *endpointCheck) events(ctx context.Context, client *hec.Client) {
 	}
 	asked, token, start := false, false, time.Now()
 	for _, l := range checkLanes(k.splunk) {
-		o := sendOne(ctx, client, hec.Request{Body: checkEvent(l.index), Events: 1, Acked: first})
+		o := sendOne(ctx, client, hec.Request{Events: [][]byte{checkEvent(l.index)}, Acked: first})
 		if o.Class == hec.HoldToken {
 			k.step("token", "", explain(&o))
 			return

@@ -169,7 +169,7 @@ func (r *resend) event(ctx context.Context, n int, line []byte) bool {
 	r.mu.Lock()
 	r.waiting[n] = line
 	r.mu.Unlock()
-	o := sendOne(ctx, r.client, hec.Request{Body: q.Event, Events: 1, Acked: func(ok bool) {
+	o := sendOne(ctx, r.client, hec.Request{Events: [][]byte{q.Event}, Acked: func(ok bool) {
 		var err error
 		if !ok {
 			err = errors.New("it was not acknowledged")

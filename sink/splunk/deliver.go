@@ -47,8 +47,6 @@ type delivery struct {
 	failed bool
 }
 
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // deliver sees a batch of an epoch to its end, or gives it back to the spool. It
 // has a place and, at first, a slot.
 func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, epoch int, slot *hec.Slot) {
@@ -79,19 +77,10 @@ func (s *Sink) deliver(ctx context.Context, l *lane, b *spool.Batch, epoch int, 
 
 // send sends a run.
 func (d *delivery) send(ctx context.Context, slot *hec.Slot, r run) hec.Outcome {
-	body := bodies.Get().(*bytes.Buffer)
-	defer bodies.Put(body)
-	body.Reset()
-	events := d.batch.Events[r.from:r.to]
-	body.Grow(size(events) + len(events))
-	for _, e := range events {
-		body.Write(e)
-		body.WriteByte('\n')
-	}
 	d.mu.Lock()
 	d.open++ // Acked may come before Send returns
 	d.mu.Unlock()
-	o := slot.Send(ctx, hec.Request{Body: body.Bytes(), Events: r.to - r.from, Acked: d.done})
+	o := slot.Send(ctx, hec.Request{Events: d.batch.Events[r.from:r.to], Acked: d.done})
 	if o.Class != hec.AwaitAck {
 		d.mu.Lock()
 		d.open--

@@ -36,7 +36,7 @@ func TestAckModes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o := slot.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2, Acked: tt.acked})
+				o := slot.Send(t.Context(), hec.Request{Events: goodEvents(), Acked: tt.acked})
 				if o.Class != tt.want || (o.AckID >= 0) != tt.acks || (o.Err != nil) != (o.Class == hec.HoldConfig) {
 					t.Errorf("%+v, want %v", o, tt.want)
 				}

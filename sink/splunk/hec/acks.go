@@ -148,7 +148,7 @@ func (c *Client) await(e *endpoint, ch *channel, floor int64, r Request, o *Outc
 		return
 	}
 	o.Class = AwaitAck
-	w := &waiting{ch: ch, id: o.AckID, events: r.Events, since: time.Now(), acked: r.Acked}
+	w := &waiting{ch: ch, id: o.AckID, events: len(r.Events), since: time.Now(), acked: r.Acked}
 	if e.expect(w, floor) {
 		c.tasks.Go(func() { c.poll(e) })
 	}

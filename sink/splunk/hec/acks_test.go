@@ -27,7 +27,7 @@ func promise(t *testing.T, c *hec.Client) <-chan acked {
 		t.Fatal(err)
 	}
 	told := make(chan acked, 2) // a second would be found
-	o := s.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2, Acked: func(ok bool) { told <- acked{ok, time.Now()} }})
+	o := s.Send(t.Context(), hec.Request{Events: goodEvents(), Acked: func(ok bool) { told <- acked{ok, time.Now()} }})
 	if o.Class != hec.AwaitAck || o.Err != nil || o.AckID < 0 {
 		t.Fatalf("%v, ack %d (%v), want an acknowledgement to be awaited", o.Class, o.AckID, o.Err)
 	}

@@ -26,12 +26,18 @@ var packers = sync.Pool{New: func() any {
 	return &packer{zw: zw}
 }}
 
-// pack returns body compressed, in memory that is valid until release.
-func (p *packer) pack(body []byte) ([]byte, error) {
+// pack returns the body of events compressed, in memory that is valid until
+// release.
+func (p *packer) pack(events [][]byte) ([]byte, error) {
 	p.buf.Reset()
 	p.zw.Reset(&p.buf)
-	if _, err := p.zw.Write(body); err != nil {
-		return nil, err
+	for i, e := range events {
+		if i > 0 {
+			p.zw.Write(newline) // it keeps its error for what follows
+		}
+		if _, err := p.zw.Write(e); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.zw.Close(); err != nil {
 		return nil, err

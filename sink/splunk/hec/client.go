@@ -1,6 +1,7 @@
 package hec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,14 +118,18 @@ func loopback(host string) bool {
 // the tokens that were tried last.
 func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, version int) {
 	e.refresh()
-	wire, zipped := r.Body, e.takesGzip()
+	var wire []byte
+	zipped := e.takesGzip()
 	if zipped {
 		p := packers.Get().(*packer)
 		defer p.release()
 		var err error
-		if wire, err = p.pack(r.Body); err != nil {
-			wire, zipped = r.Body, false
+		if wire, err = p.pack(r.Events); err != nil {
+			zipped = false
 		}
+	}
+	if !zipped {
+		wire = bytes.Join(r.Events, newline)
 	}
 	refused := make(map[string]bool)
 	for range 2 {
@@ -135,7 +140,7 @@ func (c *Client) send(ctx context.Context, e *endpoint, r Request) (o Outcome, v
 				continue
 			}
 			ch, floor := e.channel(token)
-			o = e.send(ctx, wire, zipped, r.Events, ch)
+			o = e.send(ctx, wire, zipped, len(r.Events), ch)
 			if o.Invalid > 0 && c.acknowledged(e) {
 				o.unsure()
 			}

@@ -26,6 +26,9 @@ const (
 	good   = `{"event":"one"}` + "\n" + `{"event":"two"}`
 )
 
+// goodEvents are those of good.
+func goodEvents() [][]byte { return bytes.Split([]byte(good), []byte("\n")) }
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func write(t testing.TB, name, text string) string {
@@ -63,7 +66,7 @@ func try(t testing.TB, c *hec.Client) hec.Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := s.Send(t.Context(), hec.Request{Body: []byte(good), Events: 2})
+	o := s.Send(t.Context(), hec.Request{Events: goodEvents()})
 	for _, token := range []string{first, second} {
 		if strings.Contains(fmt.Sprintf("%+v", o), token) {
 			t.Fatalf("the outcome holds a token: %+v", o)
@@ -183,7 +186,7 @@ func TestHangEndsWithContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan hec.Outcome, 1)
-	go func() { done <- slot.Send(ctx, hec.Request{Body: []byte(good), Events: 2}) }()
+	go func() { done <- slot.Send(ctx, hec.Request{Events: goodEvents()}) }()
 	<-arrived
 	cancel()
 	if o := <-done; o.Class != hec.Retry || !o.DupRisk {

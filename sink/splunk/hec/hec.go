@@ -73,10 +73,10 @@ const (
 	AckRequire                // everywhere; an endpoint without is held
 )
 
-// A Request is one body of events. Send reads it until it returns, no longer.
+// A Request is events that are sent as one body, a line each. Send reads them until
+// it returns, no longer.
 type Request struct {
-	Body   []byte // envelopes, concatenated, not compressed, not empty
-	Events int    // the number of events in Body
+	Events [][]byte // envelopes, one or more
 
 	// Acked is called once if the class is AwaitAck, by a goroutine of the Client,
 	// perhaps before Send has returned: true when the events are indexed, false
@@ -84,6 +84,17 @@ type Request struct {
 	// or the server has forgotten the channel. It must not wait. After Close it
 	// is not called any more. Without it nothing is awaited.
 	Acked func(ok bool)
+}
+
+var newline = []byte{'\n'}
+
+// size is that of the body before compression.
+func (r Request) size() int {
+	n := len(r.Events) - 1
+	for _, e := range r.Events {
+		n += len(e)
+	}
+	return n
 }
 
 // An Outcome is what became of a request.

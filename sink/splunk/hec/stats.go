@@ -74,12 +74,12 @@ func (n *counts) add(o *Outcome, r Request, took time.Duration) {
 	n.requests[a]++
 	n.took += took
 	n.wire += uint64(o.Wire)
-	n.raw += uint64(len(r.Body))
+	n.raw += uint64(r.size())
 	if o.Class.taken() {
 		n.last = time.Now()
 	}
 	if o.DupRisk {
-		n.dupRisk += uint64(r.Events)
+		n.dupRisk += uint64(len(r.Events))
 	}
 }
 
