@@ -26,9 +26,8 @@
 // ledger. So the newest frames go first, and flows and the ledger last.
 //
 // Memory: Config.Buffer bytes of records; [places] batches of 900,000 bytes, as
-// read, as sent and compressed, 44 MiB at the most, and 1 to 2 MiB for each that
-// is really out; and some 300 bytes for each batch that waits for its
-// acknowledgement.
+// read and compressed, 29 MiB at the most; and some 300 bytes for each batch that
+// waits for its acknowledgement.
 //
 // The package does not decide what an event says, and reads no answer of a
 // server.

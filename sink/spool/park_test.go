@@ -19,7 +19,7 @@ func TestPark(t *testing.T) {
 			t.Errorf("%+v", batch)
 		}
 	}
-	if n := len(s.spare); n != 3 {
+	if n := len(s.spare); n != keepBatches {
 		t.Errorf("%d batches are kept, of 3 parked", n)
 	}
 	if a.First != first || read(t, s, 1) != nil || s.Stats().Pending != 3 {
@@ -27,7 +27,7 @@ func TestPark(t *testing.T) {
 	}
 	s.Commit(b)
 	s.Return(a)
-	if n := len(s.spare); n != 3 {
+	if n := len(s.spare); n != keepBatches {
 		t.Errorf("%d batches are kept, and those parked had nothing to keep", n)
 	}
 	again := read(t, s, 5)

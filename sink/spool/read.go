@@ -15,7 +15,7 @@ import (
 )
 
 // keepBatches is how many batches are kept for later Reads.
-const keepBatches = 4
+const keepBatches = 2
 
 // A span is a run of records in one segment.
 type span struct {
