@@ -75,6 +75,17 @@ func TestLabLeavesNothing(t *testing.T) {
 	if err := orphan.Start(); err != nil {
 		t.Fatal(err)
 	}
+	// What is not in the namespace yet when the lab removes it is not found there.
+	for inside, tries := false, 0; !inside; tries++ {
+		if tries == 1000 {
+			t.Fatal("the program does not enter its namespace")
+		}
+		pids, err := exec.Command("ip", "netns", "pids", stale).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside = len(pids) > 0
+	}
 	t.Run("lab", func(t *testing.T) {
 		l := lab.New(t)
 		l.Host.Start("", "sleep", "600")
