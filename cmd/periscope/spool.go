@@ -15,14 +15,8 @@ import (
 	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
-// Files of a spool beside its lanes.
-const (
-	quarantineFile = "quarantine.jsonl"
-	resendFile     = "quarantine.resend.jsonl" // taken aside by a resend
-
-	// maxQuarantine bounds either: the sink writes half of it.
-	maxQuarantine = 128 << 20
-)
+// resendFile is the file of refused events that a resend has taken aside.
+const resendFile = "quarantine.resend.jsonl"
 
 // newSpoolCommand returns `periscope spool`.
 func newSpoolCommand() *cobra.Command {
@@ -97,12 +91,12 @@ func readQuarantine(path string) ([][]byte, error) {
 // readLines returns what is left of a file of refused events, line by line. A
 // last line may have no end.
 func readLines(f *os.File) (lines [][]byte, err error) {
-	data, err := io.ReadAll(io.LimitReader(f, maxQuarantine+1))
+	data, err := io.ReadAll(io.LimitReader(f, splunk.QuarantineMost+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxQuarantine {
-		return nil, fmt.Errorf("%s is larger than %d MiB, which no periscope writes; look at it and remove it", f.Name(), maxQuarantine>>20)
+	if len(data) > splunk.QuarantineMost {
+		return nil, fmt.Errorf("%s is larger than %d MiB, which no periscope writes; look at it and remove it", f.Name(), splunk.QuarantineMost>>20)
 	}
 	for line := range bytes.Lines(data) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
@@ -126,7 +120,7 @@ func parseQuarantined(line []byte) (splunk.Quarantined, error) {
 // interrupted has taken aside.
 func quarantined(dir string) ([][]byte, error) {
 	aside, err := readQuarantine(filepath.Join(dir, resendFile))
-	lines, more := readQuarantine(filepath.Join(dir, quarantineFile))
+	lines, more := readQuarantine(filepath.Join(dir, splunk.QuarantineName))
 	if err == nil {
 		err = more
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/sink/dir"
+	"github.com/periscope-collector/periscope/sink/splunk"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
@@ -83,7 +84,7 @@ tells.`,
 // nil if there is none.
 func takeAside(path string) (*os.File, error) {
 	aside := filepath.Join(path, resendFile)
-	err := dir.Rename(filepath.Join(path, quarantineFile), aside)
+	err := dir.Rename(filepath.Join(path, splunk.QuarantineName), aside)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
@@ -250,19 +251,12 @@ func putBack(path string, aside *os.File, lines [][]byte) error {
 		return os.Remove(aside.Name())
 	}
 	text := append(bytes.Join(lines, []byte("\n")), '\n')
-	f, err := os.OpenFile(filepath.Join(path, quarantineFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, fi, err := splunk.OpenQuarantine(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err == nil {
-		err = giveToOwner(f, path)
-	}
-	if err != nil {
-		return err
-	}
-	if fi.Size()+int64(len(text)) > maxQuarantine/2 {
+	if fi.Size()+int64(len(text)) > splunk.QuarantineMost {
 		return fmt.Errorf("%s has no room for %d events: they stay in %s, and what was taken of it is sent again the next time", f.Name(), len(lines), aside.Name())
 	}
 	if _, err := f.Write(text); err != nil {
@@ -272,19 +266,6 @@ func putBack(path string, aside *os.File, lines [][]byte) error {
 		return err
 	}
 	return os.Remove(aside.Name())
-}
-
-// giveToOwner gives a file that root may have made to the owner of its directory,
-// whose service goes on with it.
-func giveToOwner(f *os.File, path string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	return f.Chown(int(st.Uid), int(st.Gid))
 }
 
 // result says what became of the events.

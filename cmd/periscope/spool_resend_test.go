@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/periscope-collector/periscope/sink/splunk"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
 
@@ -33,7 +34,7 @@ func TestSpoolResend(t *testing.T) {
 	wantSpool(t, dir, bad+"\x00torn\n")
 
 	// Without any there is nothing to do.
-	if err := os.Remove(filepath.Join(dir, quarantineFile)); err != nil {
+	if err := os.Remove(filepath.Join(dir, splunk.QuarantineName)); err != nil {
 		t.Fatal(err)
 	}
 	if r = runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "no event was refused\n"}) {
@@ -44,8 +45,8 @@ func TestSpoolResend(t *testing.T) {
 // wantSpool wants that lines are refused, and none taken aside.
 func wantSpool(t *testing.T, dir, want string) {
 	t.Helper()
-	fi, err := os.Stat(filepath.Join(dir, quarantineFile))
-	text, readErr := os.ReadFile(filepath.Join(dir, quarantineFile))
+	fi, err := os.Stat(filepath.Join(dir, splunk.QuarantineName))
+	text, readErr := os.ReadFile(filepath.Join(dir, splunk.QuarantineName))
 	if err != nil || readErr != nil || string(text) != want || fi.Mode().Perm() != 0o600 {
 		t.Errorf("%v, refused are\n%s\nwant\n%s", err, text, want)
 	}
@@ -123,7 +124,7 @@ func TestSpoolResendAfterCrash(t *testing.T) {
 	if r := runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "1 events were taken\n"}) || isExist(aside) {
 		t.Errorf("%+v", r)
 	}
-	if r := runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "1 events were taken\n"}) || isExist(filepath.Join(dir, quarantineFile)) {
+	if r := runProgram(t, "spool", "resend", "--config", config); r != (result{stdout: "1 events were taken\n"}) || isExist(filepath.Join(dir, splunk.QuarantineName)) {
 		t.Errorf("%+v", r)
 	}
 	if got := fmt.Sprintf("%s", s.Events()); got != `[{"event":"first"} {"event":"later"}]` {

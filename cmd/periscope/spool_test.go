@@ -41,7 +41,7 @@ func spoolOf(t *testing.T, s *hectest.Server, refused string) (config, dir strin
 	}
 	writeFile(t, filepath.Join(root, "hec.token"), []byte(hecToken+"\n"))
 	if refused != "" {
-		writeFile(t, filepath.Join(dir, quarantineFile), []byte(refused))
+		writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte(refused))
 	}
 	text := fmt.Sprintf("sinks: {splunk: {endpoints: [%s], token_file: hec.token}}\n", s.URL)
 	return writeFile(t, filepath.Join(root, "splunk.yaml"), []byte(text)), dir
@@ -82,7 +82,7 @@ No event was refused.
 		t.Errorf("%+v\nwant\n%s", r, want)
 	}
 
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte(
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte(
 		refusedLine(t, "flow@net", 6, `{"event":1}`)+refusedLine(t, "ledger", 13, `{"event":""}`)+
 			refusedLine(t, "flow@net", 6, `{"event":2}`)+refusedLine(t, "two words\n", -1, `{"event":2}`)+refusedLine(t, "flow", 99, `{}`)+"torn"))
 	writeFile(t, filepath.Join(dir, resendFile), []byte(refusedLine(t, "flow@net", 6, `{"event":0}`)))
@@ -112,7 +112,7 @@ func TestSpoolShow(t *testing.T) {
 	dir := t.TempDir()
 	first, second, third := refusedLine(t, "flow", 6, `{"event":1}`), refusedLine(t, "flow", 6, `{"event":2}`), refusedLine(t, "flow", 6, `{"event":3}`)
 	writeFile(t, filepath.Join(dir, resendFile), []byte(first))
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte(second+third))
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte(second+third))
 	for n, want := range map[string]string{"1": first, "2": first + second, "3": first + second + third, "4": first + second + third, "0": first + second + third} {
 		if r := runProgram(t, "spool", "show", "--dir", dir, "--n", n); r != (result{stdout: want}) {
 			t.Errorf("--n %s: %+v", n, r)
@@ -129,7 +129,7 @@ func TestTakeAside(t *testing.T) {
 	if f, err := takeAside(dir); f != nil || err != nil {
 		t.Errorf("of nothing: %v, %v", f, err)
 	}
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte("a\n"))
 	f, err := takeAside(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestTakeAside(t *testing.T) {
 		t.Errorf("the second: %v", err)
 	}
 	// The first has refused events put back beside those that came meanwhile.
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte("b\n"))
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte("b\n"))
 	if err := putBack(dir, f, [][]byte{[]byte("a")}); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestPutBackOwner(t *testing.T) {
 		t.Skip("changes owners; run as root")
 	}
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte("a\n"))
 	f, err := takeAside(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestPutBackOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	var st unix.Stat_t
-	if err := unix.Stat(filepath.Join(dir, quarantineFile), &st); err != nil || st.Uid != 65534 || st.Gid != 65533 {
+	if err := unix.Stat(filepath.Join(dir, splunk.QuarantineName), &st); err != nil || st.Uid != 65534 || st.Gid != 65533 {
 		t.Errorf("owner %d:%d (%v), want that of the directory", st.Uid, st.Gid, err)
 	}
 }
@@ -180,14 +180,14 @@ func TestPutBackOwner(t *testing.T) {
 // When there is no room the events stay aside.
 func TestPutBackNoRoom(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, quarantineFile), []byte("a\n"))
+	writeFile(t, filepath.Join(dir, splunk.QuarantineName), []byte("a\n"))
 	f, err := takeAside(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	full := writeFile(t, filepath.Join(dir, quarantineFile), nil)
-	if err := os.Truncate(full, maxQuarantine/2-1); err != nil {
+	full := writeFile(t, filepath.Join(dir, splunk.QuarantineName), nil)
+	if err := os.Truncate(full, splunk.QuarantineMost-1); err != nil {
 		t.Fatal(err)
 	}
 	if err := putBack(dir, f, [][]byte{[]byte("a")}); err == nil || !strings.Contains(err.Error(), "has no room for 1 events: they stay in "+f.Name()) {
@@ -196,10 +196,10 @@ func TestPutBackNoRoom(t *testing.T) {
 	if lines, err := readQuarantine(f.Name()); err != nil || len(lines) != 1 {
 		t.Errorf("%q, %v", lines, err)
 	}
-	if err := os.Truncate(full, maxQuarantine+1); err != nil {
+	if err := os.Truncate(full, splunk.QuarantineMost+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readQuarantine(full); err == nil || !strings.Contains(err.Error(), "larger than 128 MiB") {
+	if _, err := readQuarantine(full); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
 		t.Errorf("a file of another: %v", err)
 	}
 }

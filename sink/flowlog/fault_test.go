@@ -11,26 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 )
-
-// smallDisk mounts a file system of the given size.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("mounts a tmpfs, which needs root")
-		}
-		t.Skip("mounts a tmpfs, which needs root: run the tests with sudo")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Fatalf("mount: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
-}
 
 func resize(t *testing.T, dir, size string) {
 	t.Helper()
@@ -66,7 +50,7 @@ func okLines(t *testing.T, dir string) (n uint64) {
 
 func TestDiskFullAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLive(t, flowlog.Config{Dir: smallDisk(t, 128<<10)})
+		l := newLive(t, flowlog.Config{Dir: lab.Disk(t, 128<<10)})
 		a := newSession(1, "a", "1")
 		begin := l.next()
 		l.noise(a, begin, 1000)
@@ -107,7 +91,7 @@ func TestDiskFullAndBack(t *testing.T) {
 // lost, and counted.
 func TestDiskFullFromTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 64<<10)
+		dir := lab.Disk(t, 64<<10)
 		l := newLive(t, flowlog.Config{Dir: dir})
 		os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 1<<20), 0o600)
 		a := newSession(1, "a", "1")
@@ -133,7 +117,7 @@ func TestDiskFullFromTheStart(t *testing.T) {
 // with it is said once there is room again.
 func TestDiskFullOfManyFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 64<<10)
+		dir := lab.Disk(t, 64<<10)
 		l := newLive(t, flowlog.Config{Dir: dir, OpenFiles: 2})
 		filler := filepath.Join(dir, "filler")
 		os.WriteFile(filler, make([]byte, 1<<20), 0o600)
@@ -162,7 +146,7 @@ func TestDiskFullOfStatusLines(t *testing.T) {
 		for i := range sessions {
 			sessions[i] = newSession(uint32(i), fmt.Sprintf("%05d", i), "1")
 		}
-		dir := smallDisk(t, 64<<10)
+		dir := lab.Disk(t, 64<<10)
 		l := newLive(t, flowlog.Config{Dir: dir, Sessions: func() []*packet.Session { return sessions }})
 		filler := filepath.Join(dir, "filler")
 		os.WriteFile(filler, make([]byte, 1<<20), 0o600)

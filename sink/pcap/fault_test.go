@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
@@ -26,18 +27,6 @@ func needRoot(t *testing.T) {
 		t.Fatal("mounts a tmpfs, which needs root")
 	}
 	t.Skip("mounts a tmpfs, which needs root: run the tests with sudo")
-}
-
-// smallDisk mounts a file system of the given size.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	needRoot(t)
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Fatalf("mount: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	return dir
 }
 
 // A live run of one session in the fake time of synctest.
@@ -93,7 +82,7 @@ func (l *live) inFiles() (frames uint64) {
 
 func TestDiskFullAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 256<<10)
+		dir := lab.Disk(t, 256<<10)
 		l := newLive(t, pcap.Config{Dir: dir})
 		l.offer(100, 984) // 100 kB
 		l.want(100, 0, 0)
@@ -130,7 +119,7 @@ func TestDiskFullAndBack(t *testing.T) {
 // A disk that is full from the start: no empty files, no numbers used up.
 func TestDiskFullFromTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 64<<10)
+		dir := lab.Disk(t, 64<<10)
 		filler := filepath.Join(dir, "filler")
 		l := newLive(t, pcap.Config{Dir: dir})
 		os.Mkdir(filepath.Join(dir, "s"), 0o750)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -33,7 +34,7 @@ func immutable(t *testing.T, dir string, on bool) {
 
 func TestPermissionLostAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 1<<20)
+		dir := lab.Disk(t, 1<<20)
 		l := newLive(t, pcap.Config{Dir: dir, Rotate: pcap.Rotate{Packets: 5}})
 		l.offer(3, 100)
 		immutable(t, filepath.Join(dir, "s"), true)
@@ -60,7 +61,7 @@ func TestPermissionLostAndBack(t *testing.T) {
 }
 
 func TestFilesThatCannotBeCompleted(t *testing.T) {
-	dir := smallDisk(t, 1<<20)
+	dir := lab.Disk(t, 1<<20)
 	s := open(t, pcap.Config{Dir: dir, Replay: true})
 	s.Offer(0, frame(session("s"), 0, 60))
 	s.Mark(0, 1, 0)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
@@ -107,7 +108,7 @@ func TestRetention(t *testing.T) {
 
 func TestRetentionByFreeSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 1<<20)
+		dir := lab.Disk(t, 1<<20)
 		keepers(t, dir, 8, 100<<10) // 80 % of it
 		s := open(t, pcap.Config{Dir: dir, Retain: pcap.Retain{Free: 0.5}})
 		synctest.Wait()
@@ -156,7 +157,7 @@ func TestRetentionOfOwnFiles(t *testing.T) {
 // removed is no failure.
 func TestRetentionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := smallDisk(t, 1<<20)
+		dir := lab.Disk(t, 1<<20)
 		os.Mkdir(filepath.Join(dir, "r"), 0o750)
 		stuck := filepath.Join(dir, "r", "r_20200101T000000.000Z_000001.pcap")
 		os.WriteFile(stuck, make([]byte, 1000), 0o640)

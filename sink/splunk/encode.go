@@ -149,11 +149,11 @@ func (e *encoder) put(k kind, l *lane) {
 		err = l.spool.Append(e.event)
 	}
 	if err != nil {
-		e.drop(reason(err))
+		e.drop(spool.Reason(err))
 		e.s.warn("events are not kept in the spool, and dropped", "type", kinds[k].name, "error", err)
 		return
 	}
-	e.used += recordBytes(n)
+	e.used += int64(n + spool.Overhead)
 	if l.waiting += n; l.waiting >= batchBytes {
 		l.waiting = 0
 		select {
@@ -163,22 +163,19 @@ func (e *encoder) put(k kind, l *lane) {
 	}
 }
 
-// recordBytes is what an event takes in a spool.
-func recordBytes(n int) int64 { return int64(n) + 16 }
-
 func (e *encoder) drop(reason packet.Drop) { e.s.made.dropped[reason].Add(1) }
 
 // fits reports whether the spool has room for an event of a kind.
 func (e *encoder) fits(k kind, n int) bool {
 	most := e.s.cfg.Size / 16 * kinds[k].share
-	room := e.used+recordBytes(n) <= most
+	room := e.used+int64(n+spool.Overhead) <= most
 	if !room && !e.s.cfg.Replay && e.s.cfg.now().Sub(e.counted).Abs() < lookAgain {
 		return false
 	}
 	if e.looked++; !room || e.looked >= lookEvery {
 		e.count()
 	}
-	return e.used+recordBytes(n) <= most
+	return e.used+int64(n+spool.Overhead) <= most
 }
 
 // count counts what the spool holds.

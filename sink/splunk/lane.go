@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/spool"
 )
 
@@ -253,6 +252,3 @@ func (l *lane) account() (stats spool.Stats, stored, refused uint64) {
 	stats = l.spool.Stats()
 	return stats, stats.Committed - l.refused, l.refused
 }
-
-// reason is why an event that the spool did not take is dropped.
-func reason(err error) packet.Drop { return spool.Reason(err) }

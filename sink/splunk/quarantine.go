@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// QuarantineName is the file of events that were refused for good, in the directory
+// of the spool, and QuarantineMost its bound in bytes.
 const (
-	quarantineName = "quarantine.jsonl"
-
-	// quarantineMost bounds the file of refused events.
-	quarantineMost = 64 << 20
+	QuarantineName = "quarantine.jsonl"
+	QuarantineMost = 64 << 20
 )
 
 // A Quarantined is a line of the file of events that were refused for good.
@@ -33,8 +33,9 @@ type quarantine struct {
 	path  string
 	sink  *Sink
 	named func(path string) error // makes the name durable
-	mu    sync.Mutex
-	last  uint64 // lines that could not be written
+
+	mu     sync.Mutex
+	unkept uint64 // events that could not be written
 }
 
 // add writes refused events. What does not fit, or cannot be written, is gone; it
@@ -54,7 +55,7 @@ func (q *quarantine) add(lane string, refused []refusal) {
 		lines = append(append(lines, line...), '\n')
 	}
 	if err := q.write(lines); err != nil {
-		q.last += uint64(len(refused))
+		q.unkept += uint64(len(refused))
 		q.sink.warn("refused events are not kept", "lane", lane, "events", len(refused), "error", err)
 		return
 	}
@@ -62,7 +63,7 @@ func (q *quarantine) add(lane string, refused []refusal) {
 }
 
 func (q *quarantine) write(lines []byte) error {
-	f, info, err := q.open()
+	f, info, err := OpenQuarantine(filepath.Dir(q.path))
 	if err != nil {
 		return err
 	}
@@ -80,8 +81,8 @@ func (q *quarantine) write(lines []byte) error {
 			lines = append([]byte{'\n'}, lines...)
 		}
 	}
-	if info.Size()+int64(len(lines)) > quarantineMost {
-		return fmt.Errorf("%s holds %d MiB; send it again with periscope spool resend, or remove it", q.path, quarantineMost>>20)
+	if info.Size()+int64(len(lines)) > QuarantineMost {
+		return fmt.Errorf("%s holds %d MiB; send it again with periscope spool resend, or remove it", q.path, QuarantineMost>>20)
 	}
 	if _, err := f.Write(lines); err != nil {
 		f.Truncate(info.Size()) // no half line
@@ -90,29 +91,48 @@ func (q *quarantine) write(lines []byte) error {
 	return f.Sync()
 }
 
-// open opens the file and locks it, so that nobody takes it away before the lines
-// are in it. One that was taken away meanwhile is locked or has another name, and
-// a new one is begun.
-func (q *quarantine) open() (*os.File, os.FileInfo, error) {
+// OpenQuarantine opens the file of a spool's directory to append to it, and locks it
+// until it is closed, so that nobody takes it away before the lines are in it. One
+// that was taken away meanwhile is locked or has another name, and a new one is
+// begun. It belongs to the owner of the directory, also if root begins it.
+func OpenQuarantine(dir string) (*os.File, os.FileInfo, error) {
+	path := filepath.Join(dir, QuarantineName)
 	for range 10 {
-		f, err := os.OpenFile(q.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, nil, err
 		}
 		locked := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 		info, err := f.Stat()
-		named, nameErr := os.Lstat(q.path)
+		named, nameErr := os.Lstat(path)
 		if locked && err == nil && nameErr == nil && os.SameFile(info, named) {
+			if err := giveToOwner(f, dir); err != nil {
+				f.Close()
+				return nil, nil, err
+			}
 			return f, info, nil
 		}
 		f.Close()
 	}
-	return nil, nil, fmt.Errorf("%s is locked by another process", q.path)
+	return nil, nil, fmt.Errorf("%s is locked by another process", path)
+}
+
+// giveToOwner gives a file that root may have made to the owner of its directory,
+// whose service goes on with it.
+func giveToOwner(f *os.File, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return f.Chown(int(st.Uid), int(st.Gid))
 }
 
 // lost returns how many refused events are in no file.
 func (q *quarantine) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.last
+	return q.unkept
 }

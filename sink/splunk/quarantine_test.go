@@ -26,7 +26,7 @@ func aside(t *testing.T) (*quarantine, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	s := &Sink{cfg: c, lastWas: make(map[string]time.Time)}
-	return &quarantine{path: filepath.Join(c.Dir, quarantineName), sink: s, named: dir.Sync}, &log
+	return &quarantine{path: filepath.Join(c.Dir, QuarantineName), sink: s, named: dir.Sync}, &log
 }
 
 func refusals(n int) (list []refusal) {
@@ -103,7 +103,7 @@ func TestQuarantineIsBounded(t *testing.T) {
 	for _, row := range []struct {
 		size int64
 		lost uint64
-	}{{quarantineMost - 2*line - 1, 0}, {quarantineMost - 2*line, 0}, {quarantineMost - 2*line + 1, 2}, {quarantineMost + 1, 4}} {
+	}{{QuarantineMost - 2*line - 1, 0}, {QuarantineMost - 2*line, 0}, {QuarantineMost - 2*line + 1, 2}, {QuarantineMost + 1, 4}} {
 		if err := os.Truncate(q.path, row.size); err != nil {
 			t.Fatal(err)
 		}

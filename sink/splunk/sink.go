@@ -105,7 +105,7 @@ func Open(c Config) (_ *Sink, err error) {
 	if s.lock, err = dir.TakeLock(c.Dir); err != nil {
 		return nil, fmt.Errorf("splunk: %w", err)
 	}
-	s.quarantine = &quarantine{path: filepath.Join(c.Dir, quarantineName), sink: s, named: dir.Sync}
+	s.quarantine = &quarantine{path: filepath.Join(c.Dir, QuarantineName), sink: s, named: dir.Sync}
 	if err := s.openLanes(); err != nil {
 		return nil, err
 	}

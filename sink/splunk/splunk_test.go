@@ -216,7 +216,7 @@ func TestOneBadEventIsPutAside(t *testing.T) {
 
 func quarantined(t testing.TB, dir string) (lines []Quarantined) {
 	t.Helper()
-	f, err := os.Open(filepath.Join(dir, quarantineName))
+	f, err := os.Open(filepath.Join(dir, QuarantineName))
 	if os.IsNotExist(err) {
 		return nil
 	}

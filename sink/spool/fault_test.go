@@ -12,25 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/packet"
 )
-
-// smallDisk mounts a file system of 8 MiB.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("mounts a tmpfs, which needs root")
-		}
-		t.Skip("mounts a tmpfs, which needs root: run the tests with sudo")
-	}
-	path := t.TempDir()
-	if err := unix.Mount("tmpfs", path, "tmpfs", 0, "size=8m"); err != nil {
-		t.Fatalf("mount: %v", err)
-	}
-	t.Cleanup(func() { unix.Unmount(path, unix.MNT_DETACH) })
-	return path
-}
 
 // fillDisk leaves n bytes free.
 func fillDisk(t *testing.T, path string, n int64) (ballast string) {
@@ -50,7 +34,7 @@ func fillDisk(t *testing.T, path string, n int64) (ballast string) {
 // mixed up, the rest is refused as disk_full, another spool goes on, and so does
 // this one by itself when there is room.
 func TestDiskFullForReal(t *testing.T) {
-	disk := smallDisk(t)
+	disk := lab.Disk(t, 8<<20)
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Config{Dir: filepath.Join(disk, "a"), Size: 1 << 30, SyncEvery: 200 * time.Millisecond})
 		other := open(t, Config{Dir: t.TempDir(), SyncEvery: 200 * time.Millisecond})
@@ -99,7 +83,7 @@ func TestDiskFullForReal(t *testing.T) {
 // A segment that cannot be begun for want of room is begun when there is some,
 // and leaves nothing behind.
 func TestNoRoomForASegment(t *testing.T) {
-	disk := smallDisk(t)
+	disk := lab.Disk(t, 8<<20)
 	s := open(t, Config{Dir: filepath.Join(disk, "a"), Size: 1 << 30})
 	ballast := fillDisk(t, disk, 0)
 	for range 3 {
@@ -121,7 +105,7 @@ func TestNoRoomForASegment(t *testing.T) {
 // The checkpoint cannot be written: what is committed is committed all the same,
 // and the next that can be written says so.
 func TestNoRoomForTheCheckpoint(t *testing.T) {
-	path := filepath.Join(smallDisk(t), "a")
+	path := filepath.Join(lab.Disk(t, 8<<20), "a")
 	s := open(t, Config{Dir: path, Size: 1 << 30})
 	put(t, s, "a", "b")
 	s.Commit(read(t, s, 1))

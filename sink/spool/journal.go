@@ -31,8 +31,6 @@ type journal struct {
 	covered bool // a checkpoint that is durable has what was there when it was made
 }
 
-func newJournal(dir, id string) journal { return journal{dir: dir, id: id} }
-
 const (
 	journalRecord = 4 + 8 + 4 + 4
 
@@ -49,7 +47,7 @@ func (j *journal) add(sp span) {
 		return
 	}
 	if j.sizes[j.active] == 0 {
-		if _, err := j.write([]byte(j.id)); err != nil {
+		if j.write([]byte(j.id)) != nil {
 			return
 		}
 	}
@@ -62,20 +60,20 @@ func (j *journal) add(sp span) {
 }
 
 // write adds bytes to the file that is written.
-func (j *journal) write(b []byte) (int, error) {
+func (j *journal) write(b []byte) error {
 	if j.files[j.active] == nil {
 		path := filepath.Join(j.dir, journalName(j.active))
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		j.files[j.active] = f
 	}
-	n, err := j.files[j.active].WriteAt(b, j.sizes[j.active])
+	_, err := j.files[j.active].WriteAt(b, j.sizes[j.active])
 	if err == nil {
-		j.sizes[j.active] += int64(n)
+		j.sizes[j.active] += int64(len(b))
 	}
-	return n, err
+	return err
 }
 
 // turn begins the other file anew, as a checkpoint is made, if an earlier one has

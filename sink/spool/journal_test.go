@@ -106,7 +106,7 @@ func TestJournalOfAnotherSpoolCountsNothing(t *testing.T) {
 }
 
 func TestJournalHasABound(t *testing.T) {
-	j := newJournal(t.TempDir(), "0123456789abcdef")
+	j := journal{dir: t.TempDir(), id: "0123456789abcdef"}
 	for n := range uint32(journalMost/journalRecord + 10) {
 		j.add(span{segment: 1, from: n + 1, to: n + 2})
 	}
@@ -138,7 +138,7 @@ func TestCut(t *testing.T) {
 
 // Any bytes in a journal leave a spool that opens and is read to its end.
 func FuzzJournal(f *testing.F) {
-	j := newJournal(f.TempDir(), "0123456789abcdef")
+	j := journal{dir: f.TempDir(), id: "0123456789abcdef"}
 	j.add(span{segment: 1, from: 32, to: 53})
 	whole, err := os.ReadFile(filepath.Join(j.dir, journalName(0)))
 	if err != nil {

@@ -78,7 +78,7 @@ func (s *Spool) open() error {
 		rand.Read(id[:])
 		s.id = hex.EncodeToString(id[:])
 	}
-	s.journal = newJournal(s.cfg.Dir, s.id)
+	s.journal = journal{dir: s.cfg.Dir, id: s.id}
 	s.scarce = s.cfg.Free > 0 && free(s.cfg.Dir) < s.cfg.Free
 	s.stats.Found = uint64(s.stats.Pending)
 	if s.stats.Found > 0 {

@@ -19,6 +19,9 @@ const (
 	headerSize  = 4 + 4 + 8 + idSize
 	recordSize  = 4 + 4 + 8
 	longestHead = recordSize + MaxEvent
+
+	// Overhead is what an event takes in bytes beside its own.
+	Overhead = recordSize
 )
 
 var (

@@ -51,7 +51,7 @@ const (
 
 var classes = [...]string{"retry", "delivered", "split", "hold_token", "hold_index", "hold_config", "plain_body", "too_large", "await_ack"}
 
-// String returns the name of c in metrics.
+// String returns the name of c.
 func (c Class) String() string {
 	if int(c) >= len(classes) {
 		return fmt.Sprintf("class(%d)", uint8(c))
