@@ -40,6 +40,7 @@ type ringSource struct {
 	lost, full atomic.Uint64
 
 	stop  atomic.Bool
+	gone  bool  // the interface is
 	shut  bool  // the socket takes nothing more
 	quiet int64 // when shut, the time after which no block can come
 	ended bool
@@ -59,46 +60,66 @@ const (
 // Next lends the next batch. It waits at most 25 ms for a block; the batch is
 // then empty and only brings the clock. After Stop the socket takes nothing
 // more; when no block can be left, it returns io.EOF. An interface that is gone
-// is an error.
+// is an error, once what the ring holds is lent.
 func (s *ringSource) Next() (*packet.Batch, error) {
-	if s.lent {
-		return nil, errors.New("capture: a packet ring lends one batch at a time")
-	}
-	if s.ended {
-		return nil, io.EOF
-	}
 	for waited := false; ; waited = true {
 		now := time.Now().UnixNano()
-		if now >= s.nextCheck {
-			if err := s.check(now); err != nil {
-				return nil, err
-			}
+		b, err := s.poll(now)
+		if b != nil || err != nil {
+			return b, err
 		}
-		if s.stop.Load() && !s.shut {
-			s.shut = true
-			s.quiet = now + maxBlockWait + stampToQueue
-			if err := s.setFilter(refuseAll); err != nil {
-				return nil, fmt.Errorf("capture: packet ring on %s: stop: %w", s.name, err)
-			}
-		}
-		switch {
-		case s.take():
-			s.lend(now)
-			return s.batch, nil
-		case s.shut && now > s.quiet:
-			s.ended = true
-			if err := s.check(now); err != nil {
-				return nil, err
-			}
-			return nil, io.EOF
-		case waited:
-			s.lend(now)
+		if waited {
+			s.lend(0, now)
 			return s.batch, nil
 		}
 		if err := s.wait(); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// poll implements polled.
+func (s *ringSource) poll(now int64) (*packet.Batch, error) {
+	if s.lent {
+		return nil, errors.New("capture: a packet ring lends one batch at a time")
+	}
+	if s.ended {
+		return nil, io.EOF
+	}
+	if now >= s.nextCheck {
+		if err := s.check(now); err != nil {
+			return nil, err
+		}
+	}
+	if s.stop.Load() && !s.shut {
+		s.shut = true
+		s.quiet = now + maxBlockWait + stampToQueue
+		if err := s.setFilter(refuseAll); err != nil {
+			return nil, fmt.Errorf("capture: packet ring on %s: stop: %w", s.name, err)
+		}
+	}
+	if s.take() {
+		s.lend(min(s.left, batchLen), now)
+		return s.batch, nil
+	}
+	s.mark = max(s.mark, now-maxBlockWait-stampToQueue)
+	if s.shut && now > s.quiet {
+		return nil, s.end(now)
+	}
+	return nil, nil
+}
+
+// end reads the counters once more, and says why nothing comes any more.
+func (s *ringSource) end(now int64) error {
+	s.ended = true
+	if err := s.check(now); err != nil {
+		return err
+	}
+	if s.gone {
+		s.log.Error("interface is gone: its packet rings take nothing more", "interface", s.name)
+		return fmt.Errorf("capture: packet ring on %s: %w: start again when it is back", s.name, errGone)
+	}
+	return io.EOF
 }
 
 // take reports whether packets are left to lend, in the block at hand or, if
@@ -135,20 +156,18 @@ func (s *ringSource) giveBack() {
 	}
 }
 
-// lend fills the batch with what is left, which may be nothing.
-func (s *ringSource) lend(now int64) {
+// lend fills the batch with the next n packets of the block at hand. Without
+// any, nothing was there at now.
+func (s *ringSource) lend(n uint32, now int64) {
 	b := s.batch
-	n := min(s.left, batchLen)
 	b.Resize(int(n))
 	for i := range b.Datagrams {
 		s.datagram(&b.Datagrams[i])
 	}
 	s.left -= n
-	mark := now - maxBlockWait - stampToQueue
 	if n > 0 { // there may be more, as old as these
-		mark = b.Datagrams[n-1].Time - stampToQueue
+		s.mark = max(s.mark, b.Datagrams[n-1].Time-stampToQueue)
 	}
-	s.mark = max(s.mark, mark)
 	b.Mark, b.Now = s.mark, now
 	s.lent = true
 }
@@ -192,15 +211,27 @@ func (s *ringSource) Release(b *packet.Batch) {
 
 // wait waits for a block, at most idleWait.
 func (s *ringSource) wait() error {
-	polls := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	polls := [1]pollFD{s.descriptor()}
 	if _, err := unix.Poll(polls[:], int(idleWait.Milliseconds())); err != nil && err != unix.EINTR {
 		return fmt.Errorf("capture: packet ring on %s: poll: %w", s.name, err)
 	}
+	return s.woken(polls[:])
+}
+
+func (s *ringSource) descriptor() pollFD { return pollFD{Fd: int32(s.fd), Events: unix.POLLIN} }
+
+// descriptors implements polled.
+func (s *ringSource) descriptors() []pollFD { return []pollFD{s.descriptor()} }
+
+// promise implements polled.
+func (s *ringSource) promise() int64 { return s.mark }
+
+// woken implements polled. Asking for the error clears it, so that poll waits
+// again. The socket comes back with the interface.
+func (s *ringSource) woken(polls []pollFD) error {
 	if polls[0].Revents&unix.POLLERR == 0 {
 		return nil
 	}
-	// Asking for the error clears it, so that poll waits again. The socket
-	// comes back with the interface.
 	code, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 && unix.Errno(code) != unix.ENETDOWN {
 		err = unix.Errno(code)
@@ -216,7 +247,7 @@ func (s *ringSource) wait() error {
 
 // check reads the socket's counters, which starts them at 0 again, and makes
 // sure that there still is an interface: when it goes, the kernel says no more
-// than that it is down.
+// than that it is down. The ring then ends as if it were stopped.
 func (s *ringSource) check(now int64) error {
 	s.nextCheck = now + int64(time.Second)
 	stats, err := unix.GetsockoptTpacketStatsV3(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
@@ -230,7 +261,8 @@ func (s *ringSource) check(now int64) error {
 		return fmt.Errorf("capture: packet ring on %s: %w", s.name, err)
 	}
 	if l, ok := sa.(*unix.SockaddrLinklayer); ok && l.Ifindex <= 0 {
-		return fmt.Errorf("capture: packet ring on %s: the interface is gone: start again when it is back", s.name)
+		s.gone = true
+		s.stop.Store(true)
 	}
 	return nil
 }

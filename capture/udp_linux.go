@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,45 +29,67 @@ func (s *udpSource) ready() {
 // batch is then empty and only brings the clock. After Stop the sockets take
 // nothing more; when they are read empty, it closes them and returns io.EOF.
 func (s *udpSource) Next() (*packet.Batch, error) {
-	if s.lent {
-		return nil, errors.New("capture: a UDP source lends one batch at a time")
-	}
-	if s.ended {
-		return nil, io.EOF
-	}
-	b := s.batch
 	for waited := false; ; waited = true {
 		now := time.Now().UnixNano()
-		b.Now = now
-		stopped := s.stop.Load() // before the look that finds nothing
-		if stopped && !s.shut {
-			s.shut = true
-			for _, sock := range s.sockets {
-				sock.shut(now)
-			}
+		b, err := s.poll(now)
+		if b != nil || err != nil {
+			return b, err
 		}
-		got, err := s.poll(b, now)
-		if err != nil {
-			return nil, err
-		}
-		if got == 0 && stopped {
-			s.ended = true
-			if err := s.close(); err != nil {
-				return nil, err
-			}
-			return nil, io.EOF
-		}
-		if got > 0 || waited {
-			b.Mark = s.mark()
-			s.lent = true
-			s.busy = got > 0
-			return b, nil
+		if waited {
+			s.lend(now)
+			return s.batch, nil
 		}
 		if err := s.wait(); err != nil {
 			return nil, err
 		}
 	}
 }
+
+// poll implements polled.
+func (s *udpSource) poll(now int64) (*packet.Batch, error) {
+	if s.lent {
+		return nil, errors.New("capture: a UDP source lends one batch at a time")
+	}
+	if s.ended {
+		return nil, io.EOF
+	}
+	stopped := s.stop.Load() // before the look that finds nothing
+	if stopped && !s.shut {
+		s.shut = true
+		for _, sock := range s.sockets {
+			sock.shut(now)
+		}
+	}
+	got, err := s.receive(now)
+	if err != nil {
+		return nil, err
+	}
+	if got > 0 {
+		s.lend(now)
+		return s.batch, nil
+	}
+	if stopped {
+		s.ended = true
+		if err := s.close(); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}
+	return nil, nil
+}
+
+func (s *udpSource) lend(now int64) {
+	b := s.batch
+	b.Mark, b.Now = s.promise(), now
+	s.lent = true
+	s.busy = len(b.Datagrams) > 0
+}
+
+// descriptors implements polled.
+func (s *udpSource) descriptors() []pollFD { return slices.Clone(s.polls) }
+
+// woken implements polled: whatever it was, reading finds out.
+func (s *udpSource) woken([]pollFD) error { return nil }
 
 // wait waits for datagrams: a nap if there were some just now, else until there
 // are, at most idleWait.
@@ -96,12 +119,12 @@ func (s *udpSource) Release(b *packet.Batch) {
 	s.lent = false
 }
 
-// poll fills b from the first socket that has something, and returns how many
-// datagrams that were.
-func (s *udpSource) poll(b *packet.Batch, now int64) (int, error) {
+// receive fills the batch from the first socket that has something, and returns
+// how many datagrams that were.
+func (s *udpSource) receive(now int64) (int, error) {
 	for range s.sockets {
 		sock := s.sockets[s.turn]
-		n, err := sock.receive(b, s.slab, now)
+		n, err := sock.receive(s.batch, s.slab, now)
 		if err != nil {
 			return 0, err
 		}
@@ -113,7 +136,7 @@ func (s *udpSource) poll(b *packet.Batch, now int64) (int, error) {
 		}
 		s.next()
 	}
-	b.Resize(0)
+	s.batch.Resize(0)
 	return 0, nil
 }
 
@@ -122,8 +145,8 @@ func (s *udpSource) next() {
 	s.stay = stayBatches
 }
 
-// mark is the least of the sockets' marks.
-func (s *udpSource) mark() int64 {
+// promise implements polled: it is the least of the sockets' marks.
+func (s *udpSource) promise() int64 {
 	m := s.sockets[0].mark
 	for _, sock := range s.sockets[1:] {
 		m = min(m, sock.mark)
