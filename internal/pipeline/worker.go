@@ -68,42 +68,8 @@ func (a *account) read(into *counts) {
 // A worker is what one goroutine needs to take frames to their end.
 type worker struct {
 	account
-	run     sessionRun
+	runs    sessionRuns
 	batches atomic.Uint64 // finished ones, empty ones too: proof of life
-}
-
-// A sessionRun sums up consecutive frames of one session, so that the session's
-// tally is touched once a run.
-type sessionRun struct {
-	session                              *packet.Session
-	source                               packet.Addr // of the latest frame
-	delivered, bytes, missing, truncated uint64
-	directions                           [packet.NumDirections]uint64
-	last                                 int64
-}
-
-func (r *sessionRun) flush(worker int) {
-	if r.session == nil {
-		return
-	}
-	t := &r.session.Tallies[worker]
-	t.Delivered.Add(r.delivered)
-	t.Bytes.Add(r.bytes)
-	if r.missing != 0 {
-		t.NotDelivered.Add(r.missing)
-	}
-	if r.truncated != 0 {
-		t.Truncated.Add(r.truncated)
-	}
-	for d, n := range r.directions {
-		if n != 0 {
-			t.Directions[d].Add(n)
-		}
-	}
-	if r.last != 0 {
-		t.LastSeen.Store(r.last)
-	}
-	*r = sessionRun{}
 }
 
 // Received implements decode.Handler.
@@ -137,8 +103,10 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	}
 	decode.Decode(f)
 	f.Direction = session.Direction(f)
-	if f.Session != w.run.session || f.Source != w.run.source || f.Truncated() {
+	r := w.runs.of(f.Session, worker)
+	if r.delivered == 0 || f.Source != r.source || f.Truncated() {
 		p.announcer.Saw(f) // there is nothing new about other frames of a run
+		r.source = f.Source
 	}
 	for _, s := range p.frameSinks {
 		s.Offer(worker, f)
@@ -149,10 +117,10 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		}
 		p.table.Add(worker, f)
 	}
-	w.deliver(worker, f)
+	w.deliver(r, f)
 }
 
-func (w *worker) deliver(worker int, f *packet.Frame) {
+func (w *worker) deliver(r *sessionRun, f *packet.Frame) {
 	w.delivered++
 	w.deliveredBytes += uint64(f.Length)
 	w.bytes += uint64(f.Length)
@@ -160,12 +128,6 @@ func (w *worker) deliver(worker int, f *packet.Frame) {
 	if f.Reserved {
 		w.reserved++
 	}
-	if f.Session != w.run.session {
-		w.run.flush(worker)
-		w.run.session = f.Session
-	}
-	r := &w.run
-	r.source = f.Source
 	r.delivered++
 	r.bytes += uint64(f.Length)
 	r.directions[f.Direction]++
@@ -179,14 +141,9 @@ func (w *worker) deliver(worker int, f *packet.Frame) {
 func (w *worker) refuse(worker int, f *packet.Frame) {
 	w.notDelivered[f.Reason]++
 	w.bytes += uint64(f.Length)
-	if f.Session == nil {
-		return
+	if f.Session != nil {
+		w.runs.of(f.Session, worker).missing++
 	}
-	if f.Session != w.run.session {
-		w.run.flush(worker)
-		w.run.session = f.Session
-	}
-	w.run.missing++
 }
 
 // Panicked implements decode.Handler. The first panics are logged whole, since
@@ -207,7 +164,7 @@ const maxPanicLogs = 5
 // goes on, and that one for room for a frame until this mark is there.
 func (p *Pipeline) Done(worker int, b *packet.Batch, n int) {
 	w := &p.workers[worker]
-	w.run.flush(worker)
+	w.runs.flush(worker)
 	w.finished += uint64(n)
 	for _, s := range p.others {
 		s.Mark(worker, b.Mark, b.Now)
