@@ -36,6 +36,12 @@ func newWire(t testing.TB) *wire {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
+	return newPair(t)
+}
+
+// newPair makes the interfaces of a wire.
+func newPair(t testing.TB) *wire {
+	t.Helper()
 	ip(t, "link", "add", "name", "near", "mtu", "20000", "type", "veth",
 		"peer", "name", "far", "mtu", "20000", "address", net.HardwareAddr(farMAC()).String())
 	for _, name := range []string{"near", "far"} {

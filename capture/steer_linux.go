@@ -52,7 +52,7 @@ func forKernel(program []bpf.Instruction) (*unix.SockFprog, error) {
 // known that lost large datagrams on the way through such a program. What only
 // a driver does with what comes from its wire, this cannot show.
 func rehearse(program []bpf.Instruction, encap packet.Encap, n int) bool {
-	fds, at, err := bindGroup(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), n)
+	fds, at, err := bindGroup(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), n, nil)
 	if err != nil {
 		return false
 	}

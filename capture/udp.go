@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/tunnel"
 )
@@ -28,6 +30,10 @@ type UDPConfig struct {
 	// memory only for what is queued.
 	ReceiveBuffer int
 
+	// Except names interfaces of which something else takes the datagrams, such
+	// as AFPacket. They are refused, and not counted as lost.
+	Except []string
+
 	// Log gets what the kernel granted. It must not be nil.
 	Log *slog.Logger
 }
@@ -37,6 +43,7 @@ type UDPConfig struct {
 type UDP struct {
 	sources []*udpSource
 	groups  []Group
+	refuse  []int // sockets that take what UDPConfig.Except names, and drop it
 }
 
 // A Group describes the sockets on one address.
@@ -72,7 +79,7 @@ func ListenUDP(cfg UDPConfig) (*UDP, error) {
 		addresses []netip.AddrPort
 	}{{packet.VXLAN, tunnel.VXLANPort, cfg.VXLAN}, {packet.GENEVE, tunnel.GENEVEPort, cfg.GENEVE}} {
 		for _, address := range list.addresses {
-			group, err := u.listen(address, list.encap, list.port, cfg.ReceiveBuffer)
+			group, err := u.listen(address, list.encap, list.port, cfg)
 			if err != nil {
 				u.Close()
 				return nil, err
@@ -126,6 +133,10 @@ func (u *UDP) Close() error {
 	for _, s := range u.sources {
 		err = errors.Join(err, s.close())
 	}
+	for _, fd := range u.refuse {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	u.refuse = nil
 	return err
 }
 

@@ -11,15 +11,17 @@ import (
 )
 
 // listen opens the group of sockets on one address, one for each source.
-func (u *UDP) listen(at netip.AddrPort, encap packet.Encap, port, buffer int) (Group, error) {
-	g := Group{Encap: encap, Sockets: len(u.sources), Asked: buffer}
-	fds, at, err := bindGroup(at, len(u.sources))
+func (u *UDP) listen(at netip.AddrPort, encap packet.Encap, port int, cfg UDPConfig) (Group, error) {
+	g := Group{Encap: encap, Sockets: len(u.sources), Asked: cfg.ReceiveBuffer}
+	fds, at, err := bindGroup(at, len(u.sources), cfg.Except)
 	if err != nil {
 		return Group{}, err
 	}
+	u.refuse = append(u.refuse, fds[:len(cfg.Except)]...)
+	fds = fds[len(cfg.Except):]
 	g.Address = at
 	for i, fd := range fds {
-		granted := setReceiveBuffer(fd, buffer)
+		granted := setReceiveBuffer(fd, cfg.ReceiveBuffer)
 		if i == 0 || granted < g.Granted {
 			g.Granted = granted
 		}
@@ -31,10 +33,10 @@ func (u *UDP) listen(at netip.AddrPort, encap packet.Encap, port, buffer int) (G
 	return g, err
 }
 
-// bindGroup binds n sockets to one address. The first is bound before it
-// shares the port, so that the bind fails when anyone else has it, whether
-// sharing or not; the others then join it.
-func bindGroup(at netip.AddrPort, n int) ([]int, netip.AddrPort, error) {
+// bindGroup binds sockets to one address: one for each interface to refuse, then
+// n. The first is bound before it shares the port, so that the bind fails when
+// anyone else has it, whether sharing or not; the others then join it.
+func bindGroup(at netip.AddrPort, n int, except []string) ([]int, netip.AddrPort, error) {
 	var fds []int
 	fail := func(err error) ([]int, netip.AddrPort, error) {
 		for _, fd := range fds {
@@ -45,13 +47,17 @@ func bindGroup(at netip.AddrPort, n int) ([]int, netip.AddrPort, error) {
 		}
 		return nil, at, fmt.Errorf("capture: listen udp %s: %w", at, err)
 	}
-	for i := range n {
+	all := len(except) + n
+	for i := range all {
 		fd, family, err := udpSocketFor(&at)
 		if err != nil {
 			return fail(err)
 		}
 		fds = append(fds, fd)
-		if i > 0 {
+		if i < len(except) {
+			err = refuseFrom(fd, except[i])
+		}
+		if err == nil && i > 0 {
 			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 		}
 		if err == nil {
@@ -59,7 +65,7 @@ func bindGroup(at netip.AddrPort, n int) ([]int, netip.AddrPort, error) {
 		}
 		if err == nil && i == 0 {
 			at, err = bound(fd)
-			if err == nil && n > 1 {
+			if err == nil && all > 1 {
 				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 			}
 		}
@@ -68,6 +74,18 @@ func bindGroup(at netip.AddrPort, n int) ([]int, netip.AddrPort, error) {
 		}
 	}
 	return fds, at, nil
+}
+
+// refuseFrom makes a socket one that drops whatever comes in by an interface.
+// The kernel prefers a socket that is bound to the interface to one that is not
+// (compute_score in net/ipv4/udp.c), and none of its own group shares with it. A
+// filter on the sockets that are read could do the same, but what it refuses is
+// counted where a full buffer is.
+func refuseFrom(fd int, name string) error {
+	if err := unix.BindToDevice(fd, name); err != nil {
+		return fmt.Errorf("refuse what comes in by %s: %w", name, err)
+	}
+	return refuseEverything(fd)
 }
 
 // udpSocketFor returns a socket for an address with the options that every

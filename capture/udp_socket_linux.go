@@ -164,8 +164,16 @@ func (s *udpSocket) dropped(reading uint32) {
 func (s *udpSocket) shut(now int64) {
 	s.checkDrops(now)
 	s.isShut = true
-	refuse := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // keep 0 bytes
-	unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &refuse})
+	refuseEverything(s.fd) // else there is more to read
+}
+
+// refuseEverything keeps out of a socket what comes from now on.
+func refuseEverything(fd int) error {
+	prog, err := forKernel(refuseAll)
+	if err != nil {
+		return err
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, prog)
 }
 
 // checkDrops reads the drop counter itself: SO_RXQ_OVFL rides on later
