@@ -53,8 +53,9 @@ lint: ## gofmt, vet and staticcheck
 	cd interop && go mod tidy -diff && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
 
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## run the Go benchmarks, which takes some minutes
+	go test -run '^$$' -bench . -benchtime 200ms -skip '^BenchmarkPath' -benchmem ./...
+	go test -run '^$$' -bench '^BenchmarkPath' -benchtime 2000000x ./bench
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)

@@ -33,7 +33,7 @@ func BenchmarkDecode(b *testing.B) {
 // tcpPayloads returns one batch of UDP payloads: VXLAN around frames of TCP over
 // IPv4, each of another flow.
 func tcpPayloads(size traffic.Size) [][]byte {
-	frames := traffic.NewFrames(traffic.FramesConfig{Seed: 1, Flows: flows, Size: size})
+	frames := traffic.NewFrames(traffic.FramesConfig{Seed: 1, Flows: 1000, Size: size})
 	var all [][]byte
 	for len(all) < batchLen {
 		f := packet.Frame{Data: frames.Next()}
