@@ -20,7 +20,7 @@ var limits = []limit{
 	{"packet", nil, leaf},
 	{"tunnel", nil, leaf},
 	{"capture", []string{module + "packet", module + "tunnel", "golang.org/x/sys", "golang.org/x/net/bpf",
-		"github.com/klauspost/compress"}, stage},
+		"github.com/cilium/ebpf", "github.com/klauspost/compress"}, stage},
 	{"decode", []string{module + "packet"}, stage},
 	{"session", []string{module + "packet", module + "tunnel", module + "internal/strictyaml"}, stage},
 	{"sink", []string{module + "packet"}, "it is the contract between workers and sinks, not a sink"},

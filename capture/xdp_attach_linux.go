@@ -1,0 +1,206 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	ebpflink "github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// oneBufferMTU is the MTU that drivers take whose packets have to fit one page:
+// 4,096 bytes, of which 256 and 320 are the kernel's, 22 the Ethernet header, a
+// tag and the checksum. Some take a few bytes more.
+const oneBufferMTU = 4096 - 256 - 320 - 22
+
+// A hook is how the program is attached.
+type hook struct {
+	native bool // in the driver
+	frags  bool // takes packets of several buffers
+	link   ebpflink.Link
+}
+
+// open attaches the program, and then opens the sockets: till a queue has one,
+// its packets pass.
+func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) error {
+	if err := checkEthernet(device.Name); err != nil {
+		return err
+	}
+	queues := receiveQueues(device.Name)
+	var err error
+	x.sockets, err = ebpf.NewMap(&ebpf.MapSpec{
+		Name: "periscope_xsk", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues)})
+	if err != nil {
+		return permission("map of sockets", err)
+	}
+	h, err := attachXDP(device, &ebpf.ProgramSpec{
+		Name: "periscope_xdp", Type: ebpf.XDP, License: "Apache-2.0",
+		Instructions: xdpProgram(ports, device.HardwareAddr, x.sockets.FD()),
+	}, cfg.Log)
+	if err != nil {
+		return err
+	}
+	x.program = h.link
+
+	several, err := x.openQueues(device, queues, h, cfg)
+	if err != nil {
+		return err
+	}
+	if !several && device.MTU > chunkRoom-packetHeaders {
+		return mtuError(device, errors.New("this kernel hands over no packets of several buffers"))
+	}
+	if err := x.openSources(device, ports, cfg, several); err != nil {
+		return err
+	}
+	for _, q := range x.queues {
+		if err := x.sockets.Put(q.number, uint32(q.fd)); err != nil {
+			return fmt.Errorf("queue %d: %w", q.number, err)
+		}
+	}
+	mode := map[bool]string{true: "native", false: "generic"}[h.native]
+	cfg.Log.Info("listening on XDP sockets", "interface", device.Name, "mode", mode,
+		"zero_copy", x.queues[0].zeroCopy(), "multi_buffer", several, "queues", queues, "workers", cfg.Workers,
+		"queue_bytes", cfg.Frames*chunkLen, "mtu", device.MTU)
+	return nil
+}
+
+// packetHeaders is what a packet may have beside its MTU: Ethernet and two tags.
+const packetHeaders = 22
+
+// attachXDP attaches the program: in the driver rather than in front of the IP
+// stack, for packets of several buffers rather than of one.
+func attachXDP(device *net.Interface, spec *ebpf.ProgramSpec, log *slog.Logger) (hook, error) {
+	var err, native error
+	for _, h := range []hook{{native: true, frags: true}, {native: true}, {frags: true}, {}} {
+		if !h.native && native == nil {
+			native = err
+			if device.MTU > oneBufferMTU && !errors.Is(native, unix.EOPNOTSUPP) {
+				return hook{}, mtuError(device, native)
+			}
+			log.Warn("the driver takes no XDP program: it runs in front of the IP stack, which is slower",
+				"interface", device.Name, "error", native)
+		}
+		if err = h.attach(device, spec); err == nil {
+			return h, nil
+		}
+		switch {
+		case errors.Is(err, unix.EPERM):
+			return hook{}, permission("program", err)
+		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
+			return hook{}, errors.New("an XDP program is attached already, and stays: see \"ip link\"; detach it, or use backend afpacket")
+		}
+	}
+	return hook{}, fmt.Errorf("attach the program: %w", err)
+}
+
+func (h *hook) attach(device *net.Interface, spec *ebpf.ProgramSpec) error {
+	spec.Flags = 0
+	flags := ebpflink.XDPGenericMode
+	if h.native {
+		flags = ebpflink.XDPDriverMode
+	}
+	if h.frags {
+		spec.Flags = unix.BPF_F_XDP_HAS_FRAGS
+	}
+	program, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return err
+	}
+	defer program.Close() // the link keeps it
+	h.link, err = ebpflink.AttachXDP(ebpflink.XDPOptions{Program: program, Interface: device.Index, Flags: flags})
+	return err
+}
+
+func mtuError(device *net.Interface, cause error) error {
+	return fmt.Errorf("an MTU of %d does not fit one buffer (%d): %w: ip link set %s mtu %d, or backend afpacket",
+		device.MTU, oneBufferMTU, cause, device.Name, oneBufferMTU)
+}
+
+func permission(what string, err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%s: %w: run as root, or give it CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// openQueues opens one socket a queue, and reports whether they take packets of
+// several buffers.
+func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfig) (several bool, err error) {
+	flags := uint16(unix.XDP_USE_NEED_WAKEUP) // the driver writes to the buffers itself where it can
+	if !h.native {
+		flags |= unix.XDP_COPY
+	}
+	if h.frags {
+		flags |= unix.XDP_USE_SG
+	}
+	for i := range queues {
+		q := &xdpQueue{fd: -1, number: uint32(i), worker: i % cfg.Workers}
+		x.queues = append(x.queues, q)
+		if err := q.open(cfg.Frames); err != nil {
+			return false, permission(fmt.Sprintf("queue %d", i), err)
+		}
+		err := q.bind(device.Index, flags)
+		if err == unix.EINVAL && flags&unix.XDP_USE_SG != 0 { // before Linux 6.6
+			flags &^= unix.XDP_USE_SG
+			err = q.bind(device.Index, flags)
+		}
+		if err == unix.EBUSY {
+			return false, fmt.Errorf("queue %d: another AF_XDP socket has it: %w", i, err)
+		}
+		if err != nil {
+			return false, fmt.Errorf("queue %d: bind: %w", i, err)
+		}
+	}
+	return flags&unix.XDP_USE_SG != 0, nil
+}
+
+// An ifreq is struct ifreq with a pointer in it (netdevice(7)).
+type ifreq struct {
+	name [unix.IFNAMSIZ]byte
+	data unsafe.Pointer
+	_    [24 - unsafe.Sizeof(uintptr(0))]byte
+}
+
+// receiveQueues returns how many receive queues the interface has. Drivers that
+// do not tell count as having one: what comes by others passes.
+func receiveQueues(name string) int {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 1
+	}
+	defer unix.Close(fd)
+	// struct ethtool_channels: command, then at most rx, tx, other, combined,
+	// then those of now.
+	channels := [9]uint32{unix.ETHTOOL_GCHANNELS}
+	req := ifreq{data: unsafe.Pointer(&channels)}
+	copy(req.name[:unix.IFNAMSIZ-1], name)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
+		return 1
+	}
+	return max(int(channels[5]+channels[8]), 1)
+}
+
+// checkEthernet refuses an interface whose packets do not begin with an Ethernet
+// header.
+func checkEthernet(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, req); err != nil {
+		return err
+	}
+	if kind := req.Uint16(); kind != unix.ARPHRD_ETHER && kind != unix.ARPHRD_LOOPBACK {
+		return errors.New("not an Ethernet interface: use the UDP sockets")
+	}
+	return nil
+}
