@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 )
 
@@ -57,14 +56,17 @@ type AFPacket struct {
 	sources []*ringSource
 }
 
+// ErrNoInterface means that there is no interface of a name.
+var ErrNoInterface = errors.New("no such network interface")
+
 // ListenAFPacket opens the sockets. Without the right to, the error is
-// fs.ErrPermission.
+// fs.ErrPermission, for an interface that is not there ErrNoInterface.
 func ListenAFPacket(cfg AFPacketConfig) (*AFPacket, error) {
 	ports := tunnelPorts{slices.Clone(cfg.VXLAN), slices.Clone(cfg.GENEVE)}
 	if len(ports.vxlan)+len(ports.geneve) == 0 {
 		return nil, errors.New("capture: packet ring: no tunnel port: name at least one")
 	}
-	device, err := net.InterfaceByName(cfg.Interface)
+	device, err := interfaceByName(cfg.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("capture: packet ring: interface %q: %w; see \"ip link\"", cfg.Interface, err)
 	}

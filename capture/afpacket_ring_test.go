@@ -178,7 +178,7 @@ func TestAFPacketRefuses(t *testing.T) {
 		cfg  AFPacketConfig
 		want string
 	}{
-		{AFPacketConfig{Interface: "absent", VXLAN: []uint16{4789}}, `interface "absent": route ip+net: no such network interface`},
+		{AFPacketConfig{Interface: "absent", VXLAN: []uint16{4789}}, `interface "absent": no such network interface`},
 		{AFPacketConfig{VXLAN: []uint16{4789}}, `interface ""`},
 		{AFPacketConfig{Interface: "far"}, "no tunnel port"},
 		{AFPacketConfig{Interface: "bare", VXLAN: []uint16{4789}}, "bare: not an Ethernet interface"},

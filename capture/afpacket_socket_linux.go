@@ -70,6 +70,9 @@ func (s *ringSource) open(device *net.Interface, ringBytes int) (err error) {
 	if errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("%w: run as root, or give it CAP_NET_RAW", err)
 	}
+	if errors.Is(err, unix.EAFNOSUPPORT) { // what a unit that restricts them answers
+		return fmt.Errorf("packet sockets: %w: allow the address family AF_PACKET, and give it CAP_NET_RAW", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,6 +153,35 @@ func (s *ringSource) join(group int, first bool) (int, error) {
 	}
 	group, err := unix.GetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
 	return group & 0xffff, err
+}
+
+// interfaceByName returns the name, index and MTU of an interface. It takes
+// nothing but a UDP socket, where that of package net takes a netlink one.
+func interfaceByName(name string) (*net.Interface, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return nil, ErrNoInterface // longer than any
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	device := &net.Interface{Name: name}
+	for _, q := range []struct {
+		request uint
+		into    *int
+	}{{unix.SIOCGIFINDEX, &device.Index}, {unix.SIOCGIFMTU, &device.MTU}} {
+		err := unix.IoctlIfreq(fd, q.request, request)
+		if err == unix.ENODEV {
+			return nil, ErrNoInterface
+		}
+		if err != nil {
+			return nil, err
+		}
+		*q.into = int(request.Uint32())
+	}
+	return device, nil
 }
 
 // setFilter replaces the socket's filter.
