@@ -45,8 +45,9 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "periscope:", oneLine(err))
 	var usage usageError
 	var file *pipeline.FileError
+	var key *pipeline.KeyError
 	var locked *dir.LockedError
-	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &locked) {
+	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &key) || errors.As(err, &locked) {
 		return exitUsage
 	}
 	return exitFailure

@@ -73,8 +73,8 @@ or SIGTERM exits at once.`,
 	f.StringVar(&listen, "listen", "", "VXLAN address to listen on, `HOST:PORT` or :PORT")
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
 	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
-	f.StringVar(&backend, "backend", "", "auto or udp")
-	f.StringVar(&iface, "interface", "", "interface to capture on; without effect on udp, which listens on addresses")
+	f.StringVar(&backend, "backend", "", "auto, udp, afpacket or xdp")
+	f.StringVar(&iface, "interface", "", "interface that afpacket and xdp take over (default: that of the default route)")
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core)")
 	f.StringVar(&summary, "summary", "", "write the ledger as JSON to `FILE` at the end, - for standard output")
 	return cmd
@@ -120,7 +120,7 @@ func run(cmd *cobra.Command, load func() (*config.Config, error), summary string
 
 // tellWhere says where the traffic comes in and where everything goes.
 func tellWhere(log *slog.Logger, s *service.Service, cfg *config.Config) {
-	attrs := []any{"backend", "udp", "version", version}
+	attrs := []any{"backend", s.Backend(), "version", version}
 	if dirs := sinkDirs(cfg); dirs != nil {
 		attrs = append(attrs, dirs...)
 	} else {

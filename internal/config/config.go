@@ -38,12 +38,17 @@ type Capture struct {
 	Listen []string `yaml:"listen"`
 	Geneve []string `yaml:"geneve"`
 
-	// Backend is auto or udp.
+	// Backend is auto, udp, afpacket or xdp. The UDP sockets are there with
+	// each of them.
 	Backend string `yaml:"backend"`
 
 	// Interface is the one that afpacket and xdp take over. Empty means that
-	// of the default route. The udp backend has no use for it.
+	// of the default route. With udp only its loss counters are read.
 	Interface string `yaml:"interface"`
+
+	// Ring is the memory of one worker's ring with afpacket, and of one
+	// queue's with xdp, 2MiB to 1GiB.
+	Ring Size `yaml:"ring"`
 
 	// Workers is 0, one for each core, to 256.
 	Workers int `yaml:"workers"`

@@ -126,6 +126,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"capture.geneve":                     `[]`,
 		"capture.backend":                    `udp`,
 		"capture.interface":                  `ens5`,
+		"capture.ring":                       `2MiB`,
 		"capture.workers":                    `3`,
 		"capture.allow":                      `[198.51.100.0/24]`,
 		"capture.receive_buffer":             `1GiB`,

@@ -32,6 +32,7 @@ func Default() Config {
 			Listen:  []string{":4789"},
 			Geneve:  []string{":6081"},
 			Backend: "auto",
+			Ring:    64 * MiB,
 			Allow: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"),     // private, RFC 1918
 				netip.MustParsePrefix("172.16.0.0/12"),  // private, RFC 1918

@@ -28,9 +28,11 @@ func TestParseErrors(t *testing.T) {
 		{"listen twice", "capture: {listen: [':1', '[::]:1']}", `f:1:26: capture.listen[1]: "[::]:1" is already in capture.listen[0]; remove one of the two`},
 		{"listen and geneve", "capture: {listen: [':6081']}", `f:1:10: capture.geneve[0]: ":6081" is already in capture.listen[0]; remove one of the two`},
 		{"listen nowhere", "capture: {listen: [], geneve: []}", `f:1:19: capture.listen: empty, and so is capture.geneve; name an address such as ":4789"`},
-		{"afpacket", "capture: {backend: afpacket}", "f:1:20: capture.backend: afpacket is not available in this version; use auto or udp"},
-		{"xdp", "capture: {backend: xdp}", "f:1:20: capture.backend: xdp is not available in this version; use auto or udp"},
-		{"backend", "capture: {backend: pcap}", `f:1:20: capture.backend: must be auto or udp, not "pcap"`},
+		{"backend", "capture: {backend: pcap}", `f:1:20: capture.backend: must be auto, udp, afpacket or xdp, not "pcap"`},
+		{"afpacket on an address", "capture: {backend: afpacket, listen: [':4789', '10.0.0.5:4789']}", `f:1:48: capture.listen[1]: "10.0.0.5:4789" is a single address, and capture.backend afpacket takes a port whatever the address; write one such as ":4789", or use auto or udp`},
+		{"xdp on any port", "capture: {backend: xdp, geneve: [':0']}", `f:1:34: capture.geneve[0]: ":0" is a single address, and capture.backend xdp takes a port whatever the address; write one such as ":4789", or use auto or udp`},
+		{"ring too small", "capture: {ring: 1MiB}", "f:1:17: capture.ring: must be 2MiB to 1GiB, not 1MiB"},
+		{"ring too large", "capture: {ring: 2GiB}", "f:1:17: capture.ring: must be 2MiB to 1GiB, not 2GiB"},
 		{"workers -1", "capture: {workers: -1}", "f:1:20: capture.workers: must be 0 to 256, not -1"},
 		{"workers 257", "capture: {workers: 257}", "f:1:20: capture.workers: must be 0 to 256, not 257"},
 		{"workers a word", "capture: {workers: all}", `f:1:20: capture.workers: must be a whole number, not "all"`},
@@ -249,10 +251,10 @@ func TestValidateOverride(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	c.Capture.Backend = "xdp"
+	c.Capture.Backend = "pcap"
 	c.Capture.Workers = 1000
 	c.Capture.Allow = append(c.Capture.Allow, netip.Prefix{})
-	want := "capture.backend: xdp is not available in this version; use auto or udp\n" +
+	want := "capture.backend: must be auto, udp, afpacket or xdp, not \"pcap\"\n" +
 		"capture.workers: must be 0 to 256, not 1000\n" +
 		"capture.allow[7]: not a prefix; write one such as 10.0.0.0/8"
 	if err := c.Validate(); err == nil || err.Error() != want {

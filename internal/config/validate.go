@@ -73,11 +73,14 @@ func (c *Capture) validate(p *problems) {
 	if len(c.Listen)+len(c.Geneve) == 0 {
 		p.addf("capture.listen", `empty, and so is capture.geneve; name an address such as ":4789"`)
 	}
+	p.oneOf("capture.backend", c.Backend, "auto", "udp", "afpacket", "xdp")
 	if c.Backend == "afpacket" || c.Backend == "xdp" {
-		p.addf("capture.backend", "%s is not available in this version; use auto or udp", c.Backend)
-	} else {
-		p.oneOf("capture.backend", c.Backend, "auto", "udp")
+		if key, address := c.Single(); key != "" {
+			p.addf(key, `%q is a single address, and capture.backend %s takes a port whatever the address; write one such as ":4789", or use auto or udp`,
+				address, c.Backend)
+		}
 	}
+	within(p, "capture.ring", c.Ring, 2*MiB, GiB)
 	within(p, "capture.workers", c.Workers, 0, 256)
 	within(p, "capture.receive_buffer", c.ReceiveBuffer, 64*KiB, GiB)
 	if len(c.Allow) == 0 {
@@ -94,6 +97,24 @@ func (c *Capture) validate(p *problems) {
 			p.addf(path, "%v has bits set beyond its length; write %v", prefix, prefix.Masked())
 		}
 	}
+}
+
+// Single returns the first address to listen on that afpacket and xdp cannot
+// take in the place of sockets, and its key: one address of the machine, or any
+// port. It returns "" where there is none.
+func (c *Capture) Single() (key, address string) {
+	for _, list := range []struct {
+		key       string
+		addresses []string
+	}{{"capture.listen", c.Listen}, {"capture.geneve", c.Geneve}} {
+		for i, address := range list.addresses {
+			addr, err := ParseListen(address)
+			if err == nil && (!addr.Addr().IsUnspecified() || addr.Port() == 0) {
+				return fmt.Sprintf("%s[%d]", list.key, i), address
+			}
+		}
+	}
+	return "", ""
 }
 
 func (s *Sessions) validate(p *problems) {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"time"
 
@@ -85,15 +84,4 @@ func workers(configured int) int {
 		return configured
 	}
 	return min(runtime.GOMAXPROCS(0), MaxWorkers)
-}
-
-// listen reads addresses that config has validated.
-func listen(addresses []string) []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, address := range addresses {
-		if a, err := config.ParseListen(address); err == nil {
-			list = append(list, a)
-		}
-	}
-	return list
 }

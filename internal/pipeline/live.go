@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/periscope-collector/periscope/capture"
-	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
@@ -21,8 +21,8 @@ import (
 //
 // It starts from the sinks upstream and stops from the sockets downstream, so
 // that there is always somewhere for a frame to go: lock and salvage the
-// capture directory, read the session file, open the sockets; then, at the end,
-// read the sockets empty, finish the batches, flush the sinks.
+// capture directory, read the session file, open the rings and sockets; then, at
+// the end, read them empty, finish the batches, flush the sinks.
 type Live struct {
 	*Pipeline
 	log *slog.Logger
@@ -34,7 +34,7 @@ type Live struct {
 	unwatch context.CancelFunc
 
 	table   *session.Table
-	udp     *capture.UDP
+	inputs  *inputs
 	outputs outputs
 	made    atomic.Pointer[Pipeline] // Pipeline, once it is there
 	ready   atomic.Pointer[func() error]
@@ -63,13 +63,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 			return nil, &FileError{err}
 		}
 	}
-	l.udp, err = capture.ListenUDP(capture.UDPConfig{
-		VXLAN:         listen(cfg.Capture.Listen),
-		GENEVE:        listen(cfg.Capture.Geneve),
-		Workers:       cfg.Capture.Workers,
-		ReceiveBuffer: int(cfg.Capture.ReceiveBuffer),
-		Log:           log,
-	})
+	l.inputs, err = openInputs(&cfg.Capture, log)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +74,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 		Sessions: l.table,
 		Sinks:    l.outputs.list(),
 		Flows:    flowConfig(&cfg),
-		Lost:     func() Lost { return Lost{Socket: l.udp.Lost()} },
+		Lost:     l.inputs.lost,
 		Log:      log,
 	})
 	l.made.Store(l.Pipeline)
@@ -89,8 +83,8 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 
 // abandon closes what was opened before something failed.
 func (l *Live) abandon() {
-	if l.udp != nil {
-		l.udp.Close()
+	if l.inputs != nil {
+		l.inputs.close()
 	}
 	l.outputs.close()
 }
@@ -119,8 +113,8 @@ func (l *Live) account() (Ledger, bool) {
 // that tell.
 func (l *Live) SetReady(ready func() error) { l.ready.Store(&ready) }
 
-// Run takes datagrams until Stop was called and the sockets are empty, or a
-// socket fails.
+// Run takes datagrams until Stop was called and the sockets and rings are empty,
+// or one of them fails.
 func (l *Live) Run() error {
 	l.mu.Lock()
 	l.running = true
@@ -132,28 +126,36 @@ func (l *Live) Run() error {
 		l.unwatch()
 		l.mu.Unlock()
 	}()
-	var sources []decode.Source
-	for _, s := range l.udp.Sources() {
-		sources = append(sources, s)
-	}
-	return l.Pipeline.Run(context.Background(), sources...)
+	return l.Pipeline.Run(context.Background(), l.inputs.sources()...)
 }
 
-// Stop ends Run once what the sockets hold now is taken.
-func (l *Live) Stop() { l.udp.Stop() }
+// Stop ends Run once what the sockets and rings hold now is taken.
+func (l *Live) Stop() { l.inputs.stop() }
 
-// Close flushes the sinks until ctx is done, and closes the sockets. It comes
-// after Run.
+// Close flushes the sinks until ctx is done, and closes the sockets and rings.
+// It comes after Run.
 func (l *Live) Close(ctx context.Context) error {
 	err := l.Pipeline.Close(ctx)
-	if e := l.udp.Close(); err == nil {
+	if e := l.inputs.close(); err == nil {
 		err = e
 	}
 	return err
 }
 
 // Groups describes the sockets.
-func (l *Live) Groups() []capture.Group { return l.udp.Groups() }
+func (l *Live) Groups() []capture.Group { return l.inputs.udp.Groups() }
+
+// Backend returns what was taken, which auto leaves open: udp, afpacket or xdp.
+func (l *Live) Backend() string { return l.inputs.backend }
+
+// NIC returns the interface whose losses count, or "" where there is none, and
+// what it has lost since the start.
+func (l *Live) NIC() (name string, loss nic.Loss) {
+	if l.inputs.nic == nil {
+		return "", nic.Loss{}
+	}
+	return l.inputs.iface, l.inputs.loss()
+}
 
 // PCAP returns the pcap sink, or nil when it is off.
 func (l *Live) PCAP() *pcap.Sink { return l.outputs.pcap }

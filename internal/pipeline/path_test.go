@@ -280,7 +280,7 @@ func TestNoAllocationPerPacketFromSocketToCaptureFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	f := &feeder{Source: l.udp.Sources()[0], conn: c, payloads: vxlanPayloads(64, 7), rounds: 50}
+	f := &feeder{Source: l.inputs.udp.Sources()[0], conn: c, payloads: vxlanPayloads(64, 7), rounds: 50}
 	if err := l.Pipeline.Run(t.Context(), f); err != nil { // files, buffers
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func TestReloadRefusesWhatNeedsRestart(t *testing.T) {
 		"capture.geneve":            func(c *config.Config) { c.Capture.Geneve = []string{":6081"} },
 		"capture.backend":           func(c *config.Config) { c.Capture.Backend = "udp" },
 		"capture.interface":         func(c *config.Config) { c.Capture.Interface = "lo" },
+		"capture.ring":              func(c *config.Config) { c.Capture.Ring *= 2 },
 		"capture.workers":           func(c *config.Config) { c.Capture.Workers = 3 },
 		"capture.receive_buffer":    func(c *config.Config) { c.Capture.ReceiveBuffer *= 2 },
 		"sessions.unknown_max":      func(c *config.Config) { c.Sessions.UnknownMax = 7 },

@@ -200,6 +200,9 @@ func (s *Service) Ready() error {
 // Ledger returns the account of every frame.
 func (s *Service) Ledger() pipeline.Ledger { return s.live.Ledger() }
 
+// Backend returns how datagrams are taken: udp, afpacket or xdp.
+func (s *Service) Backend() string { return s.live.Backend() }
+
 // Config returns the configuration in force.
 func (s *Service) Config() config.Config { return s.live.Config() }
 
