@@ -65,8 +65,9 @@ func (f *file) empty() bool { return f.written == 0 }
 
 // stream returns the session's stream, which it makes if need be.
 func (w *writer) stream(session *packet.Session) *stream {
-	if w.latest != nil && w.latest.session == session {
-		return w.latest
+	recent := &w.recent[session.ID%numLanes]
+	if s := *recent; s != nil && s.session == session {
+		return s
 	}
 	s := w.streams[session]
 	if s == nil {
@@ -79,7 +80,7 @@ func (w *writer) stream(session *packet.Session) *stream {
 		s = &stream{session: session, series: sr, head: -1, tail: -1}
 		w.streams[session] = s
 	}
-	w.latest = s
+	*recent = s
 	return s
 }
 
@@ -87,8 +88,8 @@ func (w *writer) stream(session *packet.Session) *stream {
 func (w *writer) drop(s *stream) {
 	w.recovered(s)
 	delete(w.streams, s.session)
-	if w.latest == s {
-		w.latest = nil
+	if recent := &w.recent[s.session.ID%numLanes]; *recent == s {
+		*recent = nil
 	}
 	if s.series.uses--; s.series.uses == 0 {
 		delete(w.series, s.session.Name)

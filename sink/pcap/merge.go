@@ -49,7 +49,7 @@ type writer struct {
 	swept     time.Time
 	streams   map[*packet.Session]*stream
 	series    map[string]*series // by session name
-	latest    *stream            // of the last frame
+	recent    [numLanes]*stream  // by session id, modulo numLanes
 	dirty     []*stream          // with segments
 	segments  []segment          // of the round
 	vector    vector
@@ -160,6 +160,10 @@ func (l limit) allows(order int64, worker int) bool {
 	return order < l.order || order == l.order && worker < l.worker
 }
 
+func (l limit) before(m limit) bool {
+	return l.order < m.order || l.order == m.order && l.worker < m.worker
+}
+
 // setLimits reads the marks. In replay nothing goes before what another worker
 // may still offer; the worker's own frames come in order. Live a worker's
 // frames may be out of order too.
@@ -198,13 +202,13 @@ func (w *writer) emit() {
 	most := max(1, pool.total/4)
 	for len(w.heap) > 0 {
 		c := w.heap[0]
-		e := &c.entries[c.at]
-		if !w.limits[c.worker].allows(e.order, c.worker) &&
-			(w.replay || w.overdue == 0 && !pool.scarce(4, len(w.spent))) {
+		end := w.reach(c)
+		if end == c.at {
 			return
 		}
-		w.add(c, e)
-		c.at++
+		for ; c.at < end; c.at++ {
+			w.add(c, &c.entries[c.at])
+		}
 		if c.at < len(c.entries) {
 			w.heap.fix()
 		} else {
@@ -218,6 +222,23 @@ func (w *writer) emit() {
 			w.flushAll()
 		}
 	}
+}
+
+// reach returns where the run of entries ends that c, the top of the heap, may
+// pass on before it is another one's turn.
+func (w *writer) reach(c *chunk) int {
+	until := w.limits[c.worker]
+	if !w.replay && (w.overdue > 0 || w.sink.pool.scarce(4, len(w.spent))) {
+		until = limit{math.MaxInt64, math.MaxInt}
+	}
+	if turn := w.heap.turn(); turn.before(until) {
+		until = turn
+	}
+	end := c.at
+	for end < len(c.entries) && until.allows(c.entries[end].order, c.worker) {
+		end++
+	}
+	return end
 }
 
 // flushAll writes what was gathered and gives spent chunks back.

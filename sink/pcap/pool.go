@@ -32,6 +32,11 @@ const (
 	perEntry = 128
 
 	entryBytes = 32 // of an entry, on 64-bit machines
+
+	// replayBuffer is the most memory in replay. Nothing is lost there when it
+	// is full, and as little as this stays in the processor's cache: with 128
+	// MiB a replay takes a fifth more processor time.
+	replayBuffer = 16 << 20
 )
 
 // chunkCost is what a chunk for n bytes of records takes of Config.Buffer: with

@@ -25,8 +25,8 @@ func TestPool(t *testing.T) {
 		{16, 4 * mib, false, chunkLeast, 16 * 328 * 1024},
 		{192, 4 * mib, false, chunkLeast, 192 * 328 * 1024},
 		{1, 1, false, chunkLeast, 328 * 1024},
-		{1, 128 * mib, true, chunkMost, 128 * mib},
-		{192, 128 * mib, true, chunkMost, 128 * mib},
+		{1, 128 * mib, true, chunkMost, 16 * mib},
+		{192, 128 * mib, true, chunkMost, 192 * 656 * 1024},
 		{16, 4 * mib, true, chunkMost, 16 * 656 * 1024},
 	}
 	for _, tt := range tests {
@@ -42,11 +42,11 @@ func TestPool(t *testing.T) {
 			longest := make([]byte, min(tt.size-recordHeader, MaxSnap))
 			for c := p.take(0); c != nil; c = p.take(0) {
 				all = append(all, c)
-				if cap(c.data) != tt.size || cap(c.entries) != tt.size/perEntry || !c.fits(len(longest)) {
+				if cap(c.data) != tt.size || cap(c.entries) != tt.size/perEntry || !c.fits(new(packet.Session), len(longest)) {
 					t.Fatalf("a chunk of %d bytes and %d entries", cap(c.data), cap(c.entries))
 				}
 			}
-			all[0].add(&packet.Frame{}, longest)
+			all[0].add(&packet.Frame{Session: new(packet.Session)}, longest)
 			all[0].reset()
 			if want := p.total - reserve*(tt.workers-1); len(all) != want {
 				t.Errorf("one worker gets %d of %d chunks, want %d", len(all), p.total, want)
@@ -76,8 +76,10 @@ func TestRefusedUntilReturn(t *testing.T) {
 	c.setDefaults()
 	s := newSink(&c)
 	w := &s.workers[0]
+	f := packet.Frame{Session: new(packet.Session)}
 	for s.renew(w) {
-		w.chunk.add(&packet.Frame{}, nil)
+		w.chunk.fits(f.Session, 0)
+		w.chunk.add(&f, nil)
 	}
 	handed := len(s.ready)
 	if handed != s.pool.total || s.renew(w) || w.refused != s.pool.returns.Load() {

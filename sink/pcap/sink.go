@@ -149,7 +149,7 @@ func (s *Sink) Offer(worker int, f *packet.Frame) {
 	if len(data) > s.snap {
 		data = data[:s.snap]
 	}
-	room := w.chunk.fits(len(data)) || s.renew(w)
+	room := w.chunk.fits(f.Session, len(data)) || s.renew(w) && w.chunk.fits(f.Session, len(data))
 	w.counts[countOffered]++ // after renew, which publishes the counters
 	if !room {
 		w.counts[countDropped+int(packet.DropQueueFull)]++
@@ -185,6 +185,7 @@ func (s *Sink) renew(w *worker) bool {
 		if !s.replay {
 			return false
 		}
+		s.rouse()
 		<-w.freed
 	}
 }
@@ -203,11 +204,16 @@ func (s *Sink) handOver(w *worker) {
 		// In replay a worker's frames come in order, so the last one is a mark.
 		w.mark.Store(max(w.mark.Load(), last))
 	}
-	if s.replay || s.pool.scarce(2, 0) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+	if s.pool.scarce(2, 0) {
+		s.rouse()
+	}
+}
+
+// rouse has the writer begin a round at once.
+func (s *Sink) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
