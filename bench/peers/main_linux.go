@@ -1,0 +1,87 @@
+// Command peers measures the collector beside what others use to keep mirrored
+// traffic, and beside loops that do the least, on the machine it runs on, and
+// prints what came of it as a table in Markdown.
+//
+//	make bench-peers
+//	peers -only "periscope afpacket,tcpdump,limit afpacket" -sizes 504 -repeats 1
+//
+// Traffic goes from one network namespace to another, over a pair of interfaces
+// it lays for each try; both end with the process. The sender has processor 0,
+// the receiver processor 1. What receivers write goes below -dir, is bounded to
+// 512 MiB, and is removed after each try.
+//
+// It is not a test: figures of a machine that does other work are of no use, and
+// nothing is asserted but that packets are accounted for.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	if err := measure(); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func measure() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := &course{harness: &harness{}, began: time.Now(), results: results{limits: map[int]trial{}, figures: map[int]map[string]*figures{}}}
+	bin := flag.String("bin", filepath.Dir(self), "where periscope, blast, limit and imix are, in `DIR`")
+	sizes := flag.String("sizes", "504,128,1450,8900", "bytes of an inner frame; the first is measured -repeats times, the others once")
+	words := flag.String("only", "", "receivers whose name begins so, and replay; comma-separated; empty is all")
+	flag.IntVar(&c.repeats, "repeats", 5, "measurements with the first size, and of replay")
+	flag.DurationVar(&c.look, "look", 3*time.Second, "how long a try lasts that brackets a rate, and one at the common rate")
+	flag.DurationVar(&c.hold, "hold", 5*time.Second, "how long a try lasts that decides on a rate")
+	flag.DurationVar(&c.budget, "budget", 33*time.Minute, "no repeat begins later")
+	flag.StringVar(&c.scratch, "dir", "/dev/shm", "where receivers write, on tmpfs, in `DIR`")
+	disk := flag.String("disk", os.TempDir(), "where replay writes beside, on a disk, in `DIR`")
+	capture := flag.String("capture", "", "`FILE` for replay, as imix writes it; empty makes one")
+	flag.Parse()
+	for word := range strings.SplitSeq(*sizes, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			return fmt.Errorf("-sizes %s: %w", *sizes, err)
+		}
+		c.sizes = append(c.sizes, n)
+	}
+	if runtime.NumCPU() < 2 {
+		return errors.New("one processor: sender and receiver need one each")
+	}
+	c.programs = programs{periscope: filepath.Join(*bin, "periscope"), limit: filepath.Join(*bin, "limit"),
+		blast: filepath.Join(*bin, "blast"), imix: filepath.Join(*bin, "imix")}
+	if c.near, err = newSpace(0); err != nil {
+		return err
+	}
+	if c.far, err = newSpace(1); err != nil {
+		return err
+	}
+	c.receivers = c.programs.receivers()
+	chosen := strings.Split(*words, ",")
+	if *words != "" {
+		c.receivers = only(c.receivers, chosen)
+	}
+	c.say("about %v; nothing else should run on this machine", c.estimate().Round(time.Minute))
+	if *words == "" || len(only([]*receiver{{name: "replay"}}, chosen)) > 0 {
+		if err := c.replays(*capture, *disk); err != nil {
+			return err
+		}
+	}
+	if err := c.live(); err != nil {
+		return err
+	}
+	c.print(os.Stdout)
+	return nil
+}
