@@ -2,7 +2,6 @@ package capture
 
 import (
 	"fmt"
-	"net"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -42,7 +41,7 @@ const stampLen = 8
 // the hardware address to the socket of their queue in the map, and lets the
 // rest pass: all that comes for a queue without a socket, too. The kernel's
 // clock is written in front of the packet where the driver keeps room for that.
-func xdpProgram(ports tunnelPorts, mac net.HardwareAddr, sockets int) asm.Instructions {
+func xdpProgram(ports tunnelPorts, mac [6]byte, sockets int) asm.Instructions {
 	program := asm.Instructions{
 		asm.Mov.Reg(regContext, asm.R1),
 		asm.LoadMem(regStart, regContext, xdpData, asm.Word),
@@ -111,14 +110,12 @@ func tcxProgram(ports tunnelPorts) asm.Instructions {
 // toHost goes to "pass" unless the packet is for the hardware address, or for a
 // group: what others get is seen when someone sets the interface promiscuous.
 // The loopback's address is zero, as is that of its packets.
-func toHost(mac net.HardwareAddr) asm.Instructions {
-	var want [6]byte
-	copy(want[:], mac)
+func toHost(mac [6]byte) asm.Instructions {
 	program := within(regStart, packet.EthernetLen)
 	program = append(program,
 		asm.LoadMem(asm.R0, regStart, 0, asm.Byte),
 		asm.JSet.Imm(asm.R0, 1, "host"))
-	for i, b := range want {
+	for i, b := range mac {
 		program = append(program,
 			asm.LoadMem(asm.R0, regStart, int16(i), asm.Byte),
 			asm.JNE.Imm(asm.R0, int32(b), "pass"))

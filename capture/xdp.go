@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
-	"net"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -74,7 +73,7 @@ type XDP struct {
 // ListenXDP opens the sockets and attaches the program: in the driver where it
 // can, else in front of the IP stack. Attaching resets some drivers: the
 // interface may be without a carrier for a moment. Without the right to, the
-// error is fs.ErrPermission.
+// error is fs.ErrPermission, for an interface that is not there ErrNoInterface.
 func ListenXDP(cfg XDPConfig) (*XDP, error) {
 	ports := tunnelPorts{slices.Clone(cfg.VXLAN), slices.Clone(cfg.GENEVE)}
 	if cfg.Frames == 0 {
@@ -89,7 +88,7 @@ func ListenXDP(cfg XDPConfig) (*XDP, error) {
 	case cfg.Owner == nil && cfg.Workers > 1:
 		return nil, errors.New("capture: xdp: several workers, and nothing that says which a datagram belongs to")
 	}
-	device, err := net.InterfaceByName(cfg.Interface)
+	device, err := interfaceByName(cfg.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("capture: xdp: interface %q: %w; see \"ip link\"", cfg.Interface, err)
 	}

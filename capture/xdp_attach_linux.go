@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	ebpflink "github.com/cilium/ebpf/link"
@@ -27,20 +26,21 @@ type hook struct {
 // open attaches the program, and then opens the sockets: till a queue has one,
 // its packets pass.
 func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) error {
-	if err := checkEthernet(device.Name); err != nil {
+	mac, err := hardwareAddr(device.Name)
+	if err != nil {
 		return err
 	}
 	queues := receiveQueues(device.Name)
-	var err error
 	x.sockets, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "periscope_xsk", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues)})
 	if err != nil {
 		return permission("map of sockets", err)
 	}
-	h, err := attachXDP(device, &ebpf.ProgramSpec{
+	spec := ebpf.ProgramSpec{
 		Name: "periscope_xdp", Type: ebpf.XDP, License: "Apache-2.0",
-		Instructions: xdpProgram(ports, device.HardwareAddr, x.sockets.FD()),
-	}, cfg.Log)
+		Instructions: xdpProgram(ports, mac, x.sockets.FD()),
+	}
+	h, err := attachXDP(device, cfg.Log, func(h *hook) error { return h.attach(device, spec) })
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ const packetHeaders = 22
 
 // attachXDP attaches the program: in the driver rather than in front of the IP
 // stack, for packets of several buffers rather than of one.
-func attachXDP(device *net.Interface, spec *ebpf.ProgramSpec, log *slog.Logger) (hook, error) {
+func attachXDP(device *net.Interface, log *slog.Logger, attach func(*hook) error) (hook, error) {
 	var err, native error
 	for _, h := range []hook{{native: true, frags: true}, {native: true}, {frags: true}, {}} {
 		if !h.native && native == nil {
@@ -84,7 +84,7 @@ func attachXDP(device *net.Interface, spec *ebpf.ProgramSpec, log *slog.Logger) 
 			log.Warn("the driver takes no XDP program: it runs in front of the IP stack, which is slower",
 				"interface", device.Name, "error", native)
 		}
-		if err = h.attach(device, spec); err == nil {
+		if err = attach(&h); err == nil {
 			return h, nil
 		}
 		switch {
@@ -97,8 +97,7 @@ func attachXDP(device *net.Interface, spec *ebpf.ProgramSpec, log *slog.Logger) 
 	return hook{}, fmt.Errorf("attach the program: %w", err)
 }
 
-func (h *hook) attach(device *net.Interface, spec *ebpf.ProgramSpec) error {
-	spec.Flags = 0
+func (h *hook) attach(device *net.Interface, spec ebpf.ProgramSpec) error {
 	flags := ebpflink.XDPGenericMode
 	if h.native {
 		flags = ebpflink.XDPDriverMode
@@ -106,7 +105,7 @@ func (h *hook) attach(device *net.Interface, spec *ebpf.ProgramSpec) error {
 	if h.frags {
 		spec.Flags = unix.BPF_F_XDP_HAS_FRAGS
 	}
-	program, err := ebpf.NewProgram(spec)
+	program, err := ebpf.NewProgram(&spec)
 	if err != nil {
 		return err
 	}
@@ -156,51 +155,4 @@ func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfi
 		}
 	}
 	return flags&unix.XDP_USE_SG != 0, nil
-}
-
-// An ifreq is struct ifreq with a pointer in it (netdevice(7)).
-type ifreq struct {
-	name [unix.IFNAMSIZ]byte
-	data unsafe.Pointer
-	_    [24 - unsafe.Sizeof(uintptr(0))]byte
-}
-
-// receiveQueues returns how many receive queues the interface has. Drivers that
-// do not tell count as having one: what comes by others passes.
-func receiveQueues(name string) int {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 1
-	}
-	defer unix.Close(fd)
-	// struct ethtool_channels: command, then at most rx, tx, other, combined,
-	// then those of now.
-	channels := [9]uint32{unix.ETHTOOL_GCHANNELS}
-	req := ifreq{data: unsafe.Pointer(&channels)}
-	copy(req.name[:unix.IFNAMSIZ-1], name)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
-		return 1
-	}
-	return max(int(channels[5]+channels[8]), 1)
-}
-
-// checkEthernet refuses an interface whose packets do not begin with an Ethernet
-// header.
-func checkEthernet(name string) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq(name)
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, req); err != nil {
-		return err
-	}
-	if kind := req.Uint16(); kind != unix.ARPHRD_ETHER && kind != unix.ARPHRD_LOOPBACK {
-		return errors.New("not an Ethernet interface: use the UDP sockets")
-	}
-	return nil
 }
