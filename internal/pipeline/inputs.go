@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -12,13 +11,6 @@ import (
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/nic"
-)
-
-// The backends, as configuration and log call them.
-const (
-	backendAuto     = "auto"
-	backendUDP      = "udp"
-	backendAFPacket = "afpacket"
 )
 
 // inputs are what datagrams come in by: the UDP sockets, which are always there,
@@ -35,45 +27,29 @@ type inputs struct {
 	udp   *capture.UDP
 	rings rings         // nil with udp
 	nic   *nic.Counters // nil without an interface
+
+	// except are the interfaces that the sockets leave to the rings, where the
+	// kernel gives what a ring has taken to sockets too: that of the rings, and
+	// VLANs on top of it, whose datagrams pass through it.
+	except []string
 }
-
-// rings is what the backends that take an interface over have in common.
-type rings interface {
-	Sources() []capture.Source
-	Lost() uint64
-	Stop()
-	Close() error
-}
-
-// A KeyError says that the machine has not what a key of the configuration asks
-// for.
-type KeyError struct {
-	Key string
-	error
-}
-
-// Error names the key first.
-func (e *KeyError) Error() string { return e.Key + ": " + e.error.Error() }
-
-// Unwrap returns what is wrong.
-func (e *KeyError) Unwrap() error { return e.error }
 
 func openInputs(cfg *config.Capture, log *slog.Logger) (*inputs, error) {
-	in := &inputs{backend: backendUDP, iface: cfg.Interface}
-	var routeErr error
-	if in.iface == "" {
-		in.iface, routeErr = nic.DefaultRoute()
+	in := &inputs{backend: backendUDP}
+	var err error
+	in.iface, err = interfaceOf(cfg)
+	if err != nil {
+		log.Warn("the default route cannot be read", "error", err)
 	}
-	if err := in.openRings(cfg, routeErr, log); err != nil {
+	if err := in.openRings(cfg, log); err != nil {
 		return nil, err
 	}
-	var err error
 	in.udp, err = capture.ListenUDP(capture.UDPConfig{
 		VXLAN:         listen(cfg.Listen),
 		GENEVE:        listen(cfg.Geneve),
 		Workers:       cfg.Workers,
 		ReceiveBuffer: int(cfg.ReceiveBuffer),
-		Except:        in.except(),
+		Except:        in.except,
 		Log:           log,
 	})
 	if err != nil {
@@ -86,71 +62,25 @@ func openInputs(cfg *config.Capture, log *slog.Logger) (*inputs, error) {
 	return in, nil
 }
 
-// openRings opens the rings that the configuration asks for. With auto it opens
-// those of afpacket where it can, and where not says why.
-func (in *inputs) openRings(cfg *config.Capture, routeErr error, log *slog.Logger) error {
-	if cfg.Backend == backendUDP {
-		return nil
+// interfaceOf returns the configured interface, or that of the default route, or
+// "" where there is none.
+func interfaceOf(cfg *config.Capture) (string, error) {
+	if cfg.Interface != "" {
+		return cfg.Interface, nil
 	}
-	if cfg.Backend == "xdp" {
-		return &KeyError{"capture.backend", errors.New("xdp is not available in this version; use auto, afpacket or udp")}
-	}
-	err := in.suits(cfg, routeErr)
-	if err == nil {
-		err = in.openAFPacket(cfg, log)
-	}
-	switch {
-	case err == nil:
-		in.backend = backendAFPacket
-		log.Info(fmt.Sprintf("backend %s on %s", in.backend, in.iface))
-	case cfg.Backend == backendAuto:
-		log.Info("backend udp: " + err.Error())
-	default:
-		return err
-	}
-	return nil
+	return nic.DefaultRoute()
 }
 
-// suits returns why a ring cannot take over the interface.
-func (in *inputs) suits(cfg *config.Capture, routeErr error) error {
-	if key, address := cfg.Single(); key != "" { // which config refuses but for auto
-		return &KeyError{key, fmt.Errorf("%q is a single address, and a packet ring takes a port whatever the address", address)}
+// liveWorkers returns the number of workers. With xdp it is not more than the
+// interface has receive queues, unless configured: the others would get nothing
+// but what is handed over to them.
+func liveWorkers(cfg *config.Capture) int {
+	n := workers(cfg.Workers)
+	if cfg.Workers == 0 && cfg.Backend == backendXDP {
+		name, _ := interfaceOf(cfg) // openInputs says what is wrong
+		n = min(n, nic.ReceiveQueues(name))
 	}
-	if in.iface == "" {
-		return &KeyError{"capture.interface", errors.Join(errors.New("there is no default route to take the interface of; name one"), routeErr)}
-	}
-	if master := nic.Master(in.iface); master != "" {
-		return &KeyError{"capture.interface", fmt.Errorf("%s is a port of %s; name that", in.iface, master)}
-	}
-	return nil
-}
-
-func (in *inputs) openAFPacket(cfg *config.Capture, log *slog.Logger) error {
-	a, err := capture.ListenAFPacket(capture.AFPacketConfig{
-		Interface: in.iface,
-		VXLAN:     ports(cfg.Listen),
-		GENEVE:    ports(cfg.Geneve),
-		Workers:   cfg.Workers,
-		RingBytes: int(cfg.Ring),
-		Log:       log,
-	})
-	if errors.Is(err, capture.ErrNoInterface) {
-		return &KeyError{"capture.interface", err}
-	}
-	if err != nil {
-		return err
-	}
-	in.rings = a
-	return nil
-}
-
-// except returns the interfaces that the sockets leave to the rings: that of the
-// rings, and VLANs on top of it, whose datagrams pass through it.
-func (in *inputs) except() []string {
-	if in.rings == nil {
-		return nil
-	}
-	return append([]string{in.iface}, nic.VLANs(in.iface)...)
+	return n
 }
 
 // fromOutside says whether anything can come in by an interface: not if every

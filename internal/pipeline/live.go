@@ -25,7 +25,8 @@ import (
 // the end, read them empty, finish the batches, flush the sinks.
 type Live struct {
 	*Pipeline
-	log *slog.Logger
+	log   *slog.Logger
+	asked int // capture.workers as configured
 
 	mu      sync.Mutex // guards what Reload changes
 	running bool       // only then is the session file watched
@@ -43,8 +44,9 @@ type Live struct {
 // NewLive opens everything that cfg names. Datagrams arrive from then on; Run
 // takes them.
 func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err error) {
-	cfg.Capture.Workers = workers(cfg.Capture.Workers)
-	l := &Live{cfg: cfg, log: log, unwatch: func() {}}
+	l := &Live{asked: cfg.Capture.Workers, log: log, unwatch: func() {}}
+	cfg.Capture.Workers = liveWorkers(&cfg.Capture)
+	l.cfg = cfg
 	defer func() {
 		if err != nil {
 			l.abandon()
@@ -189,7 +191,11 @@ func (l *Live) Config() config.Config {
 func (l *Live) Reload(cfg config.Config) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	cfg.Capture.Workers = workers(cfg.Capture.Workers)
+	if cfg.Capture.Workers == l.asked {
+		cfg.Capture.Workers = l.cfg.Capture.Workers
+	} else {
+		cfg.Capture.Workers = liveWorkers(&cfg.Capture)
+	}
 	if keys := config.Restart(&l.cfg, &cfg); len(keys) > 0 {
 		return fmt.Errorf("a restart is needed to change %s", strings.Join(keys, ", "))
 	}
