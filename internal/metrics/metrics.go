@@ -13,6 +13,7 @@ import (
 
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/flow"
+	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
@@ -31,6 +32,11 @@ type Snapshot struct {
 	Ready   bool
 	Ledger  pipeline.Ledger
 	Groups  []capture.Group
+
+	Backend   string   // udp, afpacket or xdp
+	Interface string   // whose losses count; "" where there is none
+	NIC       nic.Loss // of Interface
+	Skew      float64  // of the workers, in the last 10 s
 
 	SessionFile error // why the sessions are not as their file says, or nil
 

@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
@@ -94,6 +95,9 @@ func TestFromStart(t *testing.T) {
 	}
 	add("periscope_flowlog_status_lines_total", "status", "NODATA", "SKIPDATA")
 	add("periscope_lost_packets_total", "where", "socket", "ring", "nic")
+	for _, name := range nic.Names() {
+		want = append(want, fmt.Sprintf("periscope_nic_lost_packets_total{counter=%q,interface=\"\"}", name))
+	}
 	add("periscope_worker_packets_total", "worker", "0", "1")
 	add("periscope_sessions", "known", "true", "false")
 	add("periscope_pcap_rotations_total", "cause", "size", "time", "packets", "end")
@@ -114,7 +118,7 @@ func TestFromStart(t *testing.T) {
 			t.Errorf("%s: there from the start: %v", m.name, found)
 		}
 	}
-	for _, name := range []string{`periscope_build_info{version=""}`, "periscope_session_file_in_force"} {
+	for _, name := range []string{`periscope_build_info{version=""}`, `periscope_backend_info{backend="",interface=""}`, "periscope_session_file_in_force"} {
 		if got[name] != 1 {
 			t.Errorf("%s is %v, want 1", name, got[name])
 		}
@@ -213,6 +217,9 @@ func TestValues(t *testing.T) {
 			RemovedBytes: [pcap.NumCauses]uint64{pcap.BySize: 155, pcap.ByAge: 156, pcap.ByFree: 157},
 		},
 		RetainedSeconds: 158,
+
+		Backend: "afpacket", Interface: "ens5", Skew: 1.59,
+		NIC: nic.Loss{Packets: 160, Counters: map[string]uint64{"rx_drops": 161}},
 	})
 	maps.DeleteFunc(got, func(_ string, value float64) bool { return value == 0 })
 	want := map[string]float64{
@@ -234,6 +241,9 @@ func TestValues(t *testing.T) {
 		`periscope_reserved_packets_total`:                                           113,
 		`periscope_anomalies_packets_total{kind="sctp_short"}`:                       114,
 		`periscope_ledger_imbalance_packets`:                                         115,
+		`periscope_worker_skew_ratio`:                                                1.59,
+		`periscope_backend_info{backend="afpacket",interface="ens5"}`:                1,
+		`periscope_nic_lost_packets_total{counter="rx_drops",interface="ens5"}`:      161,
 		`periscope_worker_packets_total{worker="0"}`:                                 116,
 		`periscope_worker_packets_total{worker="1"}`:                                 117,
 		`periscope_sink_offered_total{sink="pcap"}`:                                  118,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/flow"
+	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
@@ -26,7 +27,7 @@ var rows = []metric{
 		one(func(s *Snapshot) float64 { return float(s.Ready) })},
 
 	{"periscope_received_packets_total", counter, nil,
-		"Datagrams taken from the sockets.", "Grows with the traffic.",
+		"Datagrams taken from sockets and rings.", "Grows with the traffic.",
 		one(func(s *Snapshot) float64 { return float64(s.Ledger.Received.Packets) })},
 	{"periscope_received_bytes_total", counter, nil,
 		"Real lengths of the frames received; of the UDP payload where no frame was found.", "",
@@ -72,6 +73,19 @@ var rows = []metric{
 		func(s *Snapshot, emit emit) {
 			for i, n := range s.Ledger.Workers {
 				emit(float64(n), strconv.Itoa(i))
+			}
+		}},
+	{"periscope_worker_skew_ratio", gauge, nil,
+		"Frames of the busiest worker in the last 10 s against an equal share: 1 is even, the number of workers is one for all, 0 is too few frames to tell.", "Below 1.5, unless the traffic is few, fat flows.",
+		one(func(s *Snapshot) float64 { return s.Skew })},
+	{"periscope_backend_info", gauge, []string{"backend", "interface"},
+		"Constant 1, with how datagrams are taken, and the interface whose losses count.", "",
+		func(s *Snapshot, emit emit) { emit(1, s.Backend, s.Interface) }},
+	{"periscope_nic_lost_packets_total", counter, []string{"interface", "counter"},
+		"Packets of all kinds that the interface, or the host in front of it, counts as lost since the program started, by the name of the counter.", stays0,
+		func(s *Snapshot, emit emit) {
+			for _, name := range nic.Names() {
+				emit(float64(s.NIC.Counters[name]), s.Interface, name)
 			}
 		}},
 	{"periscope_socket_receive_buffer_bytes", gauge, []string{"address"},

@@ -35,6 +35,16 @@ var counters = []struct {
 	{"rx_queue_N_drops", room, "veth, older virtio_net: the same"},
 }
 
+// Names returns the names of all counters that an interface may have, in an
+// order that stays.
+func Names() []string {
+	var names []string
+	for _, c := range counters {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 type kind int
 
 const (

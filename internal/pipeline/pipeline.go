@@ -145,3 +145,14 @@ func (p *Pipeline) Workers() int { return len(p.workers) }
 // Progress returns how many batches a worker has finished, empty ones too. One
 // that lives finishes several a second.
 func (p *Pipeline) Progress(worker int) uint64 { return p.workers[worker].batches.Load() }
+
+// Finished returns how many frames each worker has finished.
+func (p *Pipeline) Finished() []uint64 {
+	list := make([]uint64, len(p.workers))
+	for i := range p.workers {
+		var c counts
+		p.workers[i].read(&c)
+		list[i] = c.finished
+	}
+	return list
+}

@@ -26,14 +26,16 @@ import (
 // A Service is a collector that serves and is looked after. Its methods may be
 // called from any goroutine.
 type Service struct {
-	live    *pipeline.Live
-	collect func() error // live.Run
-	version string
-	log     *slog.Logger
-	servers []*admin.Server
-	admin   *admin.Server // nil when off
+	live     *pipeline.Live
+	collect  func() error    // live.Run
+	finished func() []uint64 // live.Finished
+	version  string
+	log      *slog.Logger
+	servers  []*admin.Server
+	admin    *admin.Server // nil when off
 
 	pulse    pulse
+	skew     skew
 	running  atomic.Bool
 	draining atomic.Bool
 
@@ -54,7 +56,7 @@ func New(cfg config.Config, version string, log *slog.Logger) (*Service, error) 
 		return nil, err
 	}
 	s := &Service{
-		live: live, collect: live.Run, version: version, log: log,
+		live: live, collect: live.Run, finished: live.Finished, version: version, log: log,
 		deadline: make(chan time.Time, 1), ended: make(chan struct{}),
 	}
 	live.SetReady(s.Ready)
@@ -225,9 +227,12 @@ func (s *Service) snapshot() metrics.Snapshot {
 		Ready:   s.Ready() == nil,
 		Ledger:  s.Ledger(),
 		Groups:  s.live.Groups(),
+		Backend: s.live.Backend(),
+		Skew:    s.skew.get(),
 
 		SessionFile: s.live.SessionFileErr(),
 	}
+	m.Interface, m.NIC = s.live.NIC()
 	if p := s.live.PCAP(); p != nil {
 		stats := p.Stats()
 		m.PCAP, m.RetainedSeconds = &stats, p.RetainedSeconds()
@@ -270,6 +275,7 @@ func (s *Service) lookAfter(done <-chan struct{}) {
 			return
 		case now := <-tick.C:
 			s.pulse.take(now)
+			s.skew.take(now, s.finished())
 		}
 		err := s.pulse.stuck()
 		switch {

@@ -100,6 +100,7 @@ func TestWatchdog(t *testing.T) {
 			return n.Load()
 		}
 		s.pulse.parts, s.pulse.seen = []part{{"the part", read}}, make([]beat, 1)
+		s.finished = func() []uint64 { return nil }
 		done, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			s.lookAfter(done)
