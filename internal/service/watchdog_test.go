@@ -89,7 +89,7 @@ func TestWatchdog(t *testing.T) {
 	m := newManager(t, "30000000")
 	synctest.Test(t, func(t *testing.T) {
 		log := new(journal)
-		s := &Service{log: slog.New(slog.NewTextHandler(log, nil))}
+		s := &Service{log: slog.New(slog.NewTextHandler(log, nil)), finished: noWorkers}
 		var n atomic.Uint64
 		var moving atomic.Bool
 		moving.Store(true)
@@ -100,7 +100,6 @@ func TestWatchdog(t *testing.T) {
 			return n.Load()
 		}
 		s.pulse.parts, s.pulse.seen = []part{{"the part", read}}, make([]beat, 1)
-		s.finished = func() []uint64 { return nil }
 		done, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			s.lookAfter(done)
@@ -142,11 +141,13 @@ func TestWatchdog(t *testing.T) {
 	})
 }
 
+func noWorkers() []uint64 { return nil }
+
 // TestWatchdogThatIsHasty says that a short watchdog is fed in its time.
 func TestWatchdogThatIsHasty(t *testing.T) {
 	m := newManager(t, "200000")
 	synctest.Test(t, func(t *testing.T) {
-		s := &Service{log: slog.New(slog.DiscardHandler)}
+		s := &Service{log: slog.New(slog.DiscardHandler), finished: noWorkers}
 		done, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			s.lookAfter(done)
@@ -173,7 +174,7 @@ func TestWatchdogThatIsOff(t *testing.T) {
 		m := newManager(t, test.usec)
 		synctest.Test(t, func(t *testing.T) {
 			log := new(journal)
-			s := &Service{log: slog.New(slog.NewTextHandler(log, nil))}
+			s := &Service{log: slog.New(slog.NewTextHandler(log, nil)), finished: noWorkers}
 			done, ended := make(chan struct{}), make(chan struct{})
 			go func() {
 				s.lookAfter(done)
