@@ -15,6 +15,7 @@ DESTDIR    ?=
 
 unitdir     = $(DESTDIR)$(PREFIX)/lib/systemd/system
 sysctldir   = $(DESTDIR)$(PREFIX)/lib/sysctl.d
+sharedir    = $(DESTDIR)$(PREFIX)/share/periscope
 sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 confdir     = $(DESTDIR)$(SYSCONFDIR)/periscope
 
@@ -71,11 +72,15 @@ soak: tools ## what takes long: ten minutes of fuzzing each target, and the test
 	tools/fuzz 10m
 
 .PHONY: install
-install: build ## install the program, its unit, sysctl and user below PREFIX, and an example configuration
+install: build ## install the program, its unit, sysctl and user below PREFIX, drop-ins for the unit and an example configuration
 	install -D -m 0755 $(BIN)/periscope $(DESTDIR)$(PREFIX)/bin/periscope
 	install -D -m 0644 deploy/periscope.service $(unitdir)/periscope.service
 	sed -i 's,/usr/local/bin/,$(PREFIX)/bin/,; s,/etc/periscope/,$(SYSCONFDIR)/periscope/,' $(unitdir)/periscope.service
 	install -D -m 0644 deploy/90-periscope.conf $(sysctldir)/90-periscope.conf
+	for f in afpacket.conf xdp.conf; do \
+		install -D -m 0644 deploy/$$f $(sharedir)/$$f; \
+		sed -i 's,/usr/local/share/,$(PREFIX)/share/,' $(sharedir)/$$f; \
+	done
 	install -D -m 0644 deploy/periscope.sysusers $(sysusersdir)/periscope.conf
 	@test -e $(confdir)/periscope.yaml || install -D -m 0644 deploy/periscope.yaml $(confdir)/periscope.yaml
 	@echo 'Now, as root: systemd-sysusers && sysctl --system && systemctl daemon-reload && systemctl enable --now periscope'
@@ -83,5 +88,6 @@ install: build ## install the program, its unit, sysctl and user below PREFIX, a
 .PHONY: uninstall
 uninstall: ## remove what install put there; captures, configuration and the user stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/periscope $(unitdir)/periscope.service \
-		$(sysctldir)/90-periscope.conf $(sysusersdir)/periscope.conf
+		$(sysctldir)/90-periscope.conf $(sysusersdir)/periscope.conf \
+		$(sharedir)/afpacket.conf $(sharedir)/xdp.conf
 	@echo 'Left alone: $(SYSCONFDIR)/periscope, /var/lib/periscope and the user periscope.'
