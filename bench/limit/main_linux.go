@@ -28,9 +28,9 @@ func main() {
 	flag.StringVar(&l.iface, "interface", "", "to receive from, for afpacket and xdp")
 	dir := flag.String("write", "", "append frames to files in `DIR`; else they are discarded")
 	flag.Parse()
-	receive, ok := map[string]func() error{"udp": l.udp, "afpacket": l.afpacket}[flag.Arg(0)]
+	receive, ok := map[string]func() error{"udp": l.udp, "afpacket": l.afpacket, "xdp": l.xdp}[flag.Arg(0)]
 	if !ok || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: limit [-interface IF] [-write DIR] udp|afpacket")
+		fmt.Fprintln(os.Stderr, "usage: limit [-interface IF] [-write DIR] udp|afpacket|xdp")
 		os.Exit(2)
 	}
 	if *dir != "" {

@@ -11,6 +11,7 @@ import (
 type plan struct {
 	sizes   []int
 	repeats int
+	search  bool          // for rates; else there is processor time only
 	look    time.Duration // of a try that brackets a rate, and of one at the common rate
 	hold    time.Duration // of a try that decides
 	budget  time.Duration // after which no repeat begins
@@ -100,7 +101,7 @@ func (c *course) round(size int) error {
 		if err := c.cost(r, size, f); err != nil {
 			return err
 		}
-		if r.loop && (size != c.sizes[0] || len(f.rates) > 0) {
+		if !c.search || r.loop && (size != c.sizes[0] || len(f.rates) > 0) {
 			continue // of a loop, one rate says enough
 		}
 		if err := c.rate(r, size, f); err != nil {

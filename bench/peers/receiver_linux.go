@@ -46,7 +46,7 @@ type programs struct{ periscope, limit, blast, imix string }
 func (p programs) receivers() []*receiver {
 	const filter = "udp port 4789"
 	all := []*receiver{
-		p.collector("udp"), p.collector("afpacket"),
+		p.collector("udp"), p.collector("afpacket"), p.collector("xdp"),
 		{
 			name: "tcpdump", ready: "listening on", signal: syscall.SIGINT,
 			settle: 1200 * time.Millisecond, // a block that is not full waits for a second
@@ -73,7 +73,7 @@ func (p programs) receivers() []*receiver {
 			count: printed(`(\d+) +packets passed filter`),
 		},
 	}
-	for _, backend := range []string{"udp", "afpacket"} {
+	for _, backend := range []string{"udp", "afpacket", "xdp"} {
 		all = append(all, p.bare(backend, false), p.bare(backend, true))
 	}
 	return all

@@ -58,7 +58,7 @@ func TestOnly(t *testing.T) {
 		words []string
 		want  int
 	}{
-		{[]string{"periscope"}, 2}, {[]string{"tcpdump", "limit udp"}, 3}, {[]string{"tcpdump and more"}, 0}, {nil, 0},
+		{[]string{"periscope"}, 3}, {[]string{"tcpdump", "limit udp"}, 3}, {[]string{"tcpdump and more"}, 0}, {nil, 0},
 	} {
 		if got := only((programs{}).receivers(), test.words); len(got) != test.want {
 			t.Errorf("%q: %d receivers, want %d", test.words, len(got), test.want)
