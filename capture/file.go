@@ -9,15 +9,11 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// Sizes of the memory Files lends. The longest packet must fit into an empty
-// slab, with its headroom and the Ethernet header it may be given.
+// Sizes of what Files lends.
 const (
 	fileBatchLen   = 256       // datagrams
-	slabLen        = 512 << 10 // bytes of payload: 256 of 2,000 bytes, 56 of 9,001
 	maxPacket      = 256 << 10 // bytes of one packet; libpcap's bound too
-	defaultBatches = 16
-
-	_ = uint(slabLen - maxPacket - packet.Headroom - packet.EthernetLen)
+	defaultBatches = 8
 )
 
 // FileConfig says what OpenFiles reads.
@@ -34,11 +30,11 @@ type FileConfig struct {
 	// datagrams to the tunnel ports.
 	BareVNI int64
 
-	// Batches is how many batches can be lent at once. Each takes about
-	// 570 KiB: a slab of 512 KiB, and 256 datagrams with their frames, 233
-	// bytes together. 0 means 16, which is 9 MiB. To that come a window of
-	// 1 MiB on the file that is read, and for zstd as much as the file asks,
-	// at most 128 MiB.
+	// Batches is how many batches can be lent at once; 0 means 8. Each has 256
+	// datagrams with their frames, 233 bytes together, which are 60 KiB, and
+	// there is a chunk of 1 MiB for each of them and one more. So 8 take 9.5
+	// MiB, of which 2.8 MiB are touched unless records are longer than 256 KiB.
+	// To that comes, for zstd, as much as the file asks, at most 128 MiB.
 	Batches int
 
 	// BatchLen is the most datagrams of a batch, at most 256. 0 means 256.
@@ -49,8 +45,10 @@ type FileConfig struct {
 //
 // Next waits while all batches are lent, so a slow consumer slows reading and
 // nothing is lost. Every packet record is handed over as one datagram, those
-// that are no datagram to a tunnel port with their Reason. Where batches begin
-// and end depends on the input's bytes alone.
+// that are no datagram to a tunnel port with their Reason. A datagram's bytes
+// are where they were read to: a batch uses the chunk of memory that all its
+// datagrams are in, and ends where the chunk does. Where batches begin and end
+// depends on the input's bytes alone.
 //
 // Of a file that is cut short or corrupt, every packet before the damage is
 // handed over; then come the next files. Err says what was damaged.
@@ -60,13 +58,14 @@ type Files struct {
 	paths    []string // not yet opened
 	stdin    io.Reader
 
-	free  chan *packet.Batch
-	slabs map[*packet.Batch][]byte // never changed: any goroutine may look up
+	free   chan *packet.Batch
+	chunks chan *chunk             // those without users
+	loans  map[*packet.Batch]*loan // never changed: any goroutine may look up
 
 	in      *input // nil between files
-	window  []byte // the memory of in's stream
+	chunk   *chunk // of in's stream
 	rec     record
-	pending bool // rec was read and did not fit into the last batch
+	pending bool // rec was read and is in another chunk than the last batch
 
 	order int64 // of the next packet
 	now   int64 // the largest time so far
@@ -78,8 +77,12 @@ type Files struct {
 	mu     sync.Mutex // guards closing against the opening of the next file
 	closed chan struct{}
 
-	poison bool // under test: Release overwrites the slab
+	poison bool // under test: Release overwrites the datagrams
 }
+
+// A loan is what a batch uses while it is lent. It belongs to whoever has the
+// batch.
+type loan struct{ chunk *chunk }
 
 // Next lends the next batch, which is not empty. The Order of its datagrams
 // counts the packet records of all files from 0, Mark is the Order of the first
@@ -90,20 +93,22 @@ func (f *Files) Next() (*packet.Batch, error) {
 	if b == nil {
 		return nil, io.EOF
 	}
+	n, l := 0, f.loans[b]
 	b.Resize(f.batchLen)
-	slab, n := f.slabs[b], 0
-	for n < f.batchLen && (f.pending || f.advance()) {
-		rest, ok := f.fill(&b.Datagrams[n], slab)
-		if f.pending = !ok; f.pending {
+	for ; n < f.batchLen && (f.pending || f.advance()); n++ {
+		if f.pending = n > 0 && l.chunk != f.chunk; f.pending {
 			break
 		}
-		slab = rest
-		n++
+		if n == 0 {
+			l.chunk = f.chunk
+			l.chunk.users.Add(1)
+		}
+		f.fill(&b.Datagrams[n])
 	}
 	b.Resize(n)
 	b.Mark, b.Now = f.order, f.now
 	if n == 0 {
-		f.Release(b)
+		f.free <- b
 		return nil, io.EOF
 	}
 	return b, nil
@@ -125,20 +130,26 @@ func (f *Files) take() *packet.Batch {
 // Release gives a batch back. Releasing a batch twice, or one of another
 // source, panics.
 func (f *Files) Release(b *packet.Batch) {
-	slab, ok := f.slabs[b]
-	if !ok {
+	l := f.loans[b]
+	switch {
+	case l == nil:
 		panic("capture: released a batch of another source")
-	}
-	if f.poison {
-		slab[0] = 0xdb
-		for n := 1; n < len(slab); n *= 2 {
-			copy(slab[n:], slab[:n])
+	case l.chunk == nil:
+		panic("capture: released a batch twice")
+	case f.poison:
+		for i := range b.Datagrams {
+			overwrite(b.Datagrams[i].Buf)
 		}
 	}
-	select {
-	case f.free <- b:
-	default:
-		panic("capture: released a batch twice")
+	f.drop(l.chunk)
+	l.chunk = nil
+	f.free <- b
+}
+
+// overwrite makes use after release show.
+func overwrite(b []byte) {
+	for i := range b {
+		b[i] = 0xdb
 	}
 }
 

@@ -6,67 +6,51 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// fill makes d of the record that was read, its payload copied to the front of
-// slab. It returns the rest of slab, or false if the payload does not fit.
-func (f *Files) fill(d *packet.Datagram, slab []byte) (rest []byte, ok bool) {
+// fill makes d of the record that was read, in place.
+func (f *Files) fill(d *packet.Datagram) {
 	*d = packet.Datagram{Time: f.rec.time, Order: f.order, Length: f.rec.length}
 	if f.bareVNI >= 0 {
-		ok = f.fillBare(d, slab)
+		f.fillBare(d)
 	} else {
-		ok = f.fillTunnel(d, slab)
-	}
-	if !ok {
-		return slab, false
+		f.fillTunnel(d)
 	}
 	f.order++
 	f.now = max(f.now, d.Time)
-	return slab[len(d.Buf):], true
 }
 
-// fillTunnel takes the payload out of the outer headers.
-func (f *Files) fillTunnel(d *packet.Datagram, slab []byte) bool {
-	var h outerHeader
-	reason := standardPorts.outer(&h, f.rec.link, f.rec.data, f.rec.length)
-	if reason != packet.None {
-		d.Reason = reason
-		return true
+// fillTunnel takes the payload out of the outer headers, of which the last 28
+// bytes at least are IP and UDP: they are the headroom.
+func (f *Files) fillTunnel(d *packet.Datagram) {
+	if f.rec.link == ethernet && plain(d, f.rec.data) {
+		return
 	}
-	d.Length, d.Encap = h.length, h.encap
-	ok := place(d, slab, 0, f.rec.data[h.off:h.end])
-	d.Source = h.source
-	return ok
+	var h outerHeader
+	if d.Reason = standardPorts.outer(&h, f.rec.link, f.rec.data, f.rec.length); d.Reason != packet.None {
+		return
+	}
+	d.Length, d.Encap, d.Source = h.length, h.encap, h.source
+	d.Buf, d.Off = f.rec.data[h.off-packet.Headroom:h.end:h.end], packet.Headroom
 }
 
 // fillBare takes the packet as the frame. One without an Ethernet header gets
-// one, with zero addresses.
-func (f *Files) fillBare(d *packet.Datagram, slab []byte) bool {
+// one, with zero addresses, in front of its IP header: where its link header
+// was, or the record's. At most that reaches into the length that ends the
+// block before, which was read.
+func (f *Files) fillBare(d *packet.Datagram) {
 	d.Encap, d.VNI = packet.Bare, uint32(f.bareVNI)
+	n := len(f.rec.data)
 	if f.rec.link == ethernet {
-		return place(d, slab, 0, f.rec.data)
+		d.Buf = f.rec.data[:n:n]
+		return
 	}
 	etherType, off, ok := linkHeader(f.rec.link, f.rec.data)
 	if !ok {
 		d.Reason = packet.NotTunnel
-		return true
+		return
 	}
-	if !place(d, slab, packet.EthernetLen, f.rec.data[off:]) {
-		return false
-	}
-	header := d.Buf[d.Off:][:packet.EthernetLen]
-	clear(header)
-	binary.BigEndian.PutUint16(header[packet.EthernetLen-2:], etherType)
+	at := cap(f.chunk.memory) - cap(f.rec.data) // of data
+	d.Buf = f.chunk.memory[at+off-packet.EthernetLen : at+n : at+n]
+	clear(d.Buf[:packet.EthernetLen-2])
+	binary.BigEndian.PutUint16(d.Buf[packet.EthernetLen-2:], etherType)
 	d.Length += packet.EthernetLen - off
-	return true
-}
-
-// place copies data into slab, behind the headroom and room for a header of
-// the given length, and lets d have both.
-func place(d *packet.Datagram, slab []byte, header int, data []byte) bool {
-	n := packet.Headroom + header + len(data)
-	if n > len(slab) {
-		return false
-	}
-	d.Buf, d.Off = slab[:n:n], packet.Headroom
-	copy(d.Buf[packet.Headroom+header:], data)
-	return true
 }

@@ -44,8 +44,9 @@ func OpenFiles(c FileConfig) (*Files, error) {
 		paths:    c.Paths,
 		stdin:    c.Stdin,
 		free:     make(chan *packet.Batch, c.Batches),
-		slabs:    make(map[*packet.Batch][]byte, c.Batches),
-		window:   make([]byte, windowLen),
+		chunks:   make(chan *chunk, c.Batches+1),
+		loans:    make(map[*packet.Batch]*loan, c.Batches),
+		chunk:    newChunk(),
 		closed:   make(chan struct{}),
 		poison:   poison,
 	}
@@ -53,10 +54,12 @@ func OpenFiles(c FileConfig) (*Files, error) {
 	if f.total, err = check(c.Paths, c.Stdin); err != nil {
 		return nil, err
 	}
+	f.chunk.users.Store(1)
 	for range c.Batches {
 		b := packet.NewBatch(c.BatchLen)
-		f.slabs[b] = make([]byte, slabLen)
+		f.loans[b] = new(loan)
 		f.free <- b
+		f.chunks <- newChunk()
 	}
 	return f, nil
 }
@@ -110,6 +113,9 @@ func (f *Files) advance() bool {
 		if f.isClosed() {
 			return false // whatever err is, closing made it
 		}
+		if in := f.in; in.stream.err == io.EOF && in.count < in.size {
+			err = fmt.Errorf("shrank while it was read, from %d bytes to %d at most; what was read until then has been handed over", in.size, in.count)
+		}
 		if err != io.EOF {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", f.in.path, err))
 		}
@@ -124,11 +130,12 @@ func (f *Files) open() bool {
 		path := f.paths[0]
 		f.paths = f.paths[1:]
 		// Not under the lock: opening a pipe waits for its writer.
-		in, err := openInput(path, f.stdin, f.window, &f.read)
+		in, err := openInput(path, f.stdin, &f.read)
 		if err != nil {
 			f.errs = append(f.errs, err) // names the path
 			continue
 		}
+		in.stream.buf, in.stream.renew = f.renew(), f.renew
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.isClosed() {
@@ -168,7 +175,7 @@ type input struct {
 	read  *atomic.Int64
 }
 
-func openInput(path string, stdin io.Reader, window []byte, read *atomic.Int64) (*input, error) {
+func openInput(path string, stdin io.Reader, read *atomic.Int64) (*input, error) {
 	in := &input{path: path, read: read}
 	if path == stdinPath {
 		in.path, in.file = "standard input", io.NopCloser(stdin)
@@ -182,7 +189,6 @@ func openInput(path string, stdin io.Reader, window []byte, read *atomic.Int64) 
 			in.size = info.Size()
 		}
 	}
-	in.stream.buf = window
 	return in, nil
 }
 

@@ -82,7 +82,7 @@ func TestFilesReleasePoisons(t *testing.T) {
 	}
 }
 
-// Packets that fill a slab before there are 256 of them go to the next batch,
+// Packets that fill a chunk before there are 256 of them go to the next batch,
 // in order and whole.
 func TestFilesLongPackets(t *testing.T) {
 	var long []sample

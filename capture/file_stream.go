@@ -11,20 +11,27 @@ import (
 // understood and is longer counts as damage.
 const windowLen = 1 << 20
 
-// readLen is the most that is read at once: what was just read is still in the
-// processor's cache when it is looked at.
-const readLen = 128 << 10
+// readLen is how much of the window is used, but for a record that is longer:
+// what was just read is then still in the processor's cache when it is looked
+// at, and so is the memory for what is read next.
+const readLen = 256 << 10
 
 // maxEmptyReads is how often in a row a reader may return nothing at all.
 const maxEmptyReads = 100
 
 // A stream is a window on the uncompressed bytes of a file. What it returns
-// aliases the window and is valid until the next call.
+// aliases the window, reaches with its capacity to the window's end, and is
+// valid until the next call: longer if renew sees to that.
 type stream struct {
 	r           io.Reader
 	compression string // "gzip", "zstd", or "" for none
 	buf         []byte // buf[start:end] was read and not consumed
 	start, end  int
+
+	// renew returns the window to go on in when buf is used up: buf itself, if
+	// nothing in it is needed, or another one. Nil means buf itself. When it is
+	// called depends on the bytes alone, not on how they arrive.
+	renew func() []byte
 
 	off    int64 // of buf[start] in the file
 	record int64 // offset of the record that is being read
@@ -42,18 +49,19 @@ func (s *stream) peek(n int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return s.buf[s.start : s.start+n : s.start+n], nil
+	return s.buf[s.start : s.start+n], nil
 }
 
 // fill reads until there are n bytes.
 func (s *stream) fill(n int) error {
-	s.end = copy(s.buf, s.buf[s.start:s.end])
-	s.start = 0
-	for empty := 0; s.end < n; {
+	if s.start > 0 && s.start+n > readLen {
+		s.move()
+	}
+	for empty := 0; s.end < s.start+n; {
 		if s.err != nil {
 			return s.short(n)
 		}
-		m, err := s.r.Read(s.buf[s.end:min(len(s.buf), max(n, s.end+readLen))])
+		m, err := s.r.Read(s.buf[s.end:max(readLen, s.start+n)])
 		s.end += m
 		s.err = err
 		if empty++; m > 0 {
@@ -63,6 +71,16 @@ func (s *stream) fill(n int) error {
 		}
 	}
 	return nil
+}
+
+// move takes what is not consumed to the front of a window.
+func (s *stream) move() {
+	to := s.buf
+	if s.renew != nil {
+		to = s.renew()
+	}
+	s.end = copy(to, s.buf[s.start:s.end])
+	s.buf, s.start = to, 0
 }
 
 // advance consumes n bytes that peek returned.

@@ -43,7 +43,8 @@ func drain(t testing.TB, f *Files) (all []lent) {
 			now = max(now, d.Time)
 			l := lent{Datagram: d}
 			if d.Reason == packet.None {
-				if d.Off < packet.Headroom || d.Length < len(d.Buf)-d.Off || cap(d.Buf) != len(d.Buf) {
+				room := d.Off >= packet.Headroom || d.Off == 0 && d.Encap == packet.Bare
+				if !room || d.Length < len(d.Buf)-d.Off || cap(d.Buf) != len(d.Buf) {
 					t.Fatalf("offset %d in %d bytes of %d, length %d", d.Off, len(d.Buf), cap(d.Buf), d.Length)
 				}
 				clear(d.Buf[:d.Off]) // as stages may

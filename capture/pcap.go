@@ -8,7 +8,7 @@ import (
 
 // A record is a packet as a capture file holds it.
 type record struct {
-	data   []byte // as far as it was captured, at most maxPacket; aliases the stream
+	data   []byte // as far as it was captured, at most maxPacket; aliases the stream's window, to whose end its capacity reaches
 	length int    // on the wire, in bytes; at least len(data)
 	time   int64  // nanoseconds since 1970 UTC, 0 to maxTime
 	link   link

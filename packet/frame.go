@@ -30,9 +30,9 @@ const (
 // A Datagram is what the kernel hands over on a tunnel port, or what a capture
 // file holds of it: the UDP payload, with the facts of the outer headers.
 type Datagram struct {
-	// Buf[Off:] is the UDP payload (with Encap Bare the frame). Buf[:Off] is
-	// at least Headroom bytes that may be overwritten. Buf belongs to the
-	// source and is valid until its batch is released.
+	// Buf[Off:] is the UDP payload, and Buf[:Off] at least Headroom bytes that
+	// may be overwritten. With Encap Bare all of Buf is the frame, and Off 0.
+	// Buf belongs to the source and is valid until its batch is released.
 	Buf []byte
 	Off int
 
