@@ -58,6 +58,9 @@ func (p *Program) Stop(signal os.Signal) error {
 	}
 }
 
+// Signal sends the signal.
+func (p *Program) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
 // Output returns what the program has printed so far.
 func (p *Program) Output() string { return p.log.String() }
 
