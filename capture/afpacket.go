@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+
+	ebpflink "github.com/cilium/ebpf/link"
 )
 
 // An AFPacketConfig says which interface to take datagrams from, and how.
@@ -31,6 +33,8 @@ type AFPacketConfig struct {
 	// Log gets what was opened, and when the interface goes down. It must not
 	// be nil.
 	Log *slog.Logger
+
+	leave bool // what the rings take to the IP stack as well, as where no program may be attached
 }
 
 // AFPacket is a set of packet sockets on one interface, each with a
@@ -43,17 +47,22 @@ type AFPacketConfig struct {
 // meant for another host; not those sent through it. The addresses they go to
 // do not enter, checksums are not verified.
 //
-// The rings see packets before the IP stack does, and take nothing from it:
-// UDP sockets on the tunnel ports get the same datagrams, once more. What has
-// no socket is answered with ICMP port unreachable, so sockets have to be
-// there. Nothing outlives the process but for them: no rule, no program.
+// The rings see packets before the IP stack does. Where it is permitted (Linux
+// 6.6, CAP_NET_ADMIN and CAP_BPF), a program behind them drops what they have
+// taken; it goes with the process, however that ends. The rings then leave
+// fragments alone, and what has IPv6 extension headers or more tags than the
+// program knows: the IP stack has them as ever, and the UDP sockets get what it
+// puts together.
 //
-// Fragments are not put together. The first one of a datagram, the only one
-// with a port, is handed over as packet.OuterFragment, so each datagram that is
-// lost to fragmentation counts once. They are not left to the UDP sockets,
-// where nothing tells a datagram that came whole from one put together.
+// Elsewhere UDP sockets on the tunnel ports get the same datagrams, once more.
+// What has no socket is answered with ICMP port unreachable, so sockets have to
+// be there. The first fragment of a datagram, the only one with a port, is
+// handed over as packet.OuterFragment, so each datagram that is lost to
+// fragmentation counts once. They are not left to the UDP sockets, where nothing
+// tells a datagram that came whole from one put together.
 type AFPacket struct {
 	sources []*ringSource
+	drop    ebpflink.Link // the program behind the rings, as long as this is open; nil without
 }
 
 // ErrNoInterface means that there is no interface of a name.
@@ -76,7 +85,7 @@ func ListenAFPacket(cfg AFPacketConfig) (*AFPacket, error) {
 		return nil, fmt.Errorf("capture: packet ring on %s: %w", cfg.Interface, err)
 	}
 	cfg.Log.Info("listening on packet rings", "interface", cfg.Interface,
-		"rings", len(a.sources), "ring_bytes", len(a.sources[0].ring), "mtu", device.MTU)
+		"rings", len(a.sources), "ring_bytes", len(a.sources[0].ring), "mtu", device.MTU, "dropped_behind", a.Drops())
 	return a, nil
 }
 
@@ -89,6 +98,10 @@ func (a *AFPacket) Sources() []Source {
 	}
 	return sources
 }
+
+// Drops reports whether the kernel drops behind the rings what they take, so that
+// no UDP socket gets it.
+func (a *AFPacket) Drops() bool { return a.drop != nil }
 
 // Lost returns the datagrams that the kernel dropped because a ring was full.
 // Sources that are read bring it up to date once a second, and when they end.
@@ -123,6 +136,10 @@ func (a *AFPacket) Stop() {
 // may be in use, nor any batch of it.
 func (a *AFPacket) Close() error {
 	var err error
+	if a.drop != nil {
+		err = a.drop.Close()
+		a.drop = nil
+	}
 	for _, s := range a.sources {
 		err = errors.Join(err, s.close())
 	}

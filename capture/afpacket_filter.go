@@ -16,12 +16,13 @@ const ringSnap = 256 + packet.MaxDatagram
 const otherHost = 3
 
 // ringFilter returns the program that lets datagrams to the ports into a ring.
-// The kernel runs it on the Ethernet frame.
-func ringFilter(ports tunnelPorts) ([]bpf.Instruction, error) {
+// The kernel runs it on the Ethernet frame. With plain it lets in no more than
+// tcxProgram drops.
+func ringFilter(ports tunnelPorts, plain bool) ([]bpf.Instruction, error) {
 	a := assembler{labels: make(map[string]int)}
 	a.emit(bpf.LoadExtension{Num: bpf.ExtType})
 	a.jumpIf(bpf.JumpEqual, otherHost, "zero")
-	a.outer(packet.EthernetLen)
+	a.outer(packet.EthernetLen, plain)
 	for _, list := range [][]uint16{ports.vxlan, ports.geneve} {
 		for _, port := range list {
 			a.jumpIf(bpf.JumpEqual, uint32(port), "take")
@@ -41,7 +42,7 @@ func ringFilter(ports tunnelPorts) ([]bpf.Instruction, error) {
 // refuses it.
 func ringSteering(ports tunnelPorts, rings int) ([]bpf.Instruction, error) {
 	a := assembler{labels: make(map[string]int)}
-	a.outer(0)
+	a.outer(0, false)
 	for _, port := range ports.vxlan {
 		a.jumpIf(bpf.JumpEqual, uint32(port), "vxlan")
 	}
@@ -69,10 +70,15 @@ func ringSteering(ports tunnelPorts, rings int) ([]bpf.Instruction, error) {
 // outer leaves X at the UDP header and A with the destination port of a packet
 // with its network header at off, or goes to "zero". It goes as deep as the
 // method of that name of tunnelPorts. The kernel knows the EtherType, behind the
-// first VLAN tag if it took that away: one of 802.1Q or 802.1ad.
-func (a *assembler) outer(off uint32) {
+// first VLAN tag if it took that away: one of 802.1Q or 802.1ad. With plain it
+// goes only as deep as outerMatch: no fragment, no extension header.
+func (a *assembler) outer(off uint32, plain bool) {
+	tags, extensions, fragments := maxVLANs, maxExtensions, uint32(0x1fff) // not a first fragment
+	if plain {
+		tags, extensions, fragments = 2, 0, 0x3fff // a fragment, the first one too
+	}
 	a.emit(bpf.LoadConstant{Dst: bpf.RegX, Val: off}, bpf.LoadExtension{Num: bpf.ExtProto})
-	for range maxVLANs {
+	for range tags {
 		tagged := a.unique("tagged")
 		for _, tpid := range []uint32{etherVLAN, etherQinQ, etherOld} {
 			a.jumpIf(bpf.JumpEqual, tpid, tagged)
@@ -90,13 +96,13 @@ func (a *assembler) outer(off uint32) {
 	a.emit(bpf.LoadIndirect{Off: 9, Size: 1})
 	a.jumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")
 	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, 0x1fff, "zero") // not a first fragment
+	a.jumpIf(bpf.JumpBitsSet, fragments, "zero")
 	a.skipIPv4()
 	a.jump("port")
 
 	a.label("outer6")
 	a.step(6, 1, ipv6Len)
-	for range maxExtensions {
+	for range extensions {
 		a.extension()
 	}
 	a.jumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")

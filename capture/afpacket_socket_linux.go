@@ -20,12 +20,8 @@ var refuseAll = []bpf.Instruction{bpf.RetConstant{Val: 0}}
 // open opens the sockets. None takes anything before all are one group, since a
 // socket without its group gets every packet.
 func (a *AFPacket) open(device *net.Interface, ports tunnelPorts, cfg AFPacketConfig) error {
-	filter, err := ringFilter(ports)
-	if err != nil {
-		return err
-	}
 	workers := max(cfg.Workers, 1)
-	group := 0
+	group, err := 0, error(nil)
 	for i := range workers {
 		s := &ringSource{fd: -1, name: device.Name, ports: ports, log: cfg.Log, batch: packet.NewBatch(batchLen)}
 		a.sources = append(a.sources, s)
@@ -43,6 +39,16 @@ func (a *AFPacket) open(device *net.Interface, ports tunnelPorts, cfg AFPacketCo
 		if err := a.steer(ports); err != nil {
 			return fmt.Errorf("steer by the inner flow: %w", err)
 		}
+	}
+	if !cfg.leave {
+		if a.drop, err = dropBehind(device.Index, ports); err != nil {
+			cfg.Log.Info("what the packet rings take goes on to the IP stack: no program that drops it there",
+				"interface", device.Name, "error", err)
+		}
+	}
+	filter, err := ringFilter(ports, a.Drops())
+	if err != nil {
+		return err
 	}
 	for _, s := range a.sources {
 		if err := s.setFilter(filter); err != nil {

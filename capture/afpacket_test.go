@@ -149,7 +149,7 @@ func spread(t testing.TB, sources []Source, n int) [][]received {
 // The filter takes what outer reads, and leaves alone what outer does not.
 func TestAFPacketTakesDatagramsToTheTunnelPortsAlone(t *testing.T) {
 	w := newWire(t)
-	s := w.ring(AFPacketConfig{Workers: 1}).Sources()[0]
+	s := w.ring(AFPacketConfig{Workers: 1, leave: true}).Sources()[0]
 	marker := outerFrame(tunnel.VXLANPort, []byte("that is all"))
 	for _, tt := range outerCases() {
 		pkt := bytes.Clone(tt.pkt)

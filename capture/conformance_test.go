@@ -53,6 +53,15 @@ var backends = []backend{
 		probeElsewhere: {why: "the kernel gives sockets what is meant for this host"},
 		probeOther:     {why: "it has sockets of its own"},
 	}},
+	{name: "afpacket that drops", open: openDropping, longest: packet.MaxDatagram, verdicts: [numProbes]verdict{
+		probeWhole:     taken,
+		probeParts:     {why: "the kernel puts it together for sockets"},
+		probeTagged:    taken,
+		probeDamaged:   {whole: true, why: "tunnels need no checksum, and the real length is known"},
+		probeCorrupt:   {whole: true, why: "tunnels need no checksum, and the real length is known"},
+		probeElsewhere: {why: "the filter leaves it"},
+		probeOther:     {why: "the filter leaves it"},
+	}},
 	{name: "afpacket", open: openAFPacket, longest: packet.MaxDatagram, verdicts: [numProbes]verdict{
 		probeWhole:     taken,
 		probeParts:     {reasons: []packet.Reason{packet.OuterFragment}, why: "the first one alone has a port"},
@@ -102,8 +111,12 @@ func openUDP(w *segment, o options) device {
 	return u
 }
 
-func openAFPacket(w *segment, o options) device {
-	cfg := AFPacketConfig{Interface: "far", Workers: o.workers, RingBytes: 16 << 20, Log: slog.New(slog.DiscardHandler),
+func openDropping(w *segment, o options) device { return openRings(w, o, false) }
+
+func openAFPacket(w *segment, o options) device { return openRings(w, o, true) }
+
+func openRings(w *segment, o options, leave bool) device {
+	cfg := AFPacketConfig{Interface: "far", Workers: o.workers, RingBytes: 16 << 20, leave: leave, Log: slog.New(slog.DiscardHandler),
 		VXLAN: []uint16{tunnel.VXLANPort}, GENEVE: []uint16{tunnel.GENEVEPort}}
 	if o.small {
 		cfg.RingBytes = 2 << 20
@@ -111,6 +124,9 @@ func openAFPacket(w *segment, o options) device {
 	a, err := ListenAFPacket(cfg)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if a.Drops() == leave {
+		w.t.Fatalf("the kernel drops behind the rings: %v", a.Drops())
 	}
 	return a
 }

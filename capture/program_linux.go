@@ -75,7 +75,7 @@ func xdpProgram(ports tunnelPorts, mac [6]byte, sockets int) asm.Instructions {
 
 // tcxProgram returns the program that drops, behind the rings, what xdpProgram
 // would take. The kernel has said whom a packet is for, and has taken the first
-// VLAN tag out of it.
+// VLAN tag out of it; two may follow.
 func tcxProgram(ports tunnelPorts) asm.Instructions {
 	program := asm.Instructions{
 		asm.Mov.Reg(regContext, asm.R1),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/cilium/ebpf"
 	ebpflink "github.com/cilium/ebpf/link"
@@ -126,6 +127,10 @@ func permission(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
+// queueWait bounds how long a queue may be that of a process that has ended: the
+// kernel takes its time to free it.
+const queueWait = time.Second
+
 // openQueues opens one socket a queue, and reports whether they take packets of
 // several buffers.
 func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfig) (several bool, err error) {
@@ -145,6 +150,10 @@ func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfi
 		err := q.bind(device.Index, flags)
 		if err == unix.EINVAL && flags&unix.XDP_USE_SG != 0 { // before Linux 6.6
 			flags &^= unix.XDP_USE_SG
+			err = q.bind(device.Index, flags)
+		}
+		for deadline := time.Now().Add(queueWait); err == unix.EBUSY && time.Now().Before(deadline); {
+			time.Sleep(queueWait / 100)
 			err = q.bind(device.Index, flags)
 		}
 		if err == unix.EBUSY {
