@@ -97,7 +97,10 @@ func (in *inputs) openAFPacket(cfg *config.Capture, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	in.rings, in.except = a, append([]string{in.iface}, nic.VLANs(in.iface)...)
+	in.rings = a
+	if !a.Drops() {
+		in.except = append([]string{in.iface}, nic.VLANs(in.iface)...)
+	}
 	return nil
 }
 
