@@ -128,7 +128,7 @@ func (b backend) compare(t *testing.T, probes []probe, got [][]received) {
 // nothing else.
 func stopReadsAll(t *testing.T, b backend) {
 	w := newSegment(t)
-	probes := plain(300, 100)
+	probes := plainProbes(300, 100)
 	d := b.open(w, options{workers: 2, pkts: packets(probes)})
 	defer closeDevice(t, d)
 	r := newReader(t, b, d)
@@ -158,7 +158,7 @@ func lossIsCounted(t *testing.T, b backend) {
 	for _, workers := range b.workers() {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
 			w := newSegment(t)
-			probes := plain(2000, 8900)
+			probes := plainProbes(2000, 8900)
 			d := b.open(w, options{workers: workers, small: true, pkts: packets(probes)})
 			defer closeDevice(t, d)
 			if !b.file {
@@ -180,7 +180,7 @@ func lossIsCounted(t *testing.T, b backend) {
 // lentOnce: what is lent is not lent again before it is back.
 func lentOnce(t *testing.T, b backend) {
 	w := newSegment(t)
-	probes := plain(3000, 1000)
+	probes := plainProbes(3000, 1000)
 	d := b.open(w, options{workers: 1, pkts: packets(probes)})
 	defer closeDevice(t, d)
 	if !b.file {
@@ -220,7 +220,7 @@ func lentOnce(t *testing.T, b backend) {
 // nothingLeft: neither goroutines nor descriptors nor mappings.
 func nothingLeft(t *testing.T, b backend) {
 	w := newSegment(t)
-	probes := plain(100, 100)
+	probes := plainProbes(100, 100)
 	count := func() string {
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {

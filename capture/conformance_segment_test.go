@@ -150,8 +150,8 @@ func memory(t *testing.T, b *packet.Batch, copies []received) {
 	}
 }
 
-// plain returns datagrams of a size, of as many inner flows.
-func plain(n, size int) []probe {
+// plainProbes returns datagrams of a size, of as many inner flows.
+func plainProbes(n, size int) []probe {
 	in := &assortment{}
 	for i := range n {
 		frame := flow([4]byte{10, 0, byte(i >> 8), byte(i)}, [4]byte{10, 3, 0, 1}, 1000, 53, 1)
