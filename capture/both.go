@@ -60,7 +60,7 @@ type bothSource struct {
 	lender  *member // of lent; nil for none
 	polls   []pollFD
 	stay    int  // batches left before the second member goes first
-	busy    bool // the last batch was the second member's
+	busy    bool // the last batch was not empty
 }
 
 type member struct {
@@ -128,7 +128,7 @@ func (s *bothSource) poll(now int64) (*packet.Batch, error) {
 			return nil, err
 		case b != nil:
 			s.stay--
-			s.lender, s.busy = m, i == 1
+			s.lender, s.busy = m, true
 			return b, nil
 		}
 	}
@@ -157,7 +157,7 @@ func (s *bothSource) mark() int64 {
 	return least
 }
 
-// wait waits for either, as the sockets do on their own: a nap if they had
+// wait waits for either, as the sockets do on their own: a nap if there was
 // something just now, else at most idleWait.
 func (s *bothSource) wait() error {
 	if s.busy {
