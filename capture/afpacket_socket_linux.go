@@ -43,7 +43,7 @@ func (a *AFPacket) open(device *net.Interface, ports tunnelPorts, cfg AFPacketCo
 	if !cfg.leave {
 		if a.drop, err = dropBehind(device.Index, ports); err != nil {
 			cfg.Log.Info("what the packet rings take goes on to the IP stack: no program that drops it there",
-				"interface", device.Name, "error", err)
+				"interface", device.Name, "error", permission("program", err))
 		}
 	}
 	filter, err := ringFilter(ports, a.Drops())

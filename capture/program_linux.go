@@ -169,11 +169,19 @@ func outerMatch(ports tunnelPorts) asm.Instructions {
 		asm.HostTo(asm.BE, field, asm.Half),
 		asm.JSet.Imm(field, 0x3fff, "pass"), // more fragments, or not the first
 		asm.LoadMem(field, at, 0, asm.Byte),
-		asm.And.Imm(field, 0x0f),
-		asm.LSh.Imm(field, 2),
-		asm.JLT.Imm(field, 20, "pass"),
-		asm.Add.Reg(at, field))
-	p = append(p, within(at, udpLen)...)
+		asm.And.Imm(field, 0x0f))
+	for words := range int32(11) { // adding what is in a register takes CAP_PERFMON
+		next := fmt.Sprintf("longer%d", words)
+		p = append(p,
+			asm.JNE.Imm(field, 5+words, next),
+			asm.Add.Imm(at, 4*(5+words)),
+			asm.Ja.Label("options"),
+			asm.Mov.Reg(field, field).WithSymbol(next))
+	}
+	p = append(p, asm.Ja.Label("pass"))
+	options := within(at, udpLen)
+	options[0] = options[0].WithSymbol("options")
+	p = append(p, options...)
 
 	p = append(p,
 		asm.LoadMem(field, at, 2, asm.Half).WithSymbol("udp"),

@@ -41,13 +41,20 @@ func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) erro
 		Name: "periscope_xdp", Type: ebpf.XDP, License: "Apache-2.0",
 		Instructions: xdpProgram(ports, mac, x.sockets.FD()),
 	}
+	for i := range queues { // before the program: attaching it resets some drivers
+		q := &xdpQueue{fd: -1, number: uint32(i), worker: i % cfg.Workers}
+		x.queues = append(x.queues, q)
+		if err := q.open(cfg.Frames); err != nil {
+			return permission(fmt.Sprintf("queue %d", i), err)
+		}
+	}
 	h, err := attachXDP(device, cfg.Log, func(h *hook) error { return h.attach(device, spec) })
 	if err != nil {
 		return err
 	}
 	x.program = h.link
 
-	several, err := x.openQueues(device, queues, h, cfg)
+	several, err := x.bind(device, h)
 	if err != nil {
 		return err
 	}
@@ -57,15 +64,23 @@ func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) erro
 	if err := x.openSources(device, ports, cfg, several); err != nil {
 		return err
 	}
+	mode := "generic"
+	if h.native {
+		mode = "native"
+	}
+	cfg.Log.Info("listening on XDP sockets", "interface", device.Name, "mode", mode,
+		"zero_copy", x.queues[0].zeroCopy(), "multi_buffer", several, "queues", queues, "workers", cfg.Workers,
+		"queue_bytes", cfg.Frames*chunkLen, "mtu", device.MTU)
+	return x.begin()
+}
+
+// begin makes the program find the sockets.
+func (x *XDP) begin() error {
 	for _, q := range x.queues {
 		if err := x.sockets.Put(q.number, uint32(q.fd)); err != nil {
 			return fmt.Errorf("queue %d: %w", q.number, err)
 		}
 	}
-	mode := map[bool]string{true: "native", false: "generic"}[h.native]
-	cfg.Log.Info("listening on XDP sockets", "interface", device.Name, "mode", mode,
-		"zero_copy", x.queues[0].zeroCopy(), "multi_buffer", several, "queues", queues, "workers", cfg.Workers,
-		"queue_bytes", cfg.Frames*chunkLen, "mtu", device.MTU)
 	return nil
 }
 
@@ -120,9 +135,11 @@ func mtuError(device *net.Interface, cause error) error {
 		device.MTU, oneBufferMTU, cause, device.Name, oneBufferMTU)
 }
 
+// permission says what is missing where something is not permitted, in place of
+// what the library guesses.
 func permission(what string, err error) error {
 	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("%s: %w: run as root, or give it CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF", what, err)
+		return fmt.Errorf("%s: %w: run as root, or give it CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF", what, unix.EPERM)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -131,9 +148,9 @@ func permission(what string, err error) error {
 // kernel takes its time to free it.
 const queueWait = time.Second
 
-// openQueues opens one socket a queue, and reports whether they take packets of
-// several buffers.
-func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfig) (several bool, err error) {
+// bind makes each socket that of its queue, and reports whether they take packets
+// of several buffers.
+func (x *XDP) bind(device *net.Interface, h hook) (several bool, err error) {
 	flags := uint16(unix.XDP_USE_NEED_WAKEUP) // the driver writes to the buffers itself where it can
 	if !h.native {
 		flags |= unix.XDP_COPY
@@ -141,12 +158,7 @@ func (x *XDP) openQueues(device *net.Interface, queues int, h hook, cfg XDPConfi
 	if h.frags {
 		flags |= unix.XDP_USE_SG
 	}
-	for i := range queues {
-		q := &xdpQueue{fd: -1, number: uint32(i), worker: i % cfg.Workers}
-		x.queues = append(x.queues, q)
-		if err := q.open(cfg.Frames); err != nil {
-			return false, permission(fmt.Sprintf("queue %d", i), err)
-		}
+	for i, q := range x.queues {
 		err := q.bind(device.Index, flags)
 		if err == unix.EINVAL && flags&unix.XDP_USE_SG != 0 { // before Linux 6.6
 			flags &^= unix.XDP_USE_SG

@@ -130,7 +130,7 @@ func (s *xdpSource) lend(n int, now int64) {
 func (s *xdpSource) Release(*packet.Batch) {
 	for _, d := range s.used {
 		q := s.all[d.Options>>1]
-		clear(q.umem[d.Addr-stampLen : d.Addr])
+		clear(stamp(q.umem, d.Addr))
 		if poison {
 			fillPoison(q.umem[d.Addr:][:d.Len])
 		}

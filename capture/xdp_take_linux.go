@@ -122,7 +122,7 @@ func (s *xdpSource) datagram(d *packet.Datagram, parts []unix.XDPDesc, wire int,
 	umem := s.all[first.Options>>1].umem
 	begin, end := first.Addr, first.Addr+uint64(first.Len)
 	pkt := umem[begin:end:end]
-	ns := int64(binary.NativeEndian.Uint64(umem[begin-stampLen:])) + offset
+	ns := int64(binary.NativeEndian.Uint64(stamp(umem, begin))) + offset
 	if age := now - ns; age < -stampAhead || age > stampBehind {
 		s.noStamp()
 		ns = now
@@ -144,6 +144,9 @@ const (
 	stampAhead  = int64(time.Second) // the clock was read a moment ago
 	stampBehind = int64(time.Hour)
 )
+
+// stamp is where the program writes the time of the packet at an offset.
+func stamp(umem []byte, packet uint64) []byte { return umem[packet-stampLen : packet] }
 
 func (s *xdpSource) noStamp() {
 	if !s.stampless {

@@ -3,9 +3,7 @@ package capture
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -258,106 +256,5 @@ func TestXDPBuffersGoRound(t *testing.T) {
 	}
 	if x.Lost() != 0 {
 		t.Errorf("%d lost", x.Lost())
-	}
-}
-
-func TestXDPStopReadsTheQueuesEmpty(t *testing.T) {
-	w := newWire(t)
-	x := w.xdp(XDPConfig{})
-	s := x.Sources()[0]
-	const sent = 300
-	for range sent {
-		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
-	}
-	x.Stop()
-	if got := len(collect(t, s, -1)); got != sent {
-		t.Errorf("%d datagrams after Stop, want the %d sent before it", got, sent)
-	}
-	for range 3000 {
-		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
-	}
-	if _, err := s.Next(); err != io.EOF {
-		t.Errorf("Next after the end: %v, want io.EOF", err)
-	}
-	if x.Lost() != 0 {
-		t.Errorf("%d lost after the end", x.Lost())
-	}
-}
-
-// A sender that never pauses must not keep a stopped source alive.
-func TestXDPStopEndsUnderLoad(t *testing.T) {
-	w := newWire(t)
-	x := w.xdp(XDPConfig{})
-	x.Stop()
-	s := x.Sources()[0]
-	for n := 0; ; n++ {
-		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
-		b, err := s.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil || n > 20 {
-			t.Fatalf("batch %d after Stop, error %v", n, err)
-		}
-		s.Release(b)
-	}
-}
-
-func TestXDPLendsOneBatchAtATime(t *testing.T) {
-	w := newWire(t)
-	s := w.xdp(XDPConfig{}).Sources()[0]
-	b, err := s.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Next(); err == nil {
-		t.Error("a second batch was lent")
-	}
-	s.Release(b)
-}
-
-func TestXDPSaysThatTheInterfaceIsGone(t *testing.T) {
-	w := newWire(t)
-	x := w.xdp(XDPConfig{})
-	s := x.sources[0]
-	w.send(outerFrame(tunnel.VXLANPort, []byte("the last one")))
-	ip(t, "link", "delete", "far")
-	got := 0
-	for {
-		s.nextCheck = 0
-		b, err := s.Next()
-		if err != nil {
-			if !errors.Is(err, errGone) || !strings.Contains(err.Error(), "far: the interface is gone: start again when it is back") {
-				t.Error(err)
-			}
-			break
-		}
-		got += len(b.Datagrams)
-		s.Release(b)
-	}
-	if got != 1 {
-		t.Errorf("%d datagrams from before, want 1", got)
-	}
-}
-
-func TestXDPAllocatesNothing(t *testing.T) {
-	w := newWire(t)
-	s := w.xdp(XDPConfig{}).Sources()[0]
-	for _, size := range []int{600, 9000} {
-		pkt := outerFrame(tunnel.VXLANPort, make([]byte, size))
-		allocs := testing.AllocsPerRun(20, func() {
-			w.send(pkt)
-			for n := 0; n == 0; {
-				b, err := s.Next()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n = len(b.Datagrams)
-				s.Release(b)
-			}
-		})
-		if allocs != 0 {
-			t.Errorf("%v allocations for a datagram of %d bytes sent and received, want 0", allocs, size)
-		}
 	}
 }
