@@ -194,7 +194,7 @@ func lentOnce(t *testing.T, b backend) {
 	var all []received
 	batches := 1
 	if b.file {
-		batches = 10
+		batches = fileLent
 	}
 	for len(lent) < batches {
 		batch, err := s.Next()

@@ -71,6 +71,15 @@ var backends = []backend{
 		probeElsewhere: {why: "the filter leaves it"},
 		probeOther:     {why: "the filter leaves it"},
 	}},
+	{name: "xdp", open: openXDP, longest: packet.MaxDatagram, verdicts: [numProbes]verdict{
+		probeWhole:     taken,
+		probeParts:     {why: "the kernel puts it together for sockets"},
+		probeTagged:    taken,
+		probeDamaged:   {whole: true, why: "tunnels need no checksum, and the real length is known"},
+		probeCorrupt:   {whole: true, why: "tunnels need no checksum, and the real length is known"},
+		probeElsewhere: {why: "the program leaves it"},
+		probeOther:     {why: "the program leaves it"},
+	}},
 	{name: "file", file: true, open: openFile, longest: maxPacket, verdicts: [numProbes]verdict{
 		probeWhole:     taken,
 		probeParts:     {reasons: []packet.Reason{packet.OuterFragment, packet.OuterFragment}, why: "every record of a file is accounted for"},
@@ -138,12 +147,15 @@ func openFile(w *segment, o options) device {
 	for i, pkt := range o.pkts {
 		b = traffic.AppendPcapRecord(b, time.Now().UnixNano()+int64(i), pkt, len(pkt))
 	}
-	f, err := OpenFiles(FileConfig{Paths: store(w.t, b), BareVNI: -1})
+	f, err := OpenFiles(FileConfig{Paths: store(w.t, b), BareVNI: -1, Batches: fileLent + 1})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return fileDevice{f}
 }
+
+// fileLent is how many batches of a file are looked at together.
+const fileLent = 3
 
 // A fileDevice is a device that ends by itself and loses nothing.
 type fileDevice struct{ *Files }
@@ -171,7 +183,6 @@ type reader struct {
 	sources []Source
 	marks   []int64
 	got     [][]received // by source
-	ended   int
 }
 
 func newReader(t *testing.T, b backend, d device) *reader {
@@ -192,19 +203,26 @@ func (r *reader) read(n int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); r.total() < n; {
 		for i := range r.sources {
-			r.next(i)
+			if !r.next(i) {
+				r.t.Fatalf("source %d has ended", i)
+			}
 		}
-		if r.ended > 0 || time.Now().After(deadline) {
+		if time.Now().After(deadline) {
 			r.t.Fatalf("%d datagrams, want %d", r.total(), n)
 		}
 	}
 }
 
-// finish reads to the end.
+// finish reads all sources to their end, in turn: one may end when all have
+// nothing left.
 func (r *reader) finish() {
 	r.t.Helper()
-	for i := range r.sources {
-		for r.next(i) {
+	for ended := 0; ended < len(r.sources); {
+		ended = 0
+		for i := range r.sources {
+			if !r.next(i) {
+				ended++
+			}
 		}
 	}
 }
@@ -214,7 +232,6 @@ func (r *reader) next(i int) bool {
 	r.t.Helper()
 	b, err := r.sources[i].Next()
 	if err == io.EOF {
-		r.ended++
 		return false
 	}
 	if err != nil {
