@@ -25,10 +25,11 @@ func TestUnitExposure(t *testing.T) {
 	need(t, "systemd-analyze")
 	for _, tt := range []struct {
 		dropIn string
+		all    bool // also what is commented out in it
 		limit  float64
-	}{{"", 1.5}, {"afpacket.conf", 2.0}, {"xdp.conf", 2.3}} {
+	}{{"", false, 1.5}, {"afpacket.conf", false, 2.0}, {"afpacket.conf", true, 2.0}, {"xdp.conf", false, 2.3}} {
 		t.Run(tt.dropIn, func(t *testing.T) {
-			out := run(t, "systemd-analyze", "security", "--offline=true", "--no-pager", unitWith(t, tt.dropIn))
+			out := run(t, "systemd-analyze", "security", "--offline=true", "--no-pager", unitWith(t, tt.dropIn, tt.all))
 			found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
 			if found == nil {
 				t.Fatalf("no exposure level in\n%s", out)
@@ -53,7 +54,7 @@ func TestUnitExposure(t *testing.T) {
 func TestDropInsVerify(t *testing.T) {
 	need(t, "systemd-analyze")
 	for _, dropIn := range []string{"afpacket.conf", "xdp.conf"} {
-		path := unitWith(t, dropIn)
+		path := unitWith(t, dropIn, true)
 		write(t, path, strings.Replace(read(t, path), "ExecStart=/usr/local/bin/periscope", "ExecStart=/bin/true", 1))
 		if out := run(t, "systemd-analyze", "verify", path); out != "" {
 			t.Errorf("%s: systemd-analyze verify:\n%s", dropIn, out)
@@ -61,8 +62,9 @@ func TestDropInsVerify(t *testing.T) {
 	}
 }
 
-// unitWith returns the path of a copy of the unit that has the drop-in beside it.
-func unitWith(t *testing.T, dropIn string) string {
+// unitWith returns the path of a copy of the unit that has the drop-in beside it,
+// with all settings in it if so wanted.
+func unitWith(t *testing.T, dropIn string, all bool) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), unit)
 	write(t, path, read(t, unit))
@@ -70,7 +72,11 @@ func unitWith(t *testing.T, dropIn string) string {
 		if err := os.Mkdir(path+".d", 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(path+".d", dropIn), read(t, dropIn))
+		text := read(t, dropIn)
+		if all {
+			text = regexp.MustCompile(`(?m)^#(\w+=)`).ReplaceAllString(text, "$1")
+		}
+		write(t, filepath.Join(path+".d", dropIn), text)
 	}
 	return path
 }
