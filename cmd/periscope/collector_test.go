@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/periscope-collector/periscope/internal/lab"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 )
 
@@ -34,6 +35,8 @@ type setup struct {
 	more  string   // further lines
 	env   []string // of the process
 	args  []string // of run
+
+	within *lab.Namespace // where it runs; nil is where the test does
 }
 
 // write writes the configuration and returns its path.
@@ -80,6 +83,10 @@ func startRun(t testing.TB, s setup) *collector {
 	}
 	args := []string{"run", "--config", config, "--summary", c.summary}
 	c.process = newProcess(t, append(args, s.args...)...)
+	if s.within != nil { // ip(8) becomes the program
+		in := s.within.Command(c.cmd.Path, c.cmd.Args[1:]...)
+		c.cmd.Path, c.cmd.Args = in.Path, in.Args
+	}
 	c.cmd.Env = append(environment(), s.env...)
 	c.start()
 	return c
@@ -103,6 +110,14 @@ func collect(t testing.TB, s setup) *collector {
 
 // httpClient does not keep connections, so that tests can count descriptors.
 var httpClient = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// within has httpClient connect from within a namespace, for the rest of the
+// test.
+func within(t testing.TB, n *lab.Namespace) {
+	before := httpClient.Transport
+	httpClient.Transport = &http.Transport{DisableKeepAlives: true, DialContext: n.DialContext}
+	t.Cleanup(func() { httpClient.Transport = before })
+}
 
 // get asks admin. It gives status 0 when there is no answer.
 func (c *collector) get(path string) (status int, body string) {

@@ -12,9 +12,13 @@ import (
 var mirrorStart = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const (
-	mirrorStep = 2 * time.Millisecond // between two packets
-	mirrorVNIs = 5
+	mirrorStep  = 2 * time.Millisecond // between two packets
+	mirrorVNIs  = 5
+	mirrorFlows = 300
 )
+
+// mirrorTarget is where the datagrams of mirrorFile go.
+var mirrorTarget = netip.MustParseAddrPort("10.0.9.9:4789")
 
 // A mirror is a capture file as taken at a mirror target, and what is in it.
 type mirror struct {
@@ -29,8 +33,8 @@ type mirror struct {
 // packet that is none of it, or one whose time lies behind.
 func newMirror(n int) *mirror {
 	m := &mirror{file: traffic.AppendPcapHeader(nil, traffic.LinkEthernet)}
-	frames := traffic.NewFrames(traffic.FramesConfig{Seed: 7, Flows: 300})
-	target := netip.MustParseAddrPort("10.0.9.9:4789")
+	frames := traffic.NewFrames(traffic.FramesConfig{Seed: 7, Flows: mirrorFlows})
+	target := mirrorTarget
 	sources := []netip.Addr{netip.MustParseAddr("10.0.1.23"), netip.MustParseAddr("10.0.2.42")}
 	var payload, wire []byte
 	for i := range n {
