@@ -21,7 +21,7 @@ confdir     = $(DESTDIR)$(SYSCONFDIR)/periscope
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/periscope, static, with the version git gives
@@ -58,6 +58,12 @@ bench: ## run the Go benchmarks, which takes some minutes
 	go test -run '^$$' -bench . -benchtime 200ms -skip '^BenchmarkPath' -benchmem ./...
 	go test -run '^$$' -bench '^BenchmarkPath' -benchtime 2000000x ./bench
 
+.PHONY: bench-peers
+bench-peers: build ## measure the collector beside tcpdump, dumpcap, netsniff-ng and bare loops, in at most 40 minutes (needs root); ARGS="-only periscope"
+	tools/peers
+	go build -o $(BIN)/ ./bench/peers ./bench/blast ./bench/limit ./bench/imix
+	$(BIN)/peers $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME (30s)
 	tools/fuzz $(FUZZTIME)
@@ -67,7 +73,8 @@ lab: tools ## only the real mirror session, between network namespaces (needs ro
 	go test -race -count=1 -v ./internal/lab
 
 .PHONY: soak
-soak: tools ## what takes long: ten minutes of fuzzing each target, and the tests named TestSoak
+soak: tools ## what takes long: an hour under load, the other tests named TestSoak, and ten minutes of fuzzing each target
+	go test -tags soak -count=1 -timeout 0 -v -run '^TestSoakHour$$' ./cmd/periscope
 	go test -tags soak -race -count=1 -timeout 0 -v -run '^TestSoak' ./...
 	tools/fuzz 10m
 

@@ -21,22 +21,28 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 func main() {
-	if err := measure(); err != nil {
+	c, err := parse()
+	if err == nil {
+		err = c.run()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func measure() error {
+// parse makes a course of the command line.
+func parse() (*course, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := &course{harness: &harness{}, began: time.Now(), results: results{limits: map[int]trial{}, figures: map[int]map[string]*figures{}}}
 	bin := flag.String("bin", filepath.Dir(self), "where periscope, blast, limit and imix are, in `DIR`")
@@ -48,35 +54,45 @@ func measure() error {
 	flag.DurationVar(&c.hold, "hold", 5*time.Second, "how long a try lasts that decides on a rate")
 	flag.DurationVar(&c.budget, "budget", 33*time.Minute, "no repeat begins later")
 	flag.StringVar(&c.scratch, "dir", "/dev/shm", "where receivers write, on tmpfs, in `DIR`")
-	disk := flag.String("disk", os.TempDir(), "where replay writes beside, on a disk, in `DIR`")
-	capture := flag.String("capture", "", "`FILE` for replay, as imix writes it; empty makes one")
+	flag.StringVar(&c.disk, "disk", os.TempDir(), "where replay writes beside, on a disk, in `DIR`")
+	flag.StringVar(&c.capture, "capture", "", "`FILE` for replay, as imix writes it; empty makes one")
 	flag.Parse()
 	for word := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil {
-			return fmt.Errorf("-sizes %s: %w", *sizes, err)
+			return nil, fmt.Errorf("-sizes %s: %w", *sizes, err)
 		}
 		c.sizes = append(c.sizes, n)
 	}
-	if runtime.NumCPU() < 2 {
-		return errors.New("one processor: sender and receiver need one each")
-	}
 	c.programs = programs{periscope: filepath.Join(*bin, "periscope"), limit: filepath.Join(*bin, "limit"),
 		blast: filepath.Join(*bin, "blast"), imix: filepath.Join(*bin, "imix")}
+	c.receivers, c.replayed = c.programs.receivers(), true
+	if *words != "" {
+		chosen := strings.Split(*words, ",")
+		c.receivers = only(c.receivers, chosen)
+		c.replayed = slices.Contains(chosen, "replay")
+	}
+	return c, nil
+}
+
+// run measures everything and prints it.
+func (c *course) run() (err error) {
+	const need = 3 << 30 // replay reads and writes 860 MB, receivers write 512 MiB
+	switch free := available(); {
+	case runtime.NumCPU() < 2:
+		return errors.New("one processor: sender and receiver need one each")
+	case free < need:
+		return fmt.Errorf("%d MiB of memory available: files on tmpfs need %d", free>>20, need>>20)
+	}
 	if c.near, err = newSpace(0); err != nil {
 		return err
 	}
 	if c.far, err = newSpace(1); err != nil {
 		return err
 	}
-	c.receivers = c.programs.receivers()
-	chosen := strings.Split(*words, ",")
-	if *words != "" {
-		c.receivers = only(c.receivers, chosen)
-	}
 	c.say("about %v; nothing else should run on this machine", c.estimate().Round(time.Minute))
-	if *words == "" || len(only([]*receiver{{name: "replay"}}, chosen)) > 0 {
-		if err := c.replays(*capture, *disk); err != nil {
+	if c.replayed {
+		if err := c.replays(); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,10 @@ type plan struct {
 	look    time.Duration // of a try that brackets a rate, and of one at the common rate
 	hold    time.Duration // of a try that decides
 	budget  time.Duration // after which no repeat begins
+
+	replayed bool   // replay is measured too
+	capture  string // the file for it; empty makes one
+	disk     string // a directory on a disk
 }
 
 // common is the rate in packets a second at which receivers' processor time is

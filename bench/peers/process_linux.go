@@ -115,9 +115,15 @@ func (p *process) kill() {
 }
 
 // anonymous returns the anonymous memory of a process in bytes, or 0.
-func anonymous(pid int) uint64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(text), "RssAnon:")
+func anonymous(pid int) uint64 { return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "RssAnon:") }
+
+// available returns the memory that nothing needs, in bytes.
+func available() uint64 { return kilobytes("/proc/meminfo", "MemAvailable:") }
+
+// kilobytes returns what a file says behind a word, in bytes, or 0.
+func kilobytes(file, word string) uint64 {
+	text, _ := os.ReadFile(file)
+	_, rest, _ := strings.Cut(string(text), word)
 	line, _, _ := strings.Cut(rest, " kB")
 	n, _ := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
 	return n << 10

@@ -115,13 +115,13 @@ sinks:
 // bare returns the loop that does the least.
 func (p programs) bare(backend string, write bool) *receiver {
 	r := &receiver{
-		name: "limit " + backend + ", discard", loop: true, ready: "ready", address: backend == "udp",
+		name: "limit " + backend + " discard", loop: true, ready: "ready", address: backend == "udp",
 		signal: syscall.SIGINT, settle: 100 * time.Millisecond,
 		args:  func(string) []string { return []string{p.limit, "-interface", "b1", backend} },
 		count: printed(`(\d+) packets`),
 	}
 	if write {
-		r.name = "limit " + backend + ", write"
+		r.name = "limit " + backend + " write"
 		r.args = func(dir string) []string { return []string{p.limit, "-interface", "b1", "-write", dir, backend} }
 	}
 	return r

@@ -22,7 +22,7 @@ func TestCounts(t *testing.T) {
 			"Packets received/dropped on interface 'b1': 12345/678 (pcap:678/dumpcap:0/flushed:0/ps_ifdrop:0) (94.8%)\n", 12345},
 		"netsniff-ng": {"Running! Hang up with ^C!\n\n       99971  packets incoming (0 unread on exit)\n" +
 			"       99968  packets passed filter\n           3  packets failed filter (out of space)\n", 99968},
-		"limit udp, write": {"ready\n17 packets\n", 17},
+		"limit udp write": {"ready\n17 packets\n", 17},
 	} {
 		if kept, lost, err := counts[name](test.text, ""); kept != test.want || lost != 0 || err != nil {
 			t.Errorf("%s: %d kept, %d lost, %v, want %d kept", name, kept, lost, err, test.want)

@@ -45,8 +45,9 @@ func (p programs) runs() []*run {
 }
 
 // replays measures the runs, in turn, with both processors at their disposal.
-func (c *course) replays(file, disk string) error {
+func (c *course) replays() error {
 	c.replay = c.runs()
+	file := c.capture
 	if file == "" {
 		dir, err := os.MkdirTemp(c.scratch, "periscope-peers-")
 		if err != nil {
@@ -62,7 +63,7 @@ func (c *course) replays(file, disk string) error {
 		for _, r := range c.replay {
 			place := c.scratch
 			if r.disk {
-				place = disk
+				place = c.disk
 			}
 			if err := r.once(file, place); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
