@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,9 +16,7 @@ import (
 )
 
 // BenchmarkWrite measures the way from Offer to the kernel's page cache, with
-// no frame lost: replay mode, in which a full sink waits. The files are in
-// PCAP_BENCH_DIR, or in /dev/shm. They are removed now and then; the time of
-// that is not counted.
+// no frame lost: replay mode, in which a full sink waits.
 func BenchmarkWrite(b *testing.B) {
 	for _, size := range []int{64, 700, 1450} {
 		for _, workers := range []int{1, 2} {
@@ -30,7 +29,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-func benchmark(b *testing.B, size, workers, sessions int) {
+// benchDir returns a directory in PCAP_BENCH_DIR, or in /dev/shm.
+func benchDir(b *testing.B) string {
 	parent := os.Getenv("PCAP_BENCH_DIR")
 	if parent == "" {
 		parent = "/dev/shm"
@@ -39,8 +39,12 @@ func benchmark(b *testing.B, size, workers, sessions int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	s := open(b, pcap.Config{Dir: dir, Workers: workers, Replay: true, Rotate: pcap.Rotate{Size: 256 << 20}})
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func benchmark(b *testing.B, size, workers, sessions int) {
+	s := open(b, pcap.Config{Dir: benchDir(b), Workers: workers, Replay: true, Rotate: pcap.Rotate{Size: 256 << 20}})
 	all := make([]*packet.Session, sessions)
 	for i := range all {
 		all[i] = session(fmt.Sprint("vni-", i))
@@ -86,4 +90,46 @@ func cpuTime(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// BenchmarkLive measures the processor time of frames that come a thousand each
+// millisecond, as from a socket, and are written in rounds.
+func BenchmarkLive(b *testing.B) {
+	for _, sessions := range []int{1, 64, 1000} {
+		b.Run(fmt.Sprintf("504B/sessions=%d", sessions), func(b *testing.B) { benchmarkLive(b, 504, sessions) })
+	}
+}
+
+func benchmarkLive(b *testing.B, size, sessions int) {
+	s := open(b, pcap.Config{Dir: benchDir(b), Rotate: pcap.Rotate{Size: 64 << 20}, Retain: pcap.Retain{Size: 1 << 30}})
+	all := make([]*packet.Session, sessions)
+	for i := range all {
+		all[i] = session(fmt.Sprint("vni-", i))
+	}
+	f := frame(all[0], 0, size)
+	b.ReportAllocs()
+	before := cpuTime(b)
+	b.ResetTimer()
+	for i := 0; i < b.N; {
+		now := time.Now().UnixNano()
+		for batch := 0; batch < 1000 && i < b.N; batch += 50 {
+			for range 50 {
+				f.Order, f.Time, f.Session = now+int64(batch), now, all[i%sessions]
+				s.Offer(0, f)
+				i++
+			}
+			s.Mark(0, now+int64(batch), now)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	waitFor(b, func() bool {
+		now := time.Now().UnixNano()
+		s.Mark(0, now, now)
+		return s.Ledger().Pending == 0
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+	if l := s.Ledger(); l.Stored != l.Offered {
+		b.Errorf("%+v", l)
+	}
 }

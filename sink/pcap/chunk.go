@@ -18,11 +18,10 @@ type chunk struct {
 	lanes   [numLanes]lane
 
 	worker   int    // who filled it
-	number   uint64 // among the chunks of this worker, in the order of hand-over
+	number   uint64 // among the chunks of this worker, in the order of filling
 	unsorted bool   // entries are not in order
 	lowest   int64  // order of an entry
 	last     int64  // order of the entry added last
-	born     int64  // the worker's clock when the first frame came
 
 	// The writer's.
 	at      int       // its position in entries
@@ -134,7 +133,7 @@ func (c *chunk) reset() {
 }
 
 // before reports whether c's next entry goes before d's: by order, and among
-// equals by worker and hand-over, so that the order is total.
+// equals by worker and number, so that the order is total.
 func (c *chunk) before(d *chunk) bool {
 	a, b := c.entries[c.at].order, d.entries[d.at].order
 	switch {

@@ -30,7 +30,7 @@ type Config struct {
 	// Buffer is the memory for frames that are not yet written, in bytes, for
 	// all workers together; 0 means 128 MiB. It is never less than newPool's
 	// least: live 320 KiB a worker, in replay 640 KiB. In replay no more than
-	// 16 MiB of it are used. chunkCost says what it buys.
+	// 8 MiB of it are used. chunkCost says what it buys.
 	Buffer int64
 
 	// Sync bounds what a power failure can take: files being written are

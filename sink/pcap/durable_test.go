@@ -35,7 +35,7 @@ func offerTo(s *Sink, session *packet.Session) {
 	now := time.Now().UnixNano()
 	s.Offer(0, &packet.Frame{Data: make([]byte, 60), Length: 60, Time: now, Order: now, Session: session})
 	s.Mark(0, now+1, now)
-	s.Mark(0, now+1, now+handOverAge)
+	s.Mark(0, now+1, now)
 	time.Sleep(2 * roundEvery)
 	synctest.Wait()
 }

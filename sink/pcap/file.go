@@ -11,8 +11,8 @@ import (
 const retryEvery = time.Second
 
 // endGrace is how long the file of an ended session waits for frames that were
-// offered before: a hand-over, a round and the window, and some more.
-const endGrace = 2 * (window + roundEvery + time.Duration(handOverAge))
+// offered before: two rounds and the window, and some more.
+const endGrace = 2 * (window + 2*roundEvery)
 
 // A stream is a session's place in the writer: the file it writes, and what the
 // round has gathered for it.

@@ -81,7 +81,7 @@ func TestLimits(t *testing.T) {
 			w := &writer{sink: &Sink{workers: make([]worker, n)}, replay: tt.replay, now: time.Unix(1e9, 0),
 				limits: make([]limit, n)}
 			for i, m := range tt.marks {
-				w.sink.workers[i].mark.Store(m)
+				w.sink.workers[i].mark = m
 			}
 			if w.setLimits(false); !slices.Equal(w.limits, tt.want) {
 				t.Errorf("limits %v, want %v", w.limits, tt.want)

@@ -11,8 +11,9 @@ import (
 
 const (
 	// roundEvery is how often the writer looks at what it was given when
-	// nothing presses: live, frames are in the kernel within handOverAge and
-	// this, and if a worker lags, window and this once more.
+	// nothing presses. Live it takes what a worker has at the end of a batch, so
+	// frames are in the kernel within twice this and a batch, and if a worker
+	// lags, window and this once more.
 	roundEvery = 20 * time.Millisecond
 
 	// window is how long, live, a frame that was handed over waits for earlier
@@ -88,7 +89,11 @@ func (w *writer) run() {
 	for {
 		select {
 		case <-tick.C:
+			w.ask()
 		case <-w.sink.wake:
+			if w.sink.waiting.Load() > 0 {
+				w.ask()
+			}
 		case <-w.sink.closing:
 			w.round(true)
 			w.finishAll()
@@ -96,6 +101,14 @@ func (w *writer) run() {
 			return
 		}
 		w.round(false)
+	}
+}
+
+// ask has the workers hand over at the end of their batches what the round that
+// follows does not find parked.
+func (w *writer) ask() {
+	for i := range w.sink.workers {
+		w.sink.workers[i].asked.Store(true)
 	}
 }
 
@@ -123,13 +136,17 @@ func (w *writer) collect() {
 	for {
 		select {
 		case c := <-w.sink.ready:
-			c.sort()
-			c.arrived = w.now
-			w.heap.push(c)
+			w.accept(c)
 		default:
 			return
 		}
 	}
+}
+
+func (w *writer) accept(c *chunk) {
+	c.sort()
+	c.arrived = w.now
+	w.heap.push(c)
 }
 
 // age finds, live, the chunks that have waited for the window. It goes by their
@@ -164,21 +181,26 @@ func (l limit) before(m limit) bool {
 	return l.order < m.order || l.order == m.order && l.worker < m.worker
 }
 
-// setLimits reads the marks. In replay nothing goes before what another worker
-// may still offer; the worker's own frames come in order. Live a worker's
-// frames may be out of order too.
+// setLimits reads the marks, and takes what workers have parked. In replay
+// nothing goes before what another worker may still offer; the worker's own
+// frames come in order. Live a worker's frames may be out of order too.
 func (w *writer) setLimits(last bool) {
 	first := limit{math.MaxInt64, math.MaxInt}
 	second, lowest := first, -1
-	if !last {
-		for i := range w.sink.workers {
-			l := limit{w.sink.workers[i].mark.Load(), i}
-			switch {
-			case l.order < first.order || lowest < 0:
-				second, first, lowest = first, l, i
-			case l.order < second.order || second.worker == math.MaxInt:
-				second = l
-			}
+	for i := range w.sink.workers {
+		mark, parked := w.sink.workers[i].yield()
+		if parked != nil {
+			w.accept(parked)
+		}
+		if last {
+			continue
+		}
+		l := limit{mark, i}
+		switch {
+		case l.order < first.order || lowest < 0:
+			second, first, lowest = first, l, i
+		case l.order < second.order || second.worker == math.MaxInt:
+			second = l
 		}
 	}
 	if !last && !w.replay {

@@ -95,26 +95,32 @@ func TestEqualOrders(t *testing.T) {
 	}
 }
 
-// A mark that a worker published while it still held frames must not let later
-// ones of others pass those.
+// A mark that a worker published must not let later frames of others pass those
+// that it went on to hold. What the writer does not find it gets at the end of
+// the batch.
 func TestMarkWaitsForHandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, pcap.Config{Dir: dir, Workers: 2})
 		ses, now := session("s"), time.Now().UnixNano()
-		s.Mark(0, now, now)
 		s.Offer(0, frame(ses, now+1, 60))
-		s.Mark(0, now+100, now+1000) // too young to be handed over
+		s.Mark(0, now+100, now)
+		s.Offer(0, frame(ses, now+110, 60)) // in the same chunk, before the writer came
 		s.Offer(1, frame(ses, now+50, 60))
-		s.Mark(1, now+100, now+100)
-		s.Mark(1, now+100, now+3e7)
-		time.Sleep(40 * time.Millisecond)
+		s.Mark(1, now+200, now)
+		time.Sleep(50 * time.Millisecond)
 		synctest.Wait()
 		if l := s.Ledger(); l.Stored != 0 || l.Pending != 2 {
-			t.Errorf("%+v, want both pending", l)
+			t.Errorf("%+v, want both that are accounted for pending", l)
+		}
+		s.Mark(0, now+200, now)
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if l := s.Ledger(); l.Stored != 3 {
+			t.Errorf("%+v, want all stored after the batch", l)
 		}
 		finish(t, s)
-		if got := only(t, dir); !slices.Equal(got, []int64{now + 1, now + 50}) || s.Ledger().Late != 0 {
+		if got := only(t, dir); !slices.Equal(got, []int64{now + 1, now + 50, now + 110}) || s.Ledger().Late != 0 {
 			t.Errorf("written %v, late %d", got, s.Ledger().Late)
 		}
 	})

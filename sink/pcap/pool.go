@@ -11,10 +11,9 @@ const (
 	reserve = 2
 
 	// chunksPerWorker is how many chunks there are, live, for each worker if
-	// Config.Buffer allows for it, by making them smaller. A worker with little
-	// traffic hands over a chunk every handOverAge, which waits for a round and,
-	// if another worker lags, for the window: 7 chunks, in none of which there
-	// is much.
+	// Config.Buffer allows for it, by making them smaller. Of a worker with
+	// little traffic the writer takes a chunk every round, which waits for the
+	// window if another worker lags: 7 chunks, in none of which there is much.
 	chunksPerWorker = 16
 
 	// chunkMost and chunkLeast bound the records of a chunk, in bytes. Every
@@ -36,7 +35,7 @@ const (
 	// replayBuffer is the most memory in replay. Nothing is lost there when it
 	// is full, and as little as this stays in the processor's cache: with 128
 	// MiB a replay takes a fifth more processor time.
-	replayBuffer = 16 << 20
+	replayBuffer = 8 << 20
 )
 
 // chunkCost is what a chunk for n bytes of records takes of Config.Buffer: with

@@ -25,7 +25,7 @@ func TestPool(t *testing.T) {
 		{16, 4 * mib, false, chunkLeast, 16 * 328 * 1024},
 		{192, 4 * mib, false, chunkLeast, 192 * 328 * 1024},
 		{1, 1, false, chunkLeast, 328 * 1024},
-		{1, 128 * mib, true, chunkMost, 16 * mib},
+		{1, 128 * mib, true, chunkMost, 8 * mib},
 		{192, 128 * mib, true, chunkMost, 192 * 656 * 1024},
 		{16, 4 * mib, true, chunkMost, 16 * 656 * 1024},
 	}

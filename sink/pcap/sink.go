@@ -6,16 +6,11 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink"
 	"github.com/periscope-collector/periscope/sink/dir"
 )
-
-// handOverAge is how long a frame stays with a live worker that does not fill
-// its chunk, in nanoseconds of the worker's clock.
-const handOverAge = int64(20 * time.Millisecond)
 
 var _ sink.Frames = (*Sink)(nil)
 
@@ -29,6 +24,7 @@ type Sink struct {
 
 	ready   chan *chunk   // handed over; has room for every chunk
 	wake    chan struct{} // the writer should not wait for its next round
+	waiting atomic.Int32  // replay: workers that wait for a chunk
 	closing chan struct{}
 	aborted atomic.Bool // Close has run out of time
 	done    chan struct{}
@@ -46,16 +42,22 @@ type worker struct {
 	// The worker's own.
 	id      int
 	chunk   *chunk // being filled; not empty, or nil
+	left    bool   // a chunk was parked at the last Mark
 	number  uint64 // of the next chunk
 	refused uint64 // pool.returns when there was no chunk
-	now     int64
 	counts  counts
 
 	_ [64]byte // apart from what others write
 
 	freed chan struct{} // replay: chunks came back
-	mark  atomic.Int64
+	asked atomic.Bool   // the writer wants the chunk that is being filled
 	tally tally
+
+	// Each side has the lock for a moment: the worker twice a batch, the writer
+	// once a round.
+	mu     sync.Mutex
+	mark   int64
+	parked *chunk // begun, and whose it is between batches: the first to take it
 
 	_ [64]byte
 }
@@ -104,7 +106,7 @@ func newSink(c *Config) *Sink {
 	for i := range s.workers {
 		w := &s.workers[i]
 		w.id = i
-		w.mark.Store(math.MinInt64)
+		w.mark = math.MinInt64
 		w.freed = make(chan struct{}, 1)
 	}
 	return s
@@ -149,6 +151,9 @@ func (s *Sink) Offer(worker int, f *packet.Frame) {
 	if len(data) > s.snap {
 		data = data[:s.snap]
 	}
+	if w.left {
+		w.resume()
+	}
 	room := w.chunk.fits(f.Session, len(data)) || s.renew(w) && w.chunk.fits(f.Session, len(data))
 	w.counts[countOffered]++ // after renew, which publishes the counters
 	if !room {
@@ -162,11 +167,12 @@ func (s *Sink) Offer(worker int, f *packet.Frame) {
 // renew hands the worker's chunk over and takes a free one. It reports whether
 // there was one; in replay it waits for it.
 //
-// That wait ends. All workers that wait have handed over all they have, and
-// the others will, at their next Mark. So every entry of the worker with the
-// lowest mark goes before anything that can still come from another, and the
-// writer emits it. That worker then has its reserve again, whoever holds the
-// rest of the pool, goes on, and its mark rises until another one is the lowest.
+// That wait ends. All workers that wait have handed over all they have, and what
+// the others have the writer takes, or gets at their next Mark. So every entry
+// of the worker with the lowest mark goes before anything that can still come
+// from another, and the writer emits it. That worker then has its reserve again,
+// whoever holds the rest of the pool, goes on, and its mark rises until another
+// one is the lowest.
 func (s *Sink) renew(w *worker) bool {
 	if w.chunk != nil {
 		s.handOver(w)
@@ -177,7 +183,8 @@ func (s *Sink) renew(w *worker) bool {
 			return false // and no lock is taken for each frame that is dropped
 		}
 		if c := s.pool.take(w.id); c != nil {
-			c.born = w.now
+			c.number = w.number
+			w.number++
 			w.chunk = c
 			return true
 		}
@@ -185,8 +192,10 @@ func (s *Sink) renew(w *worker) bool {
 		if !s.replay {
 			return false
 		}
+		s.waiting.Add(1)
 		s.rouse()
 		<-w.freed
+		s.waiting.Add(-1)
 	}
 }
 
@@ -195,16 +204,17 @@ func (s *Sink) renew(w *worker) bool {
 func (s *Sink) handOver(w *worker) {
 	c := w.chunk
 	w.chunk = nil
-	c.number = w.number
-	w.number++
+	w.asked.Store(false)
 	w.tally.publish(&w.counts)
 	last := c.last
 	s.ready <- c
 	if s.replay {
 		// In replay a worker's frames come in order, so the last one is a mark.
-		w.mark.Store(max(w.mark.Load(), last))
+		w.mu.Lock()
+		w.mark = max(w.mark, last)
+		w.mu.Unlock()
 	}
-	if s.pool.scarce(2, 0) {
+	if s.pool.scarce(2, 0) || s.waiting.Load() > 0 {
 		s.rouse()
 	}
 }
@@ -217,20 +227,45 @@ func (s *Sink) rouse() {
 	}
 }
 
-// Mark publishes the worker's mark and counters, and hands over what has waited
-// long enough. In replay it hands everything over: a worker that gets no more
-// batches because another one waits must not hold back what that one waits for.
-func (s *Sink) Mark(worker int, mark, now int64) {
+// Mark publishes the worker's mark and counters, and parks its chunk. A worker
+// that gets no more batches, for lack of traffic or because another one waits,
+// does not hold back what is in it; one that gets the next before the writer
+// comes fills it further.
+func (s *Sink) Mark(worker int, mark, _ int64) {
 	w := &s.workers[worker]
-	w.now = now
-	if c := w.chunk; c != nil && (s.replay || now-c.born >= handOverAge || now < c.born) {
+	if w.chunk != nil && w.asked.Load() {
 		s.handOver(w)
 	}
-	if w.chunk != nil {
-		mark = min(mark, w.chunk.lowest)
-	}
 	w.tally.publish(&w.counts)
-	w.mark.Store(mark)
+	w.mu.Lock()
+	if w.chunk != nil {
+		w.parked, w.chunk, w.left = w.chunk, nil, true
+	}
+	w.mark = mark
+	w.mu.Unlock()
+}
+
+// resume takes the parked chunk back if the writer has not taken it. What is in
+// it is not promised any more.
+func (w *worker) resume() {
+	w.mu.Lock()
+	if w.chunk, w.parked = w.parked, nil; w.chunk != nil {
+		w.mark = min(w.mark, w.chunk.lowest)
+	}
+	w.mu.Unlock()
+	w.left = false
+}
+
+// yield returns the worker's mark and what it has parked: nothing below the
+// mark is anywhere but there, in the queue of chunks, or with the writer.
+func (w *worker) yield() (mark int64, parked *chunk) {
+	w.mu.Lock()
+	mark, parked, w.parked = w.mark, w.parked, nil
+	w.mu.Unlock()
+	if parked != nil {
+		w.asked.Store(false)
+	}
+	return mark, parked
 }
 
 // Close writes what was offered, completes every file and unlocks the
