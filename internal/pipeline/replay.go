@@ -49,7 +49,7 @@ type Replay struct {
 
 // NewReplay opens the files and everything that cfg names.
 func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay, error) {
-	cfg.Capture.Workers = min(workers(cfg.Capture.Workers), packet.Shards) // there is a shard for each
+	cfg.Capture.Workers = replayWorkers(&cfg, what.Report)
 	batch, batches := 0, 0
 	if what.Pace != 0 {
 		batch = 1 // so that each packet comes at its own time
@@ -72,6 +72,16 @@ func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay,
 		return nil, errors.Join(err, files.Close())
 	}
 	return r, nil
+}
+
+// replayWorkers returns the number of workers: at most one for each shard, and
+// unless configured one only where frames are just counted, which takes less
+// time than to hand them to another worker.
+func replayWorkers(cfg *config.Config, report bool) int {
+	if cfg.Capture.Workers == 0 && cfg.Sinks == (config.Sinks{}) && !report {
+		return 1
+	}
+	return min(workers(cfg.Capture.Workers), packet.Shards)
 }
 
 func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log *slog.Logger) (*Replay, error) {
