@@ -75,7 +75,7 @@ lab: tools ## only the real mirror session, between network namespaces (needs ro
 .PHONY: soak
 soak: tools ## what takes long: an hour under load, the other tests named TestSoak, and ten minutes of fuzzing each target
 	go test -tags soak -count=1 -timeout 0 -v -run '^TestSoakHour$$' ./cmd/periscope
-	go test -tags soak -race -count=1 -timeout 0 -v -run '^TestSoak' ./...
+	go test -tags soak -race -count=1 -timeout 0 -v -run '^TestSoak' -skip '^TestSoakHour$$' ./...
 	tools/fuzz 10m
 
 .PHONY: install
