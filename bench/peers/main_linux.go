@@ -19,11 +19,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -84,6 +86,13 @@ func (c *course) run() (err error) {
 	case free < need:
 		return fmt.Errorf("%d MiB of memory available: files on tmpfs need %d", free>>20, need>>20)
 	}
+	for _, dir := range []*string{&c.scratch, &c.disk} {
+		if *dir, err = os.MkdirTemp(*dir, "periscope-peers-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(*dir)
+	}
+	go c.interrupt()
 	if c.near, err = newSpace(0); err != nil {
 		return err
 	}
@@ -101,4 +110,15 @@ func (c *course) run() (err error) {
 	}
 	c.print(os.Stdout)
 	return nil
+}
+
+// interrupt ends the process at a signal, and takes away what was written.
+// Receivers end with it.
+func (c *course) interrupt() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	os.RemoveAll(c.scratch)
+	os.RemoveAll(c.disk)
+	os.Exit(1)
 }

@@ -49,12 +49,8 @@ func (c *course) replays() error {
 	c.replay = c.runs()
 	file := c.capture
 	if file == "" {
-		dir, err := os.MkdirTemp(c.scratch, "periscope-peers-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		file = filepath.Join(dir, "imix.pcap")
+		file = filepath.Join(c.scratch, "imix.pcap")
+		defer os.Remove(file)
 		if out, err := exec.Command(c.imix, file).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", c.imix, err, out)
 		}
@@ -75,7 +71,7 @@ func (c *course) replays() error {
 }
 
 func (r *run) once(file, place string) error {
-	dir, err := os.MkdirTemp(place, "periscope-peers-")
+	dir, err := os.MkdirTemp(place, "")
 	if err != nil {
 		return err
 	}

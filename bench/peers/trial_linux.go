@@ -47,7 +47,7 @@ const jumboMTU = 9100
 // fast as possible, and stops it. Every packet that was sent and that the
 // receiver does not say it kept is lost, wherever that was.
 func (h *harness) try(r *receiver, size int, rate float64, d time.Duration) (t trial, err error) {
-	dir, err := os.MkdirTemp(h.scratch, "periscope-peers-")
+	dir, err := os.MkdirTemp(h.scratch, "")
 	if err != nil {
 		return t, err
 	}
