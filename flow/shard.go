@@ -68,7 +68,7 @@ func (s *shard) account(st *staged) {
 		s.stats.Duplicates++
 		s.origins.sums(st.origin).duplicates++
 		if s.worker.config.DropDuplicates {
-			s.follow(i, st)
+			s.follow(i, e, st)
 			return
 		}
 		side.duplicates++
@@ -80,26 +80,28 @@ func (s *shard) account(st *staged) {
 	}
 	side.first = min(side.first, at)
 	s.count(e, st)
-	s.follow(i, st)
+	s.follow(i, e, st)
 }
 
 // entryOf returns the entry of the frame's flow, a new one if need be.
 func (s *shard) entryOf(st *staged) uint32 {
 	i := st.entry
-	if !s.slab[i].is(st) {
+	e := &s.slab[i]
+	if !e.is(st) {
 		i = s.find(st)
+		e = &s.slab[i]
 	}
-	if i != 0 && s.slab[i].restarts(st) {
+	if i != 0 && e.restarts(st) {
 		s.remove(i, packet.FlowClosed, st.time)
 		i = 0
 	}
 	if i == 0 {
 		return s.add(st)
 	}
-	if s.slab[i].kind == single {
+	if e.kind == single {
 		s.move(i, conversation)
 	}
-	s.slab[i].state |= active
+	e.state |= active
 	return i
 }
 
@@ -230,17 +232,18 @@ func (s *shard) start(e *entry, epoch uint32) {
 func (s *shard) count(e *entry, st *staged) {
 	f := st.frame
 	n := ipLength(f)
-	side := &e.side[st.sender&1]
+	end := st.sender & 1
+	side, marked := &e.side[end], &e.marks[end]
 	if side.packets == 0 {
-		e.marks[st.sender] |= marks(f.Direction) & directionMask
+		*marked |= marks(f.Direction) & directionMask
 	}
 	if flags := st.flags; flags != 0 {
-		e.flags[st.sender] |= flags
+		e.flags[end] |= flags
 		if flags&(flagSYN|flagACK) == flagSYN|flagACK {
-			e.marks[st.sender] |= synAck
+			*marked |= synAck
 		}
 		if flags&flagSYN != 0 && flags&(flagFIN|flagRST) != 0 {
-			e.marks[st.sender] |= badFlags
+			*marked |= badFlags
 		}
 	}
 	side.packets++

@@ -60,14 +60,14 @@ func (st *staged) initiator() uint8 {
 	return st.sender
 }
 
-// follow keeps track of a TCP connection.
-func (s *shard) follow(i uint32, st *staged) {
+// follow keeps track of a TCP connection, entry i.
+func (s *shard) follow(i uint32, e *entry, st *staged) {
 	if st.frame.Header.Protocol != packet.ProtocolTCP {
 		return
 	}
-	e, flags := &s.slab[i], st.flags
+	end, flags := st.sender&1, st.flags
 	if flags&flagRST != 0 {
-		e.marks[st.sender] |= reset
+		e.marks[end] |= reset
 	} else if st.whole {
 		e.shake(st, flags)
 		s.segment(e, st, flags)
@@ -76,11 +76,11 @@ func (s *shard) follow(i uint32, st *staged) {
 		}
 	} else {
 		// A fragment hides how long its segment is.
-		e.marks[st.sender] &^= synced
-		s.gaps.drop(&e.side[st.sender&1].gaps)
+		e.marks[end] &^= synced
+		s.gaps.drop(&e.side[end].gaps)
 	}
 	if flags&flagFIN != 0 {
-		e.marks[st.sender] |= fin
+		e.marks[end] |= fin
 	}
 	if e.kind != closed && ((e.marks[0]|e.marks[1])&reset != 0 || e.marks[0]&e.marks[1]&fin != 0) {
 		s.move(i, closed)
@@ -99,7 +99,7 @@ func (s *shard) follow(i uint32, st *staged) {
 // byte that is sent again and again to see whether the other end is there is
 // neither (RFC 9293, sections 3.8.4 and 3.8.6.1).
 func (s *shard) segment(e *entry, st *staged, flags uint8) {
-	side, marks := &e.side[st.sender&1], &e.marks[st.sender]
+	side, marks := &e.side[st.sender&1], &e.marks[st.sender&1]
 	length := st.payload
 	if flags&flagSYN != 0 {
 		length++
@@ -174,8 +174,8 @@ func (s *shard) believe(side *side, seq uint32, ahead int32) int32 {
 
 // acknowledge compares an acknowledgement with what was seen of the other end.
 func (s *shard) acknowledge(e *entry, st *staged, flags uint8) {
-	other := st.sender ^ 1
-	side, marks := &e.side[other&1], &e.marks[other]
+	other := (st.sender ^ 1) & 1
+	side, marks := &e.side[other], &e.marks[other]
 	if *marks&synced == 0 {
 		// Of a connection seen from its beginning nothing came before.
 		if e.handshake != noHandshake {

@@ -66,8 +66,18 @@ func (w *worker) notIP(f *packet.Frame) {
 
 const etherARP = 0x0806
 
-// sort puts the staged frames into the order of their shards.
+// sort puts the staged frames into the order of their shards. With one shard that
+// is the order of arrival.
 func (w *worker) sort() {
+	w.next, w.touched = 0, 0
+	for i := len(w.order); i < len(w.staged); i++ {
+		w.order = append(w.order, uint32(i))
+	}
+	w.order = w.order[:len(w.staged)]
+	if len(w.shards) == 1 {
+		w.ends[0] = uint32(len(w.staged))
+		return
+	}
 	clear(w.ends)
 	for i := range w.staged {
 		w.ends[w.staged[i].shard.local]++
@@ -77,16 +87,11 @@ func (w *worker) sort() {
 		w.ends[n] = sum
 		sum += count
 	}
-	if n := len(w.staged); n > cap(w.order) {
-		w.order = make([]uint32, n)
-	}
-	w.order = w.order[:len(w.staged)]
 	for i := range w.staged {
 		end := &w.ends[w.staged[i].shard.local]
 		w.order[*end] = uint32(i)
 		*end++
 	}
-	w.next, w.touched = 0, 0
 }
 
 // account counts staged frames up to a place in their order.
