@@ -52,6 +52,7 @@ func parse() (*course, error) {
 	words := flag.String("only", "", "receivers whose name begins so, and replay; comma-separated; empty is all")
 	flag.IntVar(&c.repeats, "repeats", 5, "measurements with the first size, and of replay")
 	flag.BoolVar(&c.search, "search", true, "search for rates; false leaves the processor time at the common rate")
+	flag.Float64Var(&c.plan.rate, "rate", 0, "packets a second at which processor time is measured; 0 is one for each size that all carry")
 	flag.DurationVar(&c.look, "look", 3*time.Second, "how long a try lasts that brackets a rate, and one at the common rate")
 	flag.DurationVar(&c.hold, "hold", 5*time.Second, "how long a try lasts that decides on a rate")
 	flag.DurationVar(&c.budget, "budget", 33*time.Minute, "no repeat begins later")

@@ -12,6 +12,7 @@ type plan struct {
 	sizes   []int
 	repeats int
 	search  bool          // for rates; else there is processor time only
+	rate    float64       // the common one; 0 goes by the size
 	look    time.Duration // of a try that brackets a rate, and of one at the common rate
 	hold    time.Duration // of a try that decides
 	budget  time.Duration // after which no repeat begins
@@ -21,10 +22,12 @@ type plan struct {
 	disk     string // a directory on a disk
 }
 
-// common is the rate in packets a second at which receivers' processor time is
-// held against each other: one that all of them carry.
-func common(size int) float64 {
+// common returns the rate in packets a second at which receivers' processor time
+// is held against each other: one that all of them carry.
+func (p *plan) common(size int) float64 {
 	switch {
+	case p.rate > 0:
+		return p.rate
 	case size <= 1000:
 		return 150_000
 	case size <= 2000:
@@ -108,7 +111,7 @@ func (c *course) round(size int) error {
 		if !c.search || r.loop && (size != c.sizes[0] || len(f.rates) > 0) {
 			continue // of a loop, one rate says enough
 		}
-		if err := c.rate(r, size, f); err != nil {
+		if err := c.highest(r, size, f); err != nil {
 			return err
 		}
 	}
@@ -117,7 +120,7 @@ func (c *course) round(size int) error {
 
 // cost measures the processor time at the common rate.
 func (c *course) cost(r *receiver, size int, f *figures) error {
-	t, err := c.try(r, size, common(size), c.look)
+	t, err := c.try(r, size, c.common(size), c.look)
 	if err != nil {
 		return err
 	}
@@ -129,9 +132,9 @@ func (c *course) cost(r *receiver, size int, f *figures) error {
 	return nil
 }
 
-// rate searches for the highest rate, from where it was; the first time it also
+// highest searches for the highest rate, from where it was; the first time it also
 // sends at twice that.
-func (c *course) rate(r *receiver, size int, f *figures) error {
+func (c *course) highest(r *receiver, size int, f *figures) error {
 	s := search{try: func(rate float64, long bool) (attempt, error) {
 		d := c.look
 		if long {
