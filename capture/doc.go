@@ -1,6 +1,7 @@
 // Package capture takes datagrams in: from UDP sockets on the tunnel ports, from a
-// ring of an interface's packets (AF_PACKET), and from capture files. Each is a
-// Source, which lends batches of datagrams.
+// ring of an interface's packets (AF_PACKET), from the buffers its driver fills
+// (AF_XDP), and from capture files. Each is a Source, which lends batches of
+// datagrams.
 //
 // A source owns the memory of its batches. Next transfers a batch to the
 // caller, Release gives it back, and nothing in it may be used after that. Each
@@ -12,6 +13,12 @@
 // steers both directions of an inner flow to one of them. Files hands over what
 // capture files hold, in the order of the files: pcap and pcapng, plain or
 // compressed, with the outer headers taken off.
+//
+// AFPacket and XDP take one interface over and use packets where the kernel put
+// them. Their memory is locked and fixed: a ring a worker, or buffers a receive
+// queue. Programs in the kernel keep what they take from the IP stack; they are
+// assembled here, and go with the process. What they leave arrives by the UDP
+// sockets, so Both makes one source of the two.
 //
 // Capture looks at outer headers only. It does not know what a tunnel carries,
 // which session a datagram belongs to, or who keeps it.

@@ -31,8 +31,8 @@ var counters = []struct {
 	{"rx_fifo_errors", room, "some drivers: the same, or a buffer of the device ran over"},
 	{"rx_over_errors", room, "some drivers: the same"},
 	{"rx_out_of_buffer", room, "mlx5: no descriptor was free"},
-	{"rxN_drops", room, "virtio_net: the driver could not take it"},
-	{"rx_queue_N_drops", room, "veth, older virtio_net: the same"},
+	{"rxN_drops", driver, "virtio_net: the driver could not take it"},
+	{"rx_queue_N_drops", driver, "veth, older virtio_net: the same"},
 }
 
 // Names returns the names of all counters that an interface may have, in an
@@ -55,6 +55,10 @@ const (
 	// room counters are of the interface. Drivers say the same under several
 	// names, so only the largest of them counts.
 	room
+
+	// driver counters are room counters that also count what an XDP program
+	// redirected to a socket that could not take it.
+	driver
 )
 
 // inStatistics are the counters that every interface has in /sys/class/net.
@@ -73,6 +77,7 @@ type Loss struct {
 // Counters follows the loss counters of an interface. Any goroutine may use it.
 type Counters struct {
 	name string
+	xdp  bool
 	read func(name string) map[string]uint64 // all that are known now
 
 	mu   sync.Mutex
@@ -86,8 +91,10 @@ type Counters struct {
 const maxAge = time.Second
 
 // Watch begins to follow an interface. One that does not exist loses nothing.
-func Watch(name string) *Counters {
-	c := &Counters{name: name, read: readAll}
+// With xdp, a program on it redirects packets to sockets, which count what they
+// lose themselves: what the driver counts of it too is not in the sum.
+func Watch(name string, xdp bool) *Counters {
+	c := &Counters{name: name, xdp: xdp, read: readAll}
 	c.Loss(time.Now())
 	return c
 }
@@ -123,21 +130,22 @@ func (c *Counters) Loss(now time.Time) Loss {
 	if len(reading) > 0 {
 		c.last = reading
 	}
-	c.loss = Loss{total(sums), sums}
+	c.loss = Loss{total(sums, c.xdp), sums}
 	return c.loss
 }
 
-func total(sums map[string]uint64) uint64 {
-	var of [room + 1]uint64
+func total(sums map[string]uint64, xdp bool) uint64 {
+	var allowances, rooms uint64
 	for _, counter := range counters {
 		n := sums[counter.name]
-		if counter.kind == allowance {
-			of[allowance] += n
-		} else {
-			of[room] = max(of[room], n)
+		switch {
+		case counter.kind == allowance:
+			allowances += n
+		case counter.kind == room, !xdp:
+			rooms = max(rooms, n)
 		}
 	}
-	return of[allowance] + of[room]
+	return allowances + rooms
 }
 
 // readAll returns the counters of an interface that are in the table. Names

@@ -55,6 +55,16 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// What sockets of an XDP program lost, the driver may count as its own.
+func TestLossIsCountedOnceWithXDP(t *testing.T) {
+	sums := map[string]uint64{"rx_queue_N_drops": 50, "rxN_drops": 60, "rx_missed_errors": 7, "pps_allowance_exceeded": 3}
+	for xdp, want := range map[bool]uint64{false: 60 + 3, true: 7 + 3} {
+		if got := total(sums, xdp); got != want {
+			t.Errorf("xdp %v: %d lost, want %d", xdp, got, want)
+		}
+	}
+}
+
 func TestLossIsReadOnceASecond(t *testing.T) {
 	reads := 0
 	c := &Counters{read: func(string) map[string]uint64 {

@@ -49,7 +49,7 @@ func TestEthtoolStats(t *testing.T) {
 // TestWatch looks at real interfaces, one of which is not there.
 func TestWatch(t *testing.T) {
 	for _, name := range []string{"lo", "absent0"} {
-		c := Watch(name)
+		c := Watch(name, false)
 		if got := c.Loss(c.at); got.Packets != 0 || c.Interface() != name {
 			t.Errorf("%s: %+v", c.Interface(), got)
 		}

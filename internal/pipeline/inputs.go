@@ -57,7 +57,7 @@ func openInputs(cfg *config.Capture, log *slog.Logger) (*inputs, error) {
 		return nil, err
 	}
 	if in.iface != "" && in.fromOutside() {
-		in.nic = nic.Watch(in.iface)
+		in.nic = nic.Watch(in.iface, in.backend == backendXDP)
 	}
 	return in, nil
 }
