@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,10 @@ const (
 
 	// completeBatch is how many files share one sync of their directory.
 	completeBatch = 64
+
+	// completeAtOnce is how many files of a batch are synced at the same time.
+	// The file system then commits them together.
+	completeAtOnce = 8
 )
 
 // A job is a file that is written and closed, and not complete.
@@ -110,16 +115,17 @@ func (c *completer) last() error {
 	return c.lost
 }
 
-// complete makes each file durable before it gets its name, and then the names.
+// complete makes the files durable before they get their names, and then the
+// names.
 func (c *completer) complete(batch []job) {
 	dirs := make(map[string]struct{}, 1)
-	for _, j := range batch {
+	for i, r := range c.settle(batch) {
+		j, err := batch[i], r.err
 		if c.sink.aborted.Load() {
 			return
 		}
-		modified, err := j.settle(c.fdatasync)
 		if err == nil {
-			err = c.rename(j, modified)
+			err = c.rename(j, r.modified)
 		}
 		if err != nil {
 			c.fail(j, err)
@@ -136,6 +142,27 @@ func (c *completer) complete(batch []job) {
 			c.log.Error("directory of complete files could not be synced", "err", err)
 		}
 	}
+}
+
+// A settled says what became of a file that was to be made durable.
+type settled struct {
+	modified int64
+	err      error
+}
+
+// settle makes the files durable, until Close has run out of time.
+func (c *completer) settle(batch []job) []settled {
+	results := make([]settled, len(batch))
+	var wg sync.WaitGroup
+	for first := range min(len(batch), completeAtOnce) {
+		wg.Go(func() {
+			for i := first; i < len(batch) && !c.sink.aborted.Load(); i += completeAtOnce {
+				results[i].modified, results[i].err = batch[i].settle(c.fdatasync)
+			}
+		})
+	}
+	wg.Wait()
+	return results
 }
 
 // rename gives the file its name and tells retention, at once.

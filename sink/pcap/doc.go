@@ -6,14 +6,16 @@
 // Workers copy frames, as complete pcap records, into chunks of their own. One
 // writer goroutine merges the chunks of all workers in the order of
 // packet.Frame.Order and hands them to the kernel from where they lie, with
-// writev. A second goroutine completes files (sync, rename), a third removes
-// old ones, a fourth, where asked for, syncs files that are still being
-// written. None of them can hold a worker up.
+// writev. A second goroutine completes files (sync, several at a time; rename),
+// a third removes old ones, a fourth has the disk begin with long files while
+// they are written, a fifth, where asked for, syncs those. None of them can hold
+// a worker up.
 //
 // Memory: Config.Buffer bytes of chunks, taken by Open, in one pool but for two
 // chunks that are each worker's own. A chunk belongs to a worker while it is
-// filled, to the writer from the hand-over on, and then to the pool. Files that
-// wait for completion, and those whose completion failed, are bounded by count.
+// filled, between batches to whoever takes it first, to the writer from the
+// hand-over on, and then to the pool. Files that wait for completion, and those
+// whose completion failed, are bounded by count.
 //
 // Durability: a frame counts as stored when the kernel has it, which is at most
 // a few hundred milliseconds after it was offered, so that it survives the end

@@ -17,18 +17,6 @@ import (
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
 
-// needRoot skips a test that mounts a file system. With CI=true it fails.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("mounts a tmpfs, which needs root")
-	}
-	t.Skip("mounts a tmpfs, which needs root: run the tests with sudo")
-}
-
 // A live run of one session in the fake time of synctest.
 type live struct {
 	t       *testing.T

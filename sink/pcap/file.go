@@ -46,6 +46,7 @@ type file struct {
 	number  uint64 // in the series
 	written int64  // bytes in it
 	stored  int64  // records in it
+	begun   int64  // bytes that the disk was asked to write
 	dev     uint64
 	ino     uint64
 	open    bool      // it is in writer.open

@@ -59,6 +59,7 @@ type writer struct {
 	uses      uint64
 	failing   [packet.NumDrops]int // streams that cannot write
 	queue     chan<- job
+	writeback chan writeback
 	sync      chan []syncJob // nil: not asked for
 	syncEvery time.Duration
 	synced    time.Time
@@ -79,6 +80,7 @@ func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 		series:    make(map[string]*series),
 		openMax:   c.OpenFiles,
 		queue:     queue,
+		writeback: make(chan writeback, 16),
 		syncEvery: c.Sync,
 	}
 }

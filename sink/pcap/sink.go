@@ -130,9 +130,11 @@ func (s *Sink) run(c *Config, lock *dir.Lock) {
 		w.sync = make(chan []syncJob, 1)
 		wg.Go(func() { syncFiles(w.sync, c.fdatasync, c.Log) })
 	}
+	wg.Go(func() { writeBack(w.writeback) })
 
 	w.run()
 	close(completer.queue)
+	close(w.writeback)
 	if w.sync != nil {
 		close(w.sync)
 	}

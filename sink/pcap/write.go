@@ -140,6 +140,7 @@ func (w *writer) grow(f *file, n int) {
 	f.written += int64(n)
 	f.dirty = true
 	w.sink.gauges.unfinishedBytes.Add(int64(n))
+	w.startWriteback(f)
 }
 
 // whole returns how many whole records the first n bytes written to the file
