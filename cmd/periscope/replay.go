@@ -98,7 +98,7 @@ and record once more, in files of its own. For a clean result name an empty one.
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
 	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
 	f.StringVar(&report, "report", "", "print a `REPORT` on the flows: "+blindSpots)
-	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core, or one where frames are only counted)")
+	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core, less one for sinks; one where frames are only counted)")
 	f.StringVar(&pace, "pace", "max", "max, real, or a factor such as 2x")
 	f.Int64Var(&bareVNI, "bare-vni", -1, "the files hold inner frames of VNI `N`, not datagrams")
 	f.StringVar(&sessions, "sessions", "", "session `FILE`")

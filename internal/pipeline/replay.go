@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/periscope-collector/periscope/capture"
@@ -74,14 +75,18 @@ func NewReplay(cfg config.Config, what ReplayConfig, log *slog.Logger) (*Replay,
 	return r, nil
 }
 
-// replayWorkers returns the number of workers: at most one for each shard, and
-// unless configured one only where frames are just counted, which takes less
-// time than to hand them to another worker.
+// replayWorkers returns the number of workers: at most one for each shard. Unless
+// configured that is one a core, less the one that the sinks write with, and one
+// in all where frames are just counted, which takes less time than to hand them
+// to another worker.
 func replayWorkers(cfg *config.Config, report bool) int {
-	if cfg.Capture.Workers == 0 && cfg.Sinks == (config.Sinks{}) && !report {
+	switch {
+	case cfg.Capture.Workers != 0:
+		return min(cfg.Capture.Workers, packet.Shards)
+	case cfg.Sinks == (config.Sinks{}) && !report:
 		return 1
 	}
-	return min(workers(cfg.Capture.Workers), packet.Shards)
+	return min(max(1, runtime.GOMAXPROCS(0)-1), packet.Shards)
 }
 
 func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log *slog.Logger) (*Replay, error) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,26 +13,33 @@ import (
 )
 
 func TestReplayWorkers(t *testing.T) {
-	pcap := config.Sinks{PCAP: &config.PCAP{}}
+	none, pcap := config.Sinks{}, config.Sinks{PCAP: &config.PCAP{}}
 	for _, tt := range []struct {
-		name       string
-		configured int
-		sinks      config.Sinks
-		report     bool
-		want       int
+		name              string
+		configured, cores int
+		sinks             config.Sinks
+		report            bool
+		want              int
 	}{
-		{"counting", 0, config.Sinks{}, false, 1},
-		{"counting with as many as asked for", 3, config.Sinks{}, false, 3},
-		{"report", 0, config.Sinks{}, true, min(workers(0), packet.Shards)},
-		{"captures", 0, pcap, false, min(workers(0), packet.Shards)},
-		{"as many as there are shards", packet.Shards, pcap, false, packet.Shards},
-		{"more than there are shards", packet.Shards + 1, pcap, false, packet.Shards},
+		{"counting", 0, 4, none, false, 1},
+		{"counting with as many as asked for", 3, 4, none, false, 3},
+		{"report", 0, 4, none, true, 3},
+		{"captures on one core", 0, 1, pcap, false, 1},
+		{"captures on two cores", 0, 2, pcap, false, 1},
+		{"captures on four cores", 0, 4, pcap, false, 3},
+		{"cores for all shards", 0, packet.Shards + 1, pcap, false, packet.Shards},
+		{"more cores than shards", 0, packet.Shards + 2, pcap, false, packet.Shards},
+		{"as many as there are shards", packet.Shards, 2, pcap, false, packet.Shards},
+		{"more than there are shards", packet.Shards + 1, 2, pcap, false, packet.Shards},
 	} {
-		cfg := config.Config{Sinks: tt.sinks}
-		cfg.Capture.Workers = tt.configured
-		if got := replayWorkers(&cfg, tt.report); got != tt.want {
-			t.Errorf("%s: %d workers, want %d", tt.name, got, tt.want)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(tt.cores))
+			cfg := config.Config{Sinks: tt.sinks}
+			cfg.Capture.Workers = tt.configured
+			if got := replayWorkers(&cfg, tt.report); got != tt.want {
+				t.Errorf("%d workers, want %d", got, tt.want)
+			}
+		})
 	}
 }
 
