@@ -41,6 +41,7 @@ type figures struct {
 	rates  []found
 	costs  []float64 // ns of the receiver a packet
 	cores  []float64 // ns of the whole machine a packet
+	ends   []float64 // ms of the receiver when it is stopped
 	missed bool      // it lost some at the common rate
 	anon   uint64    // most anonymous memory in any try, bytes
 
@@ -126,6 +127,7 @@ func (c *course) cost(r *receiver, size int, f *figures) error {
 	}
 	f.costs = append(f.costs, t.each(t.cpu))
 	f.cores = append(f.cores, t.each(t.cores))
+	f.ends = append(f.ends, float64(t.end)/1e6)
 	f.missed = f.missed || t.lost > 0
 	f.anon = max(f.anon, t.anon)
 	c.say("%d bytes, %s, %.0f packets/s: %.0f ns each, %d lost", size, r.name, t.rate(), t.each(t.cpu), t.lost)

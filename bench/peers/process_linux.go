@@ -20,8 +20,7 @@ type process struct {
 	ended chan struct{} // closed when it has, after err is set
 	err   error
 
-	before time.Duration // processor time when it was ready
-	anon   uint64        // most anonymous memory seen, bytes; valid when ended is closed
+	anon uint64 // most anonymous memory seen, bytes; valid when ended is closed
 }
 
 const patience = 15 * time.Second
@@ -48,7 +47,6 @@ func start(s *space, args []string, ready string) (*process, error) {
 		p.kill()
 		return nil, fmt.Errorf("%s: not ready after %v: %s", strings.Join(args, " "), patience, p.out)
 	}
-	p.before = p.cpu()
 	return p, nil
 }
 
@@ -91,7 +89,7 @@ func (p *process) settle(d time.Duration) {
 	}
 }
 
-// stop ends the process, and returns its processor time since it was ready.
+// stop ends the process, and returns all the processor time it had.
 func (p *process) stop(signal os.Signal) (time.Duration, error) {
 	if err := p.cmd.Process.Signal(signal); err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", p.cmd, err, p.out)
@@ -105,7 +103,7 @@ func (p *process) stop(signal os.Signal) (time.Duration, error) {
 	if p.err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", p.cmd, p.err, p.out)
 	}
-	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime() - p.before, nil
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime(), nil
 }
 
 // kill ends a process that may have ended.

@@ -30,9 +30,9 @@ func (s *results) table(w io.Writer, size int, names []string) {
 	limit := s.limits[size]
 	fmt.Fprintf(w, "\n%s-byte frames; the sender alone makes %s a second at %s ns.\n\n",
 		humanize.Comma(int64(size)), count(limit.rate()), count(limit.each(limit.cores)))
-	row(w, "receiver", "packets/s, none lost", "to tcpdump", "CPU ns/packet (min-max)", "to tcpdump", "both cores ns/packet",
+	row(w, "receiver", "packets/s, none lost", "to tcpdump", "CPU ns/packet (min-max)", "to tcpdump", "ms at the end", "both cores ns/packet",
 		"lost at twice the rate", "anonymous MiB")
-	row(w, slices.Repeat([]string{"---"}, 8)...)
+	row(w, slices.Repeat([]string{"---"}, 9)...)
 	peer := s.figures[size]["tcpdump"]
 	for _, name := range names {
 		f := s.figures[size][name]
@@ -40,7 +40,7 @@ func (s *results) table(w io.Writer, size int, names []string) {
 			continue
 		}
 		row(w, name, f.rateText(), ratioText(f.rateOnly(), peer.rateOnly()), f.costText(), ratioText(median(f.costs), peer.cost()),
-			count(median(f.cores)), f.twiceText(), fmt.Sprint((f.anon+1<<20-1)>>20))
+			count(median(f.ends)), count(median(f.cores)), f.twiceText(), fmt.Sprint((f.anon+1<<20-1)>>20))
 	}
 }
 

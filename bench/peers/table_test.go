@@ -15,7 +15,7 @@ func TestTable(t *testing.T) {
 			"tcpdump": {rates: []found{{rate: 400_000, passed: true}}, costs: []float64{1000}, cores: []float64{2000},
 				anon: 1, twice: trial{sent: 1000, lost: 250, seconds: 1e-3}, twiceSure: true},
 			"periscope afpacket": {rates: []found{{rate: 900_000, sender: true, passed: true}, {rate: 1_000_000, sender: true, passed: true}, {rate: 1_100_000, passed: true}},
-				costs: []float64{500, 400, 600}, cores: []float64{1500}, anon: 30 << 20, twice: trial{sent: 2_000_000, seconds: 2}},
+				costs: []float64{500, 400, 600}, cores: []float64{1500}, ends: []float64{40.2}, anon: 30 << 20, twice: trial{sent: 2_000_000, seconds: 2}},
 			"dumpcap":              {rates: []found{{rate: 5000}}, costs: []float64{2000}, cores: []float64{1}, missed: true},
 			"limit afpacket write": {costs: []float64{250}, cores: []float64{1}},
 		}},
@@ -27,10 +27,10 @@ func TestTable(t *testing.T) {
 	s.goals(&b)
 	for _, want := range []string{
 		"504-byte frames; the sender alone makes 3,000,000 a second at 333 ns.",
-		"| periscope afpacket | 1,000,000 S | 2.50 | 500 (400-600) | 0.50 | 1,500 | 0.0 % at 1.1x | 30 |",
-		"| tcpdump | 400,000 | 1.00 | 1,000 (1,000-1,000) | 1.00 | 2,000 | 25.0 % | 1 |",
-		"| dumpcap | below 5,000 |  | 2,000 (2,000-2,000) * | 2.00 | 1 |  | 0 |",
-		"| limit afpacket write |  |  | 250 (250-250) | 0.25 | 1 |  | 0 |",
+		"| periscope afpacket | 1,000,000 S | 2.50 | 500 (400-600) | 0.50 | 40 | 1,500 | 0.0 % at 1.1x | 30 |",
+		"| tcpdump | 400,000 | 1.00 | 1,000 (1,000-1,000) | 1.00 | 0 | 2,000 | 25.0 % | 1 |",
+		"| dumpcap | below 5,000 |  | 2,000 (2,000-2,000) * | 2.00 | 0 | 1 |  | 0 |",
+		"| limit afpacket write |  |  | 250 (250-250) | 0.25 | 0 | 1 |  | 0 |",
 		"| `periscope replay --out DIR` | 2.00 (1.00-3.00) | 2.00 | 501 |",
 		"| afpacket, 504 B: CPU to tcpdump | at most 0.5 | 0.50 | met |",
 		"| afpacket, 504 B: CPU to dumpcap | at most 0.35 | 0.25 | met |",

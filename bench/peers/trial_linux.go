@@ -24,7 +24,8 @@ type harness struct {
 type trial struct {
 	sent, lost uint64
 	seconds    float64
-	cpu        time.Duration // of the receiver, from ready to its end
+	cpu        time.Duration // of the receiver, until it did next to nothing again
+	end        time.Duration // of the receiver from then on: records of flows, files completed
 	cores      time.Duration // of the whole machine while it sent and settled
 	anon       uint64        // most anonymous memory of the receiver, bytes
 }
@@ -63,15 +64,18 @@ func (h *harness) try(r *receiver, size int, rate float64, d time.Duration) (t t
 		return t, err
 	}
 	defer p.kill()
-	before := busy()
+	before, idle := busy(), p.cpu()
 	if err := h.send(&t, size, rate, d); err != nil {
 		return t, err
 	}
 	p.settle(r.settle)
-	t.cores = busy() - before
-	if t.cpu, err = p.stop(r.signal); err != nil {
+	done := p.cpu()
+	t.cpu, t.cores = done-idle, busy()-before
+	total, err := p.stop(r.signal)
+	if err != nil {
 		return t, err
 	}
+	t.end = total - done
 	t.anon = p.anon
 	kept, lost, err := r.count(p.out.String(), dir)
 	if err != nil {
