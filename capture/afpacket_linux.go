@@ -220,6 +220,9 @@ func (s *ringSource) wait() error {
 
 func (s *ringSource) descriptor() pollFD { return pollFD{Fd: int32(s.fd), Events: unix.POLLIN} }
 
+// rest implements polled.
+func (s *ringSource) rest() *unix.Timespec { return &nap }
+
 // descriptors implements polled.
 func (s *ringSource) descriptors() []pollFD { return []pollFD{s.descriptor()} }
 

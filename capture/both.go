@@ -32,6 +32,9 @@ type polled interface {
 
 	// woken is told what waiting for these descriptors ended with.
 	woken([]pollFD) error
+
+	// rest is how long datagrams may gather after it lent some.
+	rest() *unix.Timespec
 }
 
 // errGone means that an interface is no longer there.
@@ -161,7 +164,7 @@ func (s *bothSource) mark() int64 {
 // something just now, else at most idleWait.
 func (s *bothSource) wait() error {
 	if s.busy {
-		unix.Nanosleep(&nap, nil)
+		unix.Nanosleep(s.lender.rest(), nil)
 		return nil
 	}
 	for i := range s.polls {

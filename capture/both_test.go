@@ -81,6 +81,8 @@ func (s *scripted) woken(polls []pollFD) error {
 	return nil
 }
 
+func (s *scripted) rest() *unix.Timespec { return &nap }
+
 func (s *scripted) Next() (*packet.Batch, error) { panic("a member is not read on its own") }
 
 func (s *scripted) Release(b *packet.Batch) {

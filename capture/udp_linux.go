@@ -109,6 +109,9 @@ func (s *udpSource) wait() error {
 // or two for three calls. The kernel's buffer is made for longer stalls.
 var nap = unix.Timespec{Nsec: 100_000}
 
+// rest implements polled.
+func (s *udpSource) rest() *unix.Timespec { return &nap }
+
 // Release takes the batch back.
 func (s *udpSource) Release(b *packet.Batch) {
 	if poison {

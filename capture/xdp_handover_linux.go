@@ -102,7 +102,7 @@ func (x *XDP) openSources(device *net.Interface, ports tunnelPorts, cfg XDPConfi
 	}
 	for i := range cfg.Workers {
 		s := &xdpSource{
-			name: device.Name, ports: ports, log: cfg.Log, clock: clock, worker: i, sockets: x.sockets, event: -1,
+			name: device.Name, ports: ports, log: cfg.Log, clock: clock, worker: i, sockets: x.sockets, event: -1, nap: napOf(cfg.Frames),
 			all: x.queues, batch: packet.NewBatch(batchLen), used: make([]unix.XDPDesc, 0, batchLen),
 		}
 		if several {
