@@ -183,18 +183,43 @@ func programs(t *testing.T) int {
 	return strings.Count(string(out), "prog/xdp") + len(result.Programs)
 }
 
+// dropProgram is the program behind the rings, to be run on single packets.
+func dropProgram(t testing.TB) *ebpf.Program {
+	t.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "Apache-2.0", Instructions: tcxProgram(standardPorts)})
+	if err != nil {
+		if os.Getenv("CI") != "true" {
+			t.Skipf("programs cannot be loaded: %v: run as root", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return program
+}
+
+// What is for others, such as what a bridge passes on, is left alone.
+func TestDropBehindLeavesOtherHostsAlone(t *testing.T) {
+	program := dropProgram(t)
+	for _, tt := range []struct {
+		to   []byte
+		want int32
+	}{
+		{[]byte{0, 0, 0, 0, 0, 0}, tcxDrop}, // the loopback, where it runs
+		{[]byte{2, 9, 9, 9, 9, 9}, tcxNext},
+		{[]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, tcxDrop},
+	} {
+		verdict, _, err := program.Test(append(tt.to, outerFrame(tunnel.VXLANPort, make([]byte, 100))[6:]...))
+		if err != nil || int32(verdict) != tt.want {
+			t.Errorf("to %x: %d, %v, want %d", tt.to, int32(verdict), err, tt.want)
+		}
+	}
+}
+
 // FuzzPrograms holds the match that the programs share, run by the kernel on any
 // bytes, to what outer reads. What it takes is never a fragment, and what is a
 // plain datagram to a tunnel port it takes.
 func FuzzPrograms(f *testing.F) {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "Apache-2.0", Instructions: tcxProgram(standardPorts)})
-	if err != nil {
-		if os.Getenv("CI") != "true" {
-			f.Skipf("programs cannot be loaded: %v: run as root", err)
-		}
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { program.Close() })
+	program := dropProgram(f)
 	for _, tt := range outerCases() {
 		if tt.link == ethernet {
 			f.Add(tt.pkt)
