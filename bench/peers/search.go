@@ -51,7 +51,8 @@ func (s *search) run(start float64) (found, error) {
 		} else {
 			low = a.rate
 		}
-		if sender = !a.lost && (rate == 0 || a.rate < 0.97*rate); sender {
+		// A sender that went faster before was only held up.
+		if sender = !a.lost && math.IsInf(high, 1) && (rate == 0 || a.rate < 0.97*rate); sender {
 			break
 		}
 		rate = between(low, high, a.taken)

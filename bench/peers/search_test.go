@@ -65,6 +65,24 @@ func TestSearchOfNothing(t *testing.T) {
 	}
 }
 
+// TestSearchWithAHiccup does not take a sender that was held up once for one that
+// goes no faster.
+func TestSearchWithAHiccup(t *testing.T) {
+	tries := 0
+	s := search{try: func(rate float64, _ bool) (attempt, error) {
+		if tries++; tries == 2 {
+			rate /= 3
+		}
+		if rate == 0 {
+			rate = 1_000_000
+		}
+		return attempt{rate: rate, taken: min(rate, 500_000), lost: rate > 500_000}, nil
+	}}
+	if f, err := s.run(0); err != nil || f.sender || !f.passed || f.rate < 400_000 {
+		t.Errorf("%+v, %v, want nearly 500,000 and not the sender's limit", f, err)
+	}
+}
+
 func TestPasses(t *testing.T) {
 	for tries, want := range map[string]bool{"..": true, ".!.": true, "!..": true, "!!": false, "!.!": false, ".!!": false} {
 		n := 0
