@@ -114,13 +114,14 @@ func TestMarkWaitsForHandOver(t *testing.T) {
 			t.Errorf("%+v, want both that are accounted for pending", l)
 		}
 		s.Mark(0, now+200, now)
-		time.Sleep(20 * time.Millisecond)
+		s.Offer(0, frame(ses, now+210, 60)) // again before the writer came
+		time.Sleep(30 * time.Millisecond)
 		synctest.Wait()
 		if l := s.Ledger(); l.Stored != 3 {
-			t.Errorf("%+v, want all stored after the batch", l)
+			t.Errorf("%+v, want all of the batch before stored", l)
 		}
 		finish(t, s)
-		if got := only(t, dir); !slices.Equal(got, []int64{now + 1, now + 50, now + 110}) || s.Ledger().Late != 0 {
+		if got := only(t, dir); !slices.Equal(got, []int64{now + 1, now + 50, now + 110, now + 210}) || s.Ledger().Late != 0 {
 			t.Errorf("written %v, late %d", got, s.Ledger().Late)
 		}
 	})
