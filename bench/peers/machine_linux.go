@@ -13,7 +13,7 @@ func (c *course) machine() []string {
 	first := func(name string, args ...string) string {
 		out, _ := exec.Command(name, args...).CombinedOutput()
 		line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-		return line
+		return strings.TrimRight(line, ".")
 	}
 	versions := []string{first(c.periscope, "version"), first("tcpdump", "--version"), first("dumpcap", "--version"),
 		first("netsniff-ng", "--version"), first("editcap", "--version")}

@@ -67,6 +67,9 @@ func parse() (*course, error) {
 		}
 		c.sizes = append(c.sizes, n)
 	}
+	if c.repeats < 1 {
+		return nil, fmt.Errorf("-repeats %d: want 1 or more", c.repeats)
+	}
 	c.programs = programs{periscope: filepath.Join(*bin, "periscope"), limit: filepath.Join(*bin, "limit"),
 		blast: filepath.Join(*bin, "blast"), imix: filepath.Join(*bin, "imix")}
 	c.receivers, c.replayed = c.programs.receivers(), true
@@ -74,6 +77,9 @@ func parse() (*course, error) {
 		chosen := strings.Split(*words, ",")
 		c.receivers = only(c.receivers, chosen)
 		c.replayed = slices.Contains(chosen, "replay")
+		if len(c.receivers) == 0 && !c.replayed {
+			return nil, fmt.Errorf("-only %s: no receiver's name begins so", *words)
+		}
 	}
 	return c, nil
 }
@@ -106,7 +112,9 @@ func (c *course) run() (err error) {
 			return err
 		}
 	}
-	if err := c.live(); err != nil {
+	if len(c.receivers) == 0 {
+		c.sizes = nil
+	} else if err := c.live(); err != nil {
 		return err
 	}
 	c.print(os.Stdout)
