@@ -24,7 +24,8 @@ type Config struct {
 	SnapLen int
 
 	// OpenFiles is how many files may be open for writing at once; 0 means
-	// 256. Completion and syncing take one descriptor each beside them.
+	// 256. Beside them completion takes 8 descriptors, and syncing and what has
+	// the disk begin one each.
 	OpenFiles int
 
 	// Buffer is the memory for frames that are not yet written, in bytes, for
