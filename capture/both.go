@@ -41,8 +41,9 @@ type polled interface {
 var errGone = errors.New("the interface is gone")
 
 // Both returns one source for each worker, which reads its ring and its sockets
-// in one goroutine. Rings are the sources of AFPacket, as many as u has. They
-// are stopped and closed as before, and lend no batch themselves from now on.
+// in one goroutine. Rings are the sources of AFPacket or XDP, as many as u has.
+// They are stopped and closed as before, and lend no batch themselves from now
+// on.
 //
 // Rings go first; sockets get a look every 16 batches and whenever the ring is
 // empty. A source ends when both its members have. Where the interface of the

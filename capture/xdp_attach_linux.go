@@ -58,7 +58,7 @@ func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) erro
 	if err != nil {
 		return err
 	}
-	if !several && device.MTU > chunkRoom-packetHeaders {
+	if !several && device.MTU > bufferRoom-packetHeaders {
 		return mtuError(device, errors.New("this kernel hands over no packets of several buffers"))
 	}
 	if err := x.openSources(device, ports, cfg, several); err != nil {
@@ -70,7 +70,7 @@ func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) erro
 	}
 	cfg.Log.Info("listening on XDP sockets", "interface", device.Name, "mode", mode,
 		"zero_copy", x.queues[0].zeroCopy(), "multi_buffer", several, "queues", queues, "workers", cfg.Workers,
-		"queue_bytes", cfg.Frames*chunkLen, "mtu", device.MTU)
+		"queue_bytes", cfg.Frames*bufferLen, "mtu", device.MTU)
 	return x.begin()
 }
 

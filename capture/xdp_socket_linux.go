@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// chunkLen is the length of a buffer, the longest the kernel takes.
-	chunkLen = 4096
+	// bufferLen is the length of a buffer, the longest the kernel takes.
+	bufferLen = 4096
 
-	// chunkRoom is how much of a packet goes into one: the kernel keeps the
+	// bufferRoom is how much of a packet goes into one: the kernel keeps the
 	// rest free in front of it.
-	chunkRoom = chunkLen - unix.XDP_PACKET_HEADROOM
+	bufferRoom = bufferLen - unix.XDP_PACKET_HEADROOM
 )
 
 // An xdpQueue is the socket of one receive queue, and its buffers.
@@ -42,13 +42,13 @@ func (q *xdpQueue) open(frames int) (err error) {
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	size := frames * chunkLen
+	size := frames * bufferLen
 	q.umem, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return fmt.Errorf("%d MiB of buffers: %w", size>>20, err)
 	}
 	unix.Madvise(q.umem, unix.MADV_HUGEPAGE) // if it can
-	reg := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(&q.umem[0]))), Len: uint64(size), Size: chunkLen}
+	reg := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(&q.umem[0]))), Len: uint64(size), Size: bufferLen}
 	err = q.set(unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg))
 	if errors.Is(err, unix.ENOBUFS) {
 		return fmt.Errorf("lock %d MiB of buffers: %w: raise the limit of locked memory (ulimit -l, LimitMEMLOCK=)", size>>20, err)
@@ -73,7 +73,7 @@ func (q *xdpQueue) open(frames int) (err error) {
 		return err
 	}
 	for i := range frames {
-		q.fill.put(uint64(i) * chunkLen)
+		q.fill.put(uint64(i) * bufferLen)
 	}
 	q.fill.tell()
 	return nil
