@@ -99,9 +99,6 @@ func Watch(name string, xdp bool) *Counters {
 	return c
 }
 
-// Interface returns the name of the interface.
-func (c *Counters) Interface() string { return c.name }
-
 // Loss returns what was lost by now, or up to a second before. It never gets
 // less: a counter that goes back was set to 0 by a reset, and counts on.
 func (c *Counters) Loss(now time.Time) Loss {

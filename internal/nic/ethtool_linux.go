@@ -50,6 +50,9 @@ func ethtoolStats(name string) []stat {
 	if !ethtool(fd, name, unsafe.Pointer(&names[0])) || !ethtool(fd, name, unsafe.Pointer(&values[0])) {
 		return nil
 	}
+	if *(*uint32)(unsafe.Pointer(&names[8])) != uint32(n) || (*[2]uint32)(unsafe.Pointer(&values[0]))[1] != uint32(n) {
+		return nil // they changed meanwhile: names and values may not be of one another
+	}
 	stats := make([]stat, n)
 	for i := range stats {
 		text, _, _ := bytes.Cut(names[12+i*statNameLen:][:statNameLen], []byte{0})

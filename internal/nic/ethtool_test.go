@@ -50,8 +50,8 @@ func TestEthtoolStats(t *testing.T) {
 func TestWatch(t *testing.T) {
 	for _, name := range []string{"lo", "absent0"} {
 		c := Watch(name, false)
-		if got := c.Loss(c.at); got.Packets != 0 || c.Interface() != name {
-			t.Errorf("%s: %+v", c.Interface(), got)
+		if got := c.Loss(c.at); got.Packets != 0 {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }
