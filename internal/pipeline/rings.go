@@ -128,7 +128,13 @@ const maxOptions = 63 * 4
 // owner returns what says which worker a datagram belongs to, as the kernel does
 // where it can choose.
 func owner(workers int) func(*packet.Datagram) int {
-	return func(d *packet.Datagram) int {
+	return func(d *packet.Datagram) (worker int) {
+		// What panics here does so again where that is counted.
+		defer func() {
+			if recover() != nil {
+				worker = 0
+			}
+		}()
 		// Opening writes an Ethernet header in front of a bare IP packet, over
 		// the end of the GENEVE header, which is needed once more.
 		var header [packet.EthernetLen + tunnel.GENEVELen + maxOptions]byte

@@ -53,6 +53,10 @@ func TestOwnerIsThatOfTheFrame(t *testing.T) {
 	if got := owner(2)(&d); got != 0 {
 		t.Errorf("owner of what is no datagram: %d", got)
 	}
+	d = packet.Datagram{Off: 100} // of a source that is broken
+	if got := owner(2)(&d); got != 0 {
+		t.Errorf("owner of what panics: %d", got)
+	}
 }
 
 func TestOwnerAllocatesNothing(t *testing.T) {
