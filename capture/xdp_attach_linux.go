@@ -31,7 +31,7 @@ func (x *XDP) open(device *net.Interface, ports tunnelPorts, cfg XDPConfig) erro
 	if err != nil {
 		return err
 	}
-	queues := receiveQueues(device.Name)
+	queues := ReceiveQueues(device.Name)
 	x.sockets, err = ebpf.NewMap(&ebpf.MapSpec{
 		Name: "periscope_xsk", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues)})
 	if err != nil {

@@ -7,9 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// receiveQueues returns how many receive queues the interface has. Drivers that
-// do not tell count as having one: what comes by others passes.
-func receiveQueues(name string) int {
+// ReceiveQueues returns how many receive queues an interface has, for each of
+// which XDP has a socket. Drivers that do not tell count as having one, as do
+// interfaces that are not there: what comes by others passes. It needs no right,
+// and any goroutine may call it.
+func ReceiveQueues(name string) int {
 	// struct ethtool_channels: the command, then receive, transmit, other and
 	// combined channels, at most and now.
 	channels := [9]uint32{unix.ETHTOOL_GCHANNELS}
@@ -18,7 +20,7 @@ func receiveQueues(name string) int {
 		data *[9]uint32
 		_    [16]byte
 	}{data: &channels}
-	copy(request.name[:], name)
+	copy(request.name[:unix.IFNAMSIZ-1], name)
 	if deviceRequest(unix.SIOCETHTOOL, unsafe.Pointer(&request)) != nil {
 		return 1
 	}

@@ -258,3 +258,12 @@ func TestXDPBuffersGoRound(t *testing.T) {
 		t.Errorf("%d lost", x.Lost())
 	}
 }
+
+func TestReceiveQueues(t *testing.T) {
+	newQueues(t, 1500, 2, 3)
+	for name, want := range map[string]int{"far": 3, "near": 2, "lo": 1, "absent": 1, "": 1, "a name that is longer than any": 1} {
+		if got := ReceiveQueues(name); got != want {
+			t.Errorf("%q has %d, want %d", name, got, want)
+		}
+	}
+}

@@ -19,15 +19,6 @@ func Master(name string) string {
 	return filepath.Base(target)
 }
 
-// ReceiveQueues returns how many receive queues an interface has, at least 1.
-func ReceiveQueues(name string) int {
-	queues, err := filepath.Glob(filepath.Join(devices, name, "queues", "rx-*"))
-	if err != nil {
-		return 1
-	}
-	return max(len(queues), 1)
-}
-
 // VLANs returns the VLAN interfaces on top of an interface, and those on top of
 // them, sorted. It knows only those of this network namespace.
 func VLANs(name string) []string { return vlans(devices, name, maxTags) }

@@ -42,11 +42,3 @@ func TestVLANs(t *testing.T) {
 		}
 	}
 }
-
-func TestReceiveQueues(t *testing.T) {
-	for _, name := range []string{"lo", "absent", "["} {
-		if got := ReceiveQueues(name); got != 1 {
-			t.Errorf("%s has %d", name, got)
-		}
-	}
-}

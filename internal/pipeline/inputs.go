@@ -78,7 +78,7 @@ func liveWorkers(cfg *config.Capture) int {
 	n := workers(cfg.Workers)
 	if cfg.Workers == 0 && cfg.Backend == backendXDP {
 		name, _ := interfaceOf(cfg) // openInputs says what is wrong
-		n = min(n, nic.ReceiveQueues(name))
+		n = min(n, capture.ReceiveQueues(name))
 	}
 	return n
 }
