@@ -24,15 +24,19 @@ func Direction(f *packet.Frame) packet.Direction {
 		}
 	}
 	if h.Network != 0 {
-		switch {
-		case s != nil && slices.Contains(s.Addresses, h.Src):
+		if s != nil && len(s.Addresses) != 0 { // an address that is passed on is copied, for nothing where there are none
+			switch {
+			case slices.Contains(s.Addresses, h.Src):
+				return packet.Egress
+			case slices.Contains(s.Addresses, h.Dst):
+				return packet.Ingress
+			}
+		}
+		switch f.Source {
+		case packet.Addr{}:
+		case h.Src:
 			return packet.Egress
-		case s != nil && slices.Contains(s.Addresses, h.Dst):
-			return packet.Ingress
-		case f.Source.IsZero():
-		case f.Source == h.Src:
-			return packet.Egress
-		case f.Source == h.Dst:
+		case h.Dst:
 			return packet.Ingress
 		}
 	}

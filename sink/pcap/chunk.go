@@ -110,10 +110,11 @@ func (c *chunk) add(f *packet.Frame, data []byte) {
 		c.lowest = min(c.lowest, f.Order)
 	}
 	c.last = f.Order
-	c.entries = append(c.entries, entry{
-		order: f.Order, time: f.Time, session: f.Session,
-		offset: offset, length: uint32(len(record)),
-	})
+	n := len(c.entries)
+	c.entries = c.entries[:n+1]
+	e := &c.entries[n] // filled in place: to copy what was just written in parts, the processor waits for it
+	e.order, e.time, e.session = f.Order, f.Time, f.Session
+	e.offset, e.length = offset, uint32(len(record))
 }
 
 // sort puts the entries in order; equal ones stay as they came. It takes
