@@ -22,7 +22,7 @@ var kinds = []struct {
 	name, what string
 	open       func() (fd int, err error)
 }{
-	{"drop", "nothing, XDP_DROP", openDrop},
+	{"drop", "nothing, XDP_DROP", openNothing},
 	{"packet", "AF_PACKET, recvmmsg", openPacket},
 	{"udp", "UDP, recvmmsg", openUDP},
 }
@@ -54,6 +54,17 @@ func receive(args string) error {
 		if k.name != name {
 			continue
 		}
+		if name == "drop" {
+			b1, err := net.InterfaceByName("b1")
+			if err != nil {
+				return err
+			}
+			detach, err := live.Drop(b1.Index)
+			if err != nil {
+				return err
+			}
+			defer detach()
+		}
 		fd, err := k.open()
 		if err != nil {
 			return err
@@ -71,15 +82,8 @@ func receive(args string) error {
 	return fmt.Errorf("no receiver %q", name)
 }
 
-// openDrop drops all below a socket that gets nothing.
-func openDrop() (int, error) {
-	i, err := net.InterfaceByName("b1")
-	if err != nil {
-		return -1, err
-	}
-	if _, err := live.Drop(i.Index); err != nil {
-		return -1, err
-	}
+// openNothing returns a socket that gets nothing.
+func openNothing() (int, error) {
 	return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 }
 

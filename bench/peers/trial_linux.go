@@ -132,21 +132,20 @@ func (h *harness) limit(size int, d time.Duration) (t trial, err error) {
 	if err := h.lay(jumboMTU, false); err != nil {
 		return t, err
 	}
-	if err := h.far.do(func() error { return dropAll("b1") }); err != nil {
+	var detach func() error
+	err = h.far.do(func() error {
+		b1, err := net.InterfaceByName("b1")
+		if err == nil {
+			detach, err = live.Drop(b1.Index)
+		}
+		return err
+	})
+	if err != nil {
 		return t, err
 	}
+	defer detach()
 	before := busy()
 	err = h.send(&t, size, 0, d)
 	t.cores = busy() - before
 	return t, err
-}
-
-// dropAll has an interface drop all it receives. That ends with the interface.
-func dropAll(name string) error {
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return err
-	}
-	_, err = live.Drop(i.Index)
-	return err
 }

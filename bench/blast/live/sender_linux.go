@@ -6,8 +6,10 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"unsafe"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
@@ -53,15 +55,15 @@ const (
 // A Sender sends one kind of traffic. Frames are numbered from 0 on, over all
 // calls of Send.
 type Sender struct {
-	run  runAttr // of a call
-	most uint32  // frames of a call
-	data []byte  // that run points to
+	run  ebpf.RunOptions // of a call
+	most uint32          // frames of a call
 
-	// Descriptors. The program of live frames is attached to the interface, where
-	// it passes everything, because the kernel otherwise makes and unmakes a
-	// trampoline for it in every call, and waits some 10 ms for all processors to
-	// leave it.
-	counter, program, link int
+	// The program of live frames is attached to the interface, where it passes
+	// everything, because the kernel otherwise makes and unmakes a trampoline for
+	// it in every call, and waits some 10 ms for all processors to leave it.
+	counter *ebpf.Map
+	program *ebpf.Program
+	link    link.Link // nil with socket buffers
 }
 
 // Open returns a sender. Close releases it.
@@ -78,7 +80,7 @@ func Open(c Config) (*Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", c.Interface, err)
 	}
-	s := &Sender{counter: -1, program: -1, link: -1, data: template(&c)}
+	s := &Sender{run: ebpf.RunOptions{Data: template(&c)}}
 	if err := s.open(&c, i.Index); err != nil {
 		s.Close()
 		return nil, err
@@ -87,53 +89,58 @@ func Open(c Config) (*Sender, error) {
 }
 
 func (s *Sender) open(c *Config, ifindex int) (err error) {
-	s.counter, err = bpf(unix.BPF_MAP_CREATE, &mapAttr{kind: unix.BPF_MAP_TYPE_ARRAY, keySize: 4, valueSize: 8, entries: 1})
+	s.counter, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return fmt.Errorf("create the counter: %w; run as root", err)
 	}
-	write := write(s.counter, int32(c.Flows), int32(c.Size-packet.EthernetLen-40))
+	write := write(s.counter.FD(), int32(c.Flows), int32(c.Size-packet.EthernetLen-40))
 	if c.Size > MaxLive {
-		s.program, err = load(unix.BPF_PROG_TYPE_SCHED_CLS, 0, skbProgram(ifindex, len(s.data), write))
-		s.data = s.data[:MaxLive] // the rest is zero
-		s.most = batch            // nothing is received in between
-	} else {
-		s.program, err = load(unix.BPF_PROG_TYPE_XDP, unix.BPF_F_XDP_HAS_FRAGS, xdpProgram(ifindex, write))
-		s.run.flags, s.run.batch = unix.BPF_F_TEST_XDP_LIVE_FRAMES, batch
-		s.most = math.MaxInt32
-		if err == nil {
-			s.link, err = attach(s.program, ifindex, genericMode)
-		}
+		s.program, err = load(ebpf.SchedCLS, skbProgram(int32(ifindex), int32(len(s.run.Data)), write))
+		s.run.Data = s.run.Data[:MaxLive] // the rest is zero
+		s.most = batch                    // nothing is received in between
+		return err
 	}
-	s.run.fd, s.run.size, s.run.data = uint32(s.program), uint32(len(s.data)), unsafe.Pointer(&s.data[0])
+	s.run.Flags, s.run.BatchSize = unix.BPF_F_TEST_XDP_LIVE_FRAMES, batch
+	s.most = math.MaxInt32
+	if s.program, err = load(ebpf.XDP, xdpProgram(int32(ifindex), write)); err != nil {
+		return err
+	}
+	s.link, err = link.AttachXDP(link.XDPOptions{Program: s.program, Interface: ifindex, Flags: link.XDPGenericMode})
 	return err
+}
+
+// load has the kernel verify a program.
+func load(kind ebpf.ProgramType, p asm.Instructions) (*ebpf.Program, error) {
+	spec := ebpf.ProgramSpec{Type: kind, License: "GPL", Instructions: p}
+	if kind == ebpf.XDP {
+		spec.Flags = unix.BPF_F_XDP_HAS_FRAGS
+	}
+	program, err := ebpf.NewProgram(&spec)
+	if errors.Is(err, unix.EPERM) {
+		return nil, errors.New("load the program: run as root")
+	}
+	return program, err
 }
 
 // Send makes n frames, in the calling thread, which must be in the namespace of
 // the interface, and returns when all are made. Each is queued at the other end
 // or dropped: rx_packets of the receiving interface and tx_dropped of the
-// sending one add up to Sent. An interruption by a signal is no error: Sent
-// tells how many were made.
+// sending one add up to Sent. It makes more after an interruption by a signal:
+// Sent tells how many were made.
 func (s *Sender) Send(n uint32) error {
 	for n > 0 {
-		s.run.repeat = min(n, s.most)
-		_, err := bpf(unix.BPF_PROG_TEST_RUN, &s.run)
-		if errors.Is(err, unix.EINTR) {
-			return nil
-		}
-		if err != nil {
+		s.run.Repeat = min(n, s.most)
+		if _, err := s.program.Run(&s.run); err != nil {
 			return fmt.Errorf("send frames: %w", err)
 		}
-		n -= s.run.repeat
+		n -= s.run.Repeat
 	}
 	return nil
 }
 
 // Sent returns how many frames were made so far.
-func (s *Sender) Sent() (uint64, error) {
-	var key uint32
-	var sent uint64
-	_, err := bpf(unix.BPF_MAP_LOOKUP_ELEM, &elemAttr{fd: uint32(s.counter), key: unsafe.Pointer(&key), value: unsafe.Pointer(&sent)})
-	if err != nil {
+func (s *Sender) Sent() (sent uint64, err error) {
+	if err := s.counter.Lookup(uint32(0), &sent); err != nil {
 		return 0, fmt.Errorf("read the counter: %w", err)
 	}
 	return sent, nil
@@ -141,11 +148,9 @@ func (s *Sender) Sent() (uint64, error) {
 
 // Close releases what the sender holds in the kernel.
 func (s *Sender) Close() error {
-	var errs []error
-	for _, fd := range []int{s.link, s.program, s.counter} {
-		if fd >= 0 {
-			errs = append(errs, unix.Close(fd))
-		}
+	var err error
+	if s.link != nil {
+		err = s.link.Close()
 	}
-	return errors.Join(errs...)
+	return errors.Join(err, s.program.Close(), s.counter.Close())
 }
