@@ -60,6 +60,24 @@ func TestXDPStopEndsUnderLoad(t *testing.T) {
 	}
 }
 
+// After a batch a source lets packets gather, once, and waits for the next then.
+func TestXDPNapsAfterABatch(t *testing.T) {
+	w := newWire(t)
+	s := w.xdp(XDPConfig{}).sources[0]
+	for range 2 {
+		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
+		collect(t, s, 1)
+		if b, err := s.poll(time.Now().UnixNano()); b != nil || err != nil || !s.busy {
+			t.Fatalf("a look that finds nothing: %v, %v; a nap follows: %v", b, err, s.busy)
+		}
+		b, err := s.Next()
+		if err != nil || len(b.Datagrams) != 0 || s.busy {
+			t.Fatalf("%v, %v; another nap follows: %v", b, err, s.busy)
+		}
+		s.Release(b)
+	}
+}
+
 func TestXDPLendsOneBatchAtATime(t *testing.T) {
 	w := newWire(t)
 	s := w.xdp(XDPConfig{}).Sources()[0]

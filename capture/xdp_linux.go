@@ -41,7 +41,7 @@ type xdpSource struct {
 	slab  []byte
 	lent  bool
 	turn  int  // the queue to ask first
-	busy  bool // the last look found something
+	busy  bool // there was something since the last empty batch
 	nap   unix.Timespec
 	polls []pollFD
 	mark  int64
@@ -106,11 +106,11 @@ func (s *xdpSource) poll(now int64) (*packet.Batch, error) {
 		s.asleep.Store(true) // whoever hands over from here on wakes; what came before is found
 		n, more = s.take(now)
 	}
-	s.busy = n > 0 || more
 	if n > 0 {
 		s.lend(n, now)
 		return s.batch, nil
 	}
+	s.busy = s.busy || more // all was handed over
 	if !more && s.finished() {
 		return nil, s.end()
 	}
@@ -122,7 +122,7 @@ func (s *xdpSource) poll(now int64) (*packet.Batch, error) {
 func (s *xdpSource) lend(n int, now int64) {
 	s.batch.Resize(n)
 	s.batch.Mark, s.batch.Now = s.mark, now
-	s.lent = true
+	s.lent, s.busy = true, n > 0
 }
 
 // Release takes the batch back, and gives its buffers to the kernel, or to the
