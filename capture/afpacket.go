@@ -114,16 +114,6 @@ func (a *AFPacket) Lost() uint64 {
 	return n
 }
 
-// Full returns how often a ring became full. It is as fresh as Lost, and any
-// goroutine may call it.
-func (a *AFPacket) Full() uint64 {
-	var n uint64
-	for _, s := range a.sources {
-		n += s.full.Load()
-	}
-	return n
-}
-
 // Stop makes every source read what its ring holds, and then end, about 0.1 s
 // later.
 func (a *AFPacket) Stop() {

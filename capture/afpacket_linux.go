@@ -36,8 +36,8 @@ type ringSource struct {
 	lent  bool
 	mark  int64
 
-	nextCheck  int64
-	lost, full atomic.Uint64
+	nextCheck int64
+	lost      atomic.Uint64
 
 	stop  atomic.Bool
 	gone  bool  // the interface is
@@ -61,22 +61,7 @@ const (
 // then empty and only brings the clock. After Stop the socket takes nothing
 // more; when no block can be left, it returns io.EOF. An interface that is gone
 // is an error, once what the ring holds is lent.
-func (s *ringSource) Next() (*packet.Batch, error) {
-	for waited := false; ; waited = true {
-		now := time.Now().UnixNano()
-		b, err := s.poll(now)
-		if b != nil || err != nil {
-			return b, err
-		}
-		if waited {
-			s.lend(0, now)
-			return s.batch, nil
-		}
-		if err := s.wait(); err != nil {
-			return nil, err
-		}
-	}
-}
+func (s *ringSource) Next() (*packet.Batch, error) { return next(s) }
 
 // poll implements polled.
 func (s *ringSource) poll(now int64) (*packet.Batch, error) {
@@ -99,8 +84,7 @@ func (s *ringSource) poll(now int64) (*packet.Batch, error) {
 		}
 	}
 	if s.take() {
-		s.lend(min(s.left, batchLen), now)
-		return s.batch, nil
+		return s.lend(min(s.left, batchLen), now), nil
 	}
 	s.mark = max(s.mark, now-maxBlockWait-stampToQueue)
 	if s.shut && now > s.quiet {
@@ -158,7 +142,7 @@ func (s *ringSource) giveBack() {
 
 // lend fills the batch with the next n packets of the block at hand. Without
 // any, nothing was there at now.
-func (s *ringSource) lend(n uint32, now int64) {
+func (s *ringSource) lend(n uint32, now int64) *packet.Batch {
 	b := s.batch
 	b.Resize(int(n))
 	for i := range b.Datagrams {
@@ -170,7 +154,11 @@ func (s *ringSource) lend(n uint32, now int64) {
 	}
 	b.Mark, b.Now = s.mark, now
 	s.lent = true
+	return b
 }
+
+// lendEmpty implements waiter.
+func (s *ringSource) lendEmpty(now int64) *packet.Batch { return s.lend(0, now) }
 
 // datagram reads the next packet of the block. The kernel has taken one VLAN
 // tag out of it, if there was one; tp_len and tp_snaplen are without it.
@@ -209,7 +197,7 @@ func (s *ringSource) Release(b *packet.Batch) {
 	}
 }
 
-// wait waits for a block, at most idleWait.
+// wait implements waiter: there is no nap, since the kernel gathers a block.
 func (s *ringSource) wait() error {
 	polls := [1]pollFD{s.descriptor()}
 	if _, err := unix.Poll(polls[:], int(idleWait.Milliseconds())); err != nil && err != unix.EINTR {
@@ -258,7 +246,6 @@ func (s *ringSource) check(now int64) error {
 		return fmt.Errorf("capture: packet ring on %s: read the drop counter: %w", s.name, err)
 	}
 	s.lost.Add(uint64(stats.Drops))
-	s.full.Add(uint64(stats.Freeze_q_cnt))
 	sa, err := unix.Getsockname(s.fd)
 	if err != nil {
 		return fmt.Errorf("capture: packet ring on %s: %w", s.name, err)

@@ -307,8 +307,8 @@ func TestAFPacketCountsWhatTheKernelDropped(t *testing.T) {
 	if got == 0 || got == sent {
 		t.Fatalf("%d of %d arrived: the ring was meant to overflow", got, sent)
 	}
-	if a.Lost() != uint64(sent-got) || a.Full() == 0 {
-		t.Errorf("lost %d, want %d; full %d times", a.Lost(), sent-got, a.Full())
+	if a.Lost() != uint64(sent-got) {
+		t.Errorf("lost %d, want %d", a.Lost(), sent-got)
 	}
 }
 

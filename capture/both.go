@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -83,35 +82,14 @@ func newBothSource(ring, sockets polled) *bothSource {
 
 // Next lends the next batch of either. It waits at most 25 ms for one; the batch
 // is then empty and only brings the clock.
-func (s *bothSource) Next() (*packet.Batch, error) {
-	if s.lent != nil {
-		return nil, errors.New("capture: a source of a ring and sockets lends one batch at a time")
-	}
-	for waited := false; ; waited = true {
-		now := time.Now().UnixNano()
-		b, err := s.poll(now)
-		if err != nil {
-			return nil, err
-		}
-		if b == nil && waited {
-			b = s.none
-			b.Now = now
-			s.lender, s.busy = nil, false
-		}
-		if b != nil {
-			b.Mark = s.mark()
-			s.lent = b
-			return b, nil
-		}
-		if err := s.wait(); err != nil {
-			return nil, err
-		}
-	}
-}
+func (s *bothSource) Next() (*packet.Batch, error) { return next(s) }
 
 // poll asks the ring, then the sockets, or the other way round when it is the
 // sockets' turn.
 func (s *bothSource) poll(now int64) (*packet.Batch, error) {
+	if s.lent != nil {
+		return nil, errors.New("capture: a source of a ring and sockets lends one batch at a time")
+	}
 	first := 0
 	if s.stay == 0 {
 		first = 1
@@ -132,14 +110,28 @@ func (s *bothSource) poll(now int64) (*packet.Batch, error) {
 			return nil, err
 		case b != nil:
 			s.stay--
-			s.lender, s.busy = m, true
-			return b, nil
+			s.busy = true
+			return s.lend(b, m), nil
 		}
 	}
 	if s.members[0].ended && s.members[1].ended {
 		return nil, io.EOF
 	}
 	return nil, nil
+}
+
+// lend lends a batch of a member, or none's.
+func (s *bothSource) lend(b *packet.Batch, of *member) *packet.Batch {
+	b.Mark = s.mark()
+	s.lent, s.lender = b, of
+	return b
+}
+
+// lendEmpty implements waiter.
+func (s *bothSource) lendEmpty(now int64) *packet.Batch {
+	s.none.Now = now
+	s.busy = false
+	return s.lend(s.none, nil)
 }
 
 func (m *member) end() {
@@ -161,8 +153,8 @@ func (s *bothSource) mark() int64 {
 	return least
 }
 
-// wait waits for either, as the sockets do on their own: a nap if there was
-// something just now, else at most idleWait.
+// wait implements waiter for either, as the sockets do on their own: a nap if
+// there was something just now.
 func (s *bothSource) wait() error {
 	if s.busy {
 		unix.Nanosleep(s.lender.rest(), nil)

@@ -28,22 +28,7 @@ func (s *udpSource) ready() {
 // Next lends the next batch. It waits at most 25 ms for the first datagram; the
 // batch is then empty and only brings the clock. After Stop the sockets take
 // nothing more; when they are read empty, it closes them and returns io.EOF.
-func (s *udpSource) Next() (*packet.Batch, error) {
-	for waited := false; ; waited = true {
-		now := time.Now().UnixNano()
-		b, err := s.poll(now)
-		if b != nil || err != nil {
-			return b, err
-		}
-		if waited {
-			s.lend(now)
-			return s.batch, nil
-		}
-		if err := s.wait(); err != nil {
-			return nil, err
-		}
-	}
-}
+func (s *udpSource) Next() (*packet.Batch, error) { return next(s) }
 
 // poll implements polled.
 func (s *udpSource) poll(now int64) (*packet.Batch, error) {
@@ -65,8 +50,7 @@ func (s *udpSource) poll(now int64) (*packet.Batch, error) {
 		return nil, err
 	}
 	if got > 0 {
-		s.lend(now)
-		return s.batch, nil
+		return s.lend(now), nil
 	}
 	if stopped {
 		s.ended = true
@@ -78,12 +62,16 @@ func (s *udpSource) poll(now int64) (*packet.Batch, error) {
 	return nil, nil
 }
 
-func (s *udpSource) lend(now int64) {
+func (s *udpSource) lend(now int64) *packet.Batch {
 	b := s.batch
 	b.Mark, b.Now = s.promise(), now
 	s.lent = true
 	s.busy = len(b.Datagrams) > 0
+	return b
 }
+
+// lendEmpty implements waiter: receive found nothing, so the batch is empty.
+func (s *udpSource) lendEmpty(now int64) *packet.Batch { return s.lend(now) }
 
 // descriptors implements polled.
 func (s *udpSource) descriptors() []pollFD { return slices.Clone(s.polls) }
@@ -91,8 +79,7 @@ func (s *udpSource) descriptors() []pollFD { return slices.Clone(s.polls) }
 // woken implements polled: whatever it was, reading finds out.
 func (s *udpSource) woken([]pollFD) error { return nil }
 
-// wait waits for datagrams: a nap if there were some just now, else until there
-// are, at most idleWait.
+// wait implements waiter: a nap if there were some just now.
 func (s *udpSource) wait() error {
 	if s.busy {
 		unix.Nanosleep(&nap, nil)

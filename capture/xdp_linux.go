@@ -65,22 +65,7 @@ type xdpSource struct {
 // then empty and only brings the clock. After Stop the queues get nothing more;
 // when those of all workers are read empty, it returns io.EOF. An interface that
 // is gone is an error, once what the queues hold is lent.
-func (s *xdpSource) Next() (*packet.Batch, error) {
-	for waited := false; ; waited = true {
-		now := time.Now().UnixNano()
-		b, err := s.poll(now)
-		if b != nil || err != nil {
-			return b, err
-		}
-		if waited {
-			s.lend(0, now)
-			return s.batch, nil
-		}
-		if err := s.wait(); err != nil {
-			return nil, err
-		}
-	}
-}
+func (s *xdpSource) Next() (*packet.Batch, error) { return next(s) }
 
 // poll implements polled.
 func (s *xdpSource) poll(now int64) (*packet.Batch, error) {
@@ -107,8 +92,7 @@ func (s *xdpSource) poll(now int64) (*packet.Batch, error) {
 		n, more = s.take(now)
 	}
 	if n > 0 {
-		s.lend(n, now)
-		return s.batch, nil
+		return s.lend(n, now), nil
 	}
 	s.busy = s.busy || more // all was handed over
 	if !more && s.finished() {
@@ -119,11 +103,15 @@ func (s *xdpSource) poll(now int64) (*packet.Batch, error) {
 
 // lend lends the first n datagrams of the batch. Without any, nothing was there
 // at now.
-func (s *xdpSource) lend(n int, now int64) {
+func (s *xdpSource) lend(n int, now int64) *packet.Batch {
 	s.batch.Resize(n)
 	s.batch.Mark, s.batch.Now = s.mark, now
 	s.lent, s.busy = true, n > 0
+	return s.batch
 }
+
+// lendEmpty implements waiter.
+func (s *xdpSource) lendEmpty(now int64) *packet.Batch { return s.lend(0, now) }
 
 // Release takes the batch back, and gives its buffers to the kernel, or to the
 // worker they are from. A time in front of a packet is wiped, so that the next
@@ -168,8 +156,8 @@ func (s *xdpSource) refill() {
 	}
 }
 
-// wait waits for datagrams, as the UDP sockets do: a nap if there were some just
-// now, else until there are, at most idleWait.
+// wait implements waiter, as the UDP sockets do: a nap if there were some just
+// now.
 func (s *xdpSource) wait() error {
 	if s.busy {
 		unix.Nanosleep(&s.nap, nil)
@@ -181,10 +169,11 @@ func (s *xdpSource) wait() error {
 	return s.woken(s.polls)
 }
 
-// napOf is how long a source with so many buffers a queue lets datagrams gather: at
-// 4 million a second they take a quarter of the buffers in it.
-func napOf(frames int) unix.Timespec {
-	return unix.NsecToTimespec(min(int64(frames)/4*250, int64(time.Millisecond)))
+// napOf is how long a source lets datagrams gather: at 4 million a second they
+// take a quarter of so many buffers in it. These are what a queue has, or twice
+// what another worker may hand over.
+func napOf(buffers int) unix.Timespec {
+	return unix.NsecToTimespec(min(int64(buffers)/4*250, int64(time.Millisecond)))
 }
 
 // rest implements polled.
@@ -196,8 +185,14 @@ func (s *xdpSource) promise() int64 { return s.mark }
 // descriptors implements polled.
 func (s *xdpSource) descriptors() []pollFD { return slices.Clone(s.polls) }
 
-// woken implements polled.
+// woken implements polled. Before Linux 5.11 poll tells of an error at once, until
+// check has asked for it.
 func (s *xdpSource) woken(polls []pollFD) error {
+	for i := range s.own {
+		if polls[i].Revents&unix.POLLERR != 0 {
+			s.nextCheck = 0
+		}
+	}
 	if s.event < 0 || polls[len(polls)-1].Revents&unix.POLLIN == 0 {
 		return nil
 	}
