@@ -57,8 +57,10 @@ const defaultFrames = 16384
 // Hardware chooses the queue by the outer headers, so a worker hands datagrams
 // of other workers' flows over to them: descriptors, not bytes, in rings of two
 // ends, and the buffers come back the same way. The order within a flow is kept.
-// A worker may hold half as many buffers of another as a queue has; what is
-// beyond is lent by the one that read it, as packet.QueueFull.
+// All others together may hold half as many buffers of a worker as a queue has,
+// each an equal share rounded down to a power of two; what is beyond is lent by
+// the one that read it, as packet.QueueFull. For that a worker needs at most
+// 1/200 of the memory of a queue.
 //
 // The time is the kernel's clock as the program wrote it in front of the packet;
 // from drivers that keep no room for that, when the batch was taken, which the
@@ -113,7 +115,8 @@ func (x *XDP) Sources() []Source {
 
 // Lost returns the datagrams that the kernel dropped at the sockets: rx_dropped,
 // for want of a free buffer or because a packet was too long for one, and
-// rx_ring_full, of XDP_STATISTICS. Where the driver writes to the buffers itself
+// rx_ring_full, of XDP_STATISTICS; after Close also what was handed over and not
+// lent, since a source failed. Where the driver writes to the buffers itself
 // (zero-copy), it drops and counts for want of a buffer, not the sockets. Sources
 // that are read bring Lost up to date once a second, and when they end. Any
 // goroutine may call it.
@@ -121,16 +124,6 @@ func (x *XDP) Lost() uint64 {
 	var n uint64
 	for _, q := range x.queues {
 		n += q.lost.Load()
-	}
-	return n
-}
-
-// Full returns how often the kernel found no free buffer. It is as fresh as
-// Lost, and any goroutine may call it.
-func (x *XDP) Full() uint64 {
-	var n uint64
-	for _, q := range x.queues {
-		n += q.full.Load()
 	}
 	return n
 }

@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"net"
 	"sync/atomic"
 
@@ -14,29 +15,45 @@ import (
 // An outbox is what a worker hands over to another, an inbox the other's end of
 // it. Packets go one way, their buffers come back the other way.
 //
-// Both rings have half as many slots as a queue has buffers, since the other
-// worker never has more than that: 320 KiB for each pair of workers, one way, at
-// 16,384 buffers.
+// Both rings have [handoverRoom] slots, since the other worker never has more
+// buffers than that.
 type outbox struct {
-	frames ring[handed]
+	frames ring[parcel]
 	back   ring[unix.XDPDesc]
 	held   int // descriptors that did not come back
 	peer   *xdpSource
 }
 
 type inbox struct {
-	frames   ring[handed]
+	frames   ring[parcel]
 	back     ring[unix.XDPDesc]
 	promised *atomic.Int64 // by the other worker
 	mark     int64         // nothing older comes
 }
 
-// A handed is a descriptor, with the queue in its options, and what was promised
+// A parcel is a descriptor, with the queue in its options, and what was promised
 // when it was handed over.
-type handed struct {
+type parcel struct {
 	unix.XDPDesc
 	mark int64
 }
+
+// handoverRoom returns how many buffers of a worker another may hold, where a
+// queue has so many: the largest power of two of which all others together hold
+// at most half a queue, so that half is left for the queue's own. A descriptor
+// takes 24 bytes on its way and 16 on the way back: 40 x 16,384/2 = 320 KiB a
+// worker at the most, for however many there are, at 16,384 buffers. With 256
+// workers that is 32 buffers for each pair.
+//
+// It is never less than what the longest packet takes, or none could be handed
+// over; only queues of less than 8 buffers a worker have no half left then.
+func handoverRoom(frames, workers int) int {
+	return max(longestPacket, 1<<bits.Len(uint(frames/2/(workers-1)))>>1)
+}
+
+// longestPacket is how many buffers a packet of [ringSnap] bytes takes, as a
+// power of two.
+const longestPacket = 4
 
 // handed hands a datagram over to the worker it belongs to, if that is another,
 // and reports whether it did. If that one holds too many already, the datagram
@@ -52,7 +69,7 @@ func (s *xdpSource) handed(d *packet.Datagram, parts []unix.XDPDesc) bool {
 	}
 	mark := s.passed.Load()
 	for _, p := range parts {
-		to.frames.put(handed{p, mark})
+		to.frames.put(parcel{p, mark})
 	}
 	to.held += len(parts)
 	return true
@@ -100,9 +117,13 @@ func (x *XDP) openSources(device *net.Interface, ports tunnelPorts, cfg XDPConfi
 	if err != nil {
 		return err
 	}
+	room := cfg.Frames / 2
+	if cfg.Workers > 1 {
+		room = handoverRoom(cfg.Frames, cfg.Workers)
+	}
 	for i := range cfg.Workers {
 		s := &xdpSource{
-			name: device.Name, ports: ports, log: cfg.Log, clock: clock, worker: i, sockets: x.sockets, event: -1, nap: napOf(cfg.Frames),
+			name: device.Name, ports: ports, log: cfg.Log, clock: clock, worker: i, sockets: x.sockets, event: -1, nap: napOf(2 * room),
 			all: x.queues, batch: packet.NewBatch(batchLen), used: make([]unix.XDPDesc, 0, batchLen),
 		}
 		if several {
@@ -131,7 +152,7 @@ func (x *XDP) openSources(device *net.Interface, ports tunnelPorts, cfg XDPConfi
 	for i, s := range x.sources {
 		for j, peer := range x.sources {
 			if i != j {
-				s.connect(peer, cfg.Frames/2)
+				s.connect(peer, room)
 			}
 		}
 	}
@@ -142,13 +163,27 @@ func (x *XDP) openSources(device *net.Interface, ports tunnelPorts, cfg XDPConfi
 func (s *xdpSource) connect(peer *xdpSource, room int) {
 	to := &outbox{peer: peer}
 	in := &inbox{promised: &s.passed, mark: math.MinInt64}
-	to.frames, in.frames = newRing[handed](room)
+	to.frames, in.frames = newRing[parcel](room)
 	in.back, to.back = newRing[unix.XDPDesc](room)
 	s.to[peer.worker], peer.from[s.worker] = to, in
 }
 
+// close counts as lost what others handed over and nobody lent, since a source
+// failed or was not read to its end.
 func (s *xdpSource) close() error {
 	s.ended = true
+	for _, in := range s.from {
+		if in == nil {
+			continue
+		}
+		for n := in.frames.ready(); n > 0; n-- {
+			p := in.frames.slot(in.frames.at)
+			in.frames.at++
+			if p.Options&unix.XDP_PKT_CONTD == 0 {
+				s.all[p.Options>>1].lost.Add(1)
+			}
+		}
+	}
 	if s.event < 0 {
 		return nil
 	}

@@ -32,7 +32,7 @@ type xdpQueue struct {
 	filled ring[unix.XDPDesc] // packets, each one descriptor or several
 	mark   int64              // nothing older is still in the queue
 
-	lost, full atomic.Uint64
+	lost atomic.Uint64
 }
 
 // open makes the socket with its buffers and rings. All buffers are the
@@ -135,7 +135,6 @@ func (q *xdpQueue) count() error {
 		return fmt.Errorf("statistics: %w", err)
 	}
 	q.lost.Store(st.Rx_dropped + st.Rx_ring_full)
-	q.full.Store(st.Rx_fill_ring_empty_descs)
 	return nil
 }
 

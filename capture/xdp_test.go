@@ -231,8 +231,8 @@ func TestXDPCountsWhatTheKernelDropped(t *testing.T) {
 		if got < 128 || got == sent {
 			t.Fatalf("%d of %d arrived: the buffers were meant to run out", got, sent)
 		}
-		if x.Lost() != uint64(sent-got) || x.Full() == 0 {
-			t.Errorf("lost %d, want %d; full %d times", x.Lost(), sent-got, x.Full())
+		if x.Lost() != uint64(sent-got) {
+			t.Errorf("lost %d, want %d", x.Lost(), sent-got)
 		}
 	}
 }
