@@ -23,14 +23,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
-	c, err := parse()
+	c, err := parse(os.Args[1:])
 	if err == nil {
 		err = c.run()
 	}
@@ -40,38 +39,42 @@ func main() {
 	}
 }
 
-// parse makes a course of the command line.
-func parse() (*course, error) {
+// parse makes a course of the command line, and refuses what would fail later.
+func parse(args []string) (*course, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	c := &course{harness: &harness{}, began: time.Now(), results: results{limits: map[int]trial{}, figures: map[int]map[string]*figures{}}}
-	bin := flag.String("bin", filepath.Dir(self), "where periscope, blast, limit and imix are, in `DIR`")
-	sizes := flag.String("sizes", "504,128,1450,8900", "bytes of an inner frame; the first is measured -repeats times, the others once")
-	words := flag.String("only", "", "receivers whose name begins so, and replay; comma-separated; empty is all")
-	flag.IntVar(&c.repeats, "repeats", 5, "measurements with the first size, and of replay")
-	flag.BoolVar(&c.search, "search", true, "search for rates; false leaves the processor time at the common rate")
-	flag.Float64Var(&c.plan.rate, "rate", 0, "packets a second at which processor time is measured; 0 is one for each size that all carry")
-	flag.DurationVar(&c.look, "look", 3*time.Second, "how long a try lasts that brackets a rate, and one at the common rate")
-	flag.DurationVar(&c.hold, "hold", 5*time.Second, "how long a try lasts that decides on a rate")
-	flag.DurationVar(&c.budget, "budget", 33*time.Minute, "no repeat begins later")
-	flag.StringVar(&c.scratch, "dir", "/dev/shm", "where receivers write, on tmpfs, in `DIR`")
-	flag.StringVar(&c.disk, "disk", os.TempDir(), "where replay writes beside, on a disk, in `DIR`")
-	flag.StringVar(&c.capture, "capture", "", "`FILE` for replay, as imix writes it; empty makes one")
-	flag.Parse()
-	for word := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(word)
-		if err != nil {
-			return nil, fmt.Errorf("-sizes %s: %w", *sizes, err)
-		}
-		c.sizes = append(c.sizes, n)
+	flags := flag.NewFlagSet("peers", flag.ExitOnError)
+	bin := flags.String("bin", filepath.Dir(self), "where periscope, blast, limit and imix are, in `DIR`")
+	sizes := flags.String("sizes", "504,128,1450,8900", "bytes of an inner frame; the first is measured -repeats times, the others once")
+	words := flags.String("only", "", "receivers whose name begins so, and replay; comma-separated; empty is all")
+	flags.IntVar(&c.repeats, "repeats", 5, "measurements with the first size, and of replay")
+	flags.BoolVar(&c.search, "search", true, "search for rates; false leaves the processor time at the common rate")
+	flags.Float64Var(&c.plan.rate, "rate", 0, "packets a second at which processor time is measured; 0 is one for each size that all carry")
+	flags.DurationVar(&c.look, "look", 3*time.Second, "how long a try lasts that brackets a rate, and one at the common rate")
+	flags.DurationVar(&c.hold, "hold", 5*time.Second, "how long a try lasts that decides on a rate")
+	flags.DurationVar(&c.budget, "budget", 33*time.Minute, "no repeat begins later")
+	flags.StringVar(&c.scratch, "dir", "/dev/shm", "where receivers write, on tmpfs, in `DIR`")
+	flags.StringVar(&c.disk, "disk", os.TempDir(), "where replay writes beside, on a disk, in `DIR`")
+	flags.StringVar(&c.capture, "capture", "", "`FILE` for replay, as imix writes it; empty makes one")
+	flags.Parse(args)
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("%q: want flags and nothing else; a list with spaces goes in quotes", flags.Arg(0))
+	}
+	if c.sizes, err = parseSizes(*sizes); err != nil {
+		return nil, err
 	}
 	if c.repeats < 1 {
 		return nil, fmt.Errorf("-repeats %d: want 1 or more", c.repeats)
 	}
-	c.programs = programs{periscope: filepath.Join(*bin, "periscope"), limit: filepath.Join(*bin, "limit"),
-		blast: filepath.Join(*bin, "blast"), imix: filepath.Join(*bin, "imix")}
+	dir, err := filepath.Abs(*bin)
+	if err != nil {
+		return nil, err
+	}
+	c.programs = programs{periscope: filepath.Join(dir, "periscope"), limit: filepath.Join(dir, "limit"),
+		blast: filepath.Join(dir, "blast"), imix: filepath.Join(dir, "imix")}
 	c.receivers, c.replayed = c.programs.receivers(), true
 	if *words != "" {
 		chosen := strings.Split(*words, ",")
@@ -81,7 +84,12 @@ func parse() (*course, error) {
 			return nil, fmt.Errorf("-only %s: no receiver's name begins so", *words)
 		}
 	}
-	return c, nil
+	if c.capture != "" {
+		if err := checkCapture(c.capture); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.checkPrograms()
 }
 
 // run measures everything and prints it.
