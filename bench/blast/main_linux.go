@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,9 @@ func main() {
 		MAC: receiverMAC, Source: netip.MustParseAddr(senderAddr), Target: netip.MustParseAddr(receiverAddr),
 	}}
 	var vni uint
-	flag.StringVar(&b.Interface, "interface", "", "send into this end of a veth pair; empty measures")
+	flag.StringVar(&b.Interface, "interface", "", "send into this end of a veth pair; empty measures. The other end\n"+
+		"needs GRO, by ethtool -K IF gro on when both are up, or an XDP program: without,\n"+
+		"the kernel drops frames of up to "+strconv.Itoa(live.MaxLive)+" bytes, and they count as sent")
 	flag.Func("mac", "of the other end", func(s string) error {
 		mac, err := net.ParseMAC(s)
 		if err == nil && len(mac) != 6 {
@@ -94,6 +97,7 @@ type result struct {
 	CPU     float64 `json:"cpu_seconds"`
 }
 
+// run sends. That nothing was sent is an error.
 func (b *blast) run() (r result, err error) {
 	if err := pin(b.cpu); err != nil {
 		return r, err
@@ -115,6 +119,9 @@ func (b *blast) run() (r result, err error) {
 		if b.rate > 0 && n < burst {
 			time.Sleep(tick)
 		}
+	}
+	if r.Sent == 0 {
+		return r, fmt.Errorf("interface %s: nothing was sent in %v; it must be one end of a veth pair, and -rate and -duration make a packet or more", b.Interface, b.duration)
 	}
 	r.Seconds, r.CPU = time.Since(start).Seconds(), (threadTime() - cpu).Seconds()
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,27 @@ func TestTry(t *testing.T) {
 	}
 	if i, err := net.InterfaceByName("b0"); err == nil {
 		t.Errorf("%s is in the test's own namespace", i.Name)
+	}
+}
+
+// TestNothingSent sends into lo, which takes no live frames.
+func TestNothingSent(t *testing.T) {
+	lab.Need(t)
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: its processor is set
+		b := blast{count: 1, duration: time.Millisecond, Config: live.Config{
+			Interface: "lo", Source: netip.MustParseAddr(senderAddr), Target: netip.MustParseAddr(receiverAddr), Size: 504, Flows: 1,
+		}}
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- err
+			return
+		}
+		_, err := b.run()
+		done <- err
+	}()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "interface lo: nothing was sent") {
+		t.Errorf("%v, want that nothing was sent", err)
 	}
 }
 

@@ -33,6 +33,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: limit [-interface IF] [-write DIR] udp|afpacket|xdp")
 		os.Exit(2)
 	}
+	if l.iface == "" && flag.Arg(0) != "udp" {
+		fmt.Fprintf(os.Stderr, "limit: %s: -interface is needed\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	if *dir != "" {
 		l.out = &output{dir: *dir}
 	}
