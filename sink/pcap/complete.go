@@ -202,7 +202,7 @@ func (c *completer) fail(j job, err error) {
 // which is what retention by age goes by; it returns it, in nanoseconds since
 // 1970 UTC.
 func (j job) settle(fdatasync func(fd int) error) (modified int64, err error) {
-	fd, err := openFile(j.partial, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+	fd, err := openFile(j.partial, unix.O_RDONLY)
 	if err != nil {
 		return 0, err
 	}

@@ -136,6 +136,12 @@ func TestFileTakenAway(t *testing.T) {
 			os.Rename(file, dir+"/elsewhere")
 			os.WriteFile(file, nil, 0o600)
 		},
+		"FIFO in its place": func(t *testing.T, dir, file string) {
+			os.Remove(file)
+			if err := unix.Mkfifo(file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"file cut":          func(t *testing.T, dir, file string) { os.Truncate(file, 30) },
 		"session moved":     func(t *testing.T, dir, file string) { os.Rename(filepath.Dir(file), dir+"/elsewhere") },
 		"session removed":   func(t *testing.T, dir, file string) { os.RemoveAll(filepath.Dir(file)) },

@@ -1,6 +1,7 @@
 package pcap
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // removed or cut is seen at every write.
 const lookEvery = time.Second
 
-const openFlags = unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NOFOLLOW
+const openFlags = unix.O_WRONLY | unix.O_APPEND
 
 // prepare makes the stream's file ready to be written: there, open, and as the
 // writer left it. A file that others removed or changed is given up, and the
@@ -111,6 +112,9 @@ func (w *writer) reopen(f *file) error {
 	}
 	w.makeRoom()
 	fd, err := openFile(f.path, openFlags)
+	if errors.Is(err, unix.ENXIO) { // a FIFO that nobody reads
+		return dir.ErrGone
+	}
 	if err != nil {
 		return err
 	}
@@ -192,8 +196,10 @@ func (w *writer) disown(f *file) {
 	w.sink.gauges.unfinishedBytes.Add(-f.written)
 }
 
-// openFile is open(2); files it makes are 0640.
+// openFile is open(2) that follows no symbolic link and waits for nobody, where
+// a FIFO has taken the place of a file; files it makes are 0640.
 func openFile(path string, flags int) (int, error) {
+	flags |= unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	for {
 		fd, err := unix.Open(path, flags, 0o640)
 		if err == nil {

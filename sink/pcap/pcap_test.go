@@ -80,7 +80,7 @@ func tree(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || d.Name() == ".lock" {
+		if err != nil || d.IsDir() || d.Type() == os.ModeNamedPipe || d.Name() == ".lock" {
 			return err
 		}
 		b, err := os.ReadFile(path)

@@ -65,7 +65,7 @@ func salvage(dir string, log *slog.Logger) (salvaged, error) {
 // salvageFile cuts what follows the last whole record off, and completes the
 // file, or removes it if there is no record.
 func salvageFile(path string) (cut int64, removed bool, err error) {
-	fd, err := openFile(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	fd, err := openFile(path, unix.O_RDWR)
 	if err != nil {
 		return 0, false, err
 	}

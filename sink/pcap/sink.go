@@ -104,7 +104,7 @@ func (s *Sink) run(c *Config, lock *dir.Lock) {
 		w.sync = make(chan []syncJob, 1)
 		wg.Go(func() { syncFiles(w.sync, c.fdatasync, c.Log) })
 	}
-	wg.Go(func() { writeBack(w.writeback) })
+	wg.Go(func() { writeBack(w.writeback, s.closing) })
 
 	w.run()
 	close(completer.queue)

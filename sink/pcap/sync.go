@@ -68,7 +68,7 @@ func syncFiles(batches <-chan []syncJob, fdatasync func(fd int) error, log *slog
 }
 
 func (j syncJob) run(fdatasync func(fd int) error) error {
-	fd, err := openFile(j.path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+	fd, err := openFile(j.path, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,16 @@ func (w *writer) startWriteback(f *file) {
 // writeBack has the disk begin with what it is given, until jobs is closed. It
 // has its own goroutine, since the disk may be busy. It does not wait for the
 // disk, and what fails is for completion to find: the kernel keeps the error.
-func writeBack(jobs <-chan writeback) {
+// Once closing is closed it passes everything over: completion is about to sync
+// all of it.
+func writeBack(jobs <-chan writeback, closing <-chan struct{}) {
 	for j := range jobs {
-		fd, err := openFile(j.path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+		select {
+		case <-closing:
+			continue
+		default:
+		}
+		fd, err := openFile(j.path, unix.O_RDONLY)
 		if err != nil {
 			continue // complete, or removed
 		}
