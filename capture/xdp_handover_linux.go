@@ -42,8 +42,8 @@ type parcel struct {
 // queue has so many: the largest power of two of which all others together hold
 // at most half a queue, so that half is left for the queue's own. A descriptor
 // takes 24 bytes on its way and 16 on the way back: 40 x 16,384/2 = 320 KiB a
-// worker at the most, for however many there are, at 16,384 buffers. With 256
-// workers that is 32 buffers for each pair.
+// worker at the most, for however many there are, at 16,384 buffers; with
+// 256 workers each pair has 32. The ends of its rings are another 640 bytes.
 //
 // It is never less than what the longest packet takes, or none could be handed
 // over; only queues of less than 8 buffers a worker have no half left then.
