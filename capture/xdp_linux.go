@@ -185,8 +185,8 @@ func (s *xdpSource) promise() int64 { return s.mark }
 // descriptors implements polled.
 func (s *xdpSource) descriptors() []pollFD { return slices.Clone(s.polls) }
 
-// woken implements polled. Before Linux 5.11 poll tells of an error at once, until
-// check has asked for it.
+// woken implements polled. Where poll tells of an error, as that of old kernels
+// does, it would not wait until check has asked for it.
 func (s *xdpSource) woken(polls []pollFD) error {
 	for i := range s.own {
 		if polls[i].Revents&unix.POLLERR != 0 {
@@ -204,7 +204,7 @@ func (s *xdpSource) woken(polls []pollFD) error {
 }
 
 // check brings the counters up to date, and looks whether the interface is
-// there: poll does not tell.
+// there: poll does not tell (seen on Linux 6.18).
 func (s *xdpSource) check(now int64) error {
 	s.nextCheck = now + int64(time.Second)
 	for _, q := range s.own {
