@@ -27,7 +27,7 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2 // bad usage or configuration
+	exitUsage   = 2 // bad usage or configuration, or no right to what it asks for
 )
 
 // execute runs one command and returns the exit code. Errors are one line on
@@ -46,8 +46,9 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var usage usageError
 	var file *pipeline.FileError
 	var key *pipeline.KeyError
+	var denied *pipeline.DeniedError
 	var locked *dir.LockedError
-	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &key) || errors.As(err, &locked) {
+	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &key) || errors.As(err, &denied) || errors.As(err, &locked) {
 		return exitUsage
 	}
 	return exitFailure

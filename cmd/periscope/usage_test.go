@@ -59,7 +59,8 @@ func TestUsage(t *testing.T) {
 		{"run --listen localhost:4789", 2, `capture.listen[0]: must be an address and port such as ":4789", "127.0.0.1:4789" or "[::1]:4789", not "localhost:4789"`},
 		{"run --workers -1", 2, `capture.workers: must be 0 to 256, not -1`},
 		{"run --backend pcap", 2, `capture.backend: must be auto, udp, afpacket or xdp, not "pcap"`},
-		{"run --backend afpacket --interface absent0 --out " + t.TempDir(), 2, `capture.interface: capture: packet ring: interface "absent0": no such network interface; see "ip link"`},
+		{"run --backend afpacket --interface absent0 --out " + t.TempDir(), 2, `capture.interface: "absent0": no such network interface; see "ip link"`},
+		{"run --backend udp --interface absent0 --out " + t.TempDir(), 2, `capture.interface: "absent0": no such network interface; see "ip link"`},
 		{"run --backend afpacket --listen 127.0.0.1:4789", 2, `capture.listen[0]: "127.0.0.1:4789" is a single address, and capture.backend afpacket takes a port whatever the address; write one such as ":4789", or use auto or udp`},
 		{"run --out=", 2, `sinks.pcap.dir: empty; name a directory, or remove sinks.pcap to keep no captures`},
 

@@ -33,7 +33,7 @@ type Snapshot struct {
 	Ledger  pipeline.Ledger
 	Groups  []capture.Group
 
-	Backend   string   // udp, afpacket or xdp
+	Backend   string   // udp, afpacket or xdp, now
 	Interface string   // whose losses count; "" where there is none
 	NIC       nic.Loss // of Interface
 	Skew      float64  // of the workers, in the last 10 s

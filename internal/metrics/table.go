@@ -76,10 +76,10 @@ var rows = []metric{
 			}
 		}},
 	{"periscope_worker_skew_ratio", gauge, nil,
-		"Frames of the busiest worker in the last 10 s against an equal share: 1 is even, the number of workers is one for all, 0 is too few frames to tell.", "Below 1.5, unless the traffic is few, fat flows.",
+		"Frames of the busiest worker in 10 s against an equal share, looked at every 10 s: 1 is even, the number of workers is one for all, 0 is not looked at yet, or too few frames to tell.", "Below 1.5, unless the traffic is few, fat flows.",
 		one(func(s *Snapshot) float64 { return s.Skew })},
 	{"periscope_backend_info", gauge, []string{"backend", "interface"},
-		"Constant 1, with how datagrams are taken, and the interface whose losses count.", "",
+		"Constant 1, with how datagrams are taken, and the interface whose losses count; udp from when the interface of a ring is gone.", "",
 		func(s *Snapshot, emit emit) { emit(1, s.Backend, s.Interface) }},
 	{"periscope_nic_lost_packets_total", counter, []string{"interface", "counter"},
 		"Packets of all kinds that the interface, or the host in front of it, counts as lost since the program started, by the name of the counter.", stays0,

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -23,6 +24,7 @@ import (
 type inputs struct {
 	backend string
 	iface   string // that of the rings, else the one whose losses count; may be ""
+	index   int    // of iface when the rings were opened
 
 	udp   *capture.UDP
 	rings rings         // nil with udp
@@ -36,6 +38,9 @@ type inputs struct {
 
 func openInputs(cfg *config.Capture, log *slog.Logger) (*inputs, error) {
 	in := &inputs{backend: backendUDP}
+	if name := cfg.Interface; name != "" && nic.Index(name) == 0 {
+		return nil, &KeyError{"capture.interface", fmt.Errorf("%q: %w; see \"ip link\"", name, capture.ErrNoInterface)}
+	}
 	var err error
 	in.iface, err = interfaceOf(cfg)
 	if err != nil {
@@ -87,6 +92,15 @@ func liveWorkers(cfg *config.Capture) int {
 // address is of the loopback.
 func (in *inputs) fromOutside() bool {
 	return slices.ContainsFunc(in.udp.Groups(), func(g capture.Group) bool { return !g.Address.Addr().IsLoopback() })
+}
+
+// taking returns the backend that datagrams are taken with now: when the
+// interface of the rings has gone, only the sockets are left.
+func (in *inputs) taking() string {
+	if in.rings != nil && !nic.Present(in.index) {
+		return backendUDP
+	}
+	return in.backend
 }
 
 // sources returns one source a worker.

@@ -147,8 +147,9 @@ func (l *Live) Close(ctx context.Context) error {
 // Groups describes the sockets.
 func (l *Live) Groups() []capture.Group { return l.inputs.udp.Groups() }
 
-// Backend returns what was taken, which auto leaves open: udp, afpacket or xdp.
-func (l *Live) Backend() string { return l.inputs.backend }
+// Backend returns how datagrams are taken now: udp, afpacket or xdp. It is udp
+// also when the interface of the rings has gone.
+func (l *Live) Backend() string { return l.inputs.taking() }
 
 // NIC returns the interface whose losses count, or "" where there is none, and
 // what it has lost since the start.

@@ -3,8 +3,12 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/bits"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/capture"
 	"github.com/periscope-collector/periscope/decode"
@@ -43,6 +47,17 @@ func (e *KeyError) Error() string { return e.Key + ": " + e.error.Error() }
 // Unwrap returns what is wrong.
 func (e *KeyError) Unwrap() error { return e.error }
 
+// A DeniedError says that the process may not have the backend that the
+// configuration names, which no other attempt would change.
+type DeniedError struct{ error }
+
+// Unwrap returns what is wrong.
+func (e *DeniedError) Unwrap() error { return e.error }
+
+// denials are what the kernel answers who lacks a capability, who may not use an
+// address family, and who may not lock as much memory.
+var denials = []error{fs.ErrPermission, unix.EAFNOSUPPORT, unix.ENOBUFS}
+
 // openRings opens the rings that the configuration asks for. With auto it opens
 // those of afpacket where it can, and where not says why.
 func (in *inputs) openRings(cfg *config.Capture, log *slog.Logger) error {
@@ -53,6 +68,7 @@ func (in *inputs) openRings(cfg *config.Capture, log *slog.Logger) error {
 	if cfg.Backend == backendXDP {
 		backend, open = backendXDP, in.openXDP
 	}
+	in.index = nic.Index(in.iface)
 	err := in.suits(cfg)
 	if err == nil {
 		err = open(cfg, log)
@@ -61,8 +77,8 @@ func (in *inputs) openRings(cfg *config.Capture, log *slog.Logger) error {
 	case err == nil:
 		in.backend = backend
 		log.Info(fmt.Sprintf("backend %s on %s", backend, in.iface))
-	case errors.Is(err, capture.ErrNoInterface) && cfg.Backend != backendAuto:
-		return &KeyError{"capture.interface", err}
+	case cfg.Backend != backendAuto && slices.ContainsFunc(denials, func(d error) bool { return errors.Is(err, d) }):
+		return &DeniedError{err}
 	case cfg.Backend != backendAuto:
 		return err
 	default:

@@ -87,9 +87,10 @@ func TestAutoSaysWhyItIsUDP(t *testing.T) {
 	}
 }
 
-// TestExplicitBackendFails says that what was asked for by name is not replaced.
-func TestExplicitBackendFails(t *testing.T) {
-	for _, backend := range []string{"afpacket", "xdp"} {
+// TestExplicitInterfaceIsThere says that what was asked for by name is not
+// replaced, whatever the backend.
+func TestExplicitInterfaceIsThere(t *testing.T) {
+	for _, backend := range []string{"auto", "udp", "afpacket", "xdp"} {
 		c := config.Default().Capture
 		c.Backend, c.Interface, c.Workers = backend, "absent0", 1
 		_, err := openInputs(&c, slog.New(slog.DiscardHandler))

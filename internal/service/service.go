@@ -202,7 +202,7 @@ func (s *Service) Ready() error {
 // Ledger returns the account of every frame.
 func (s *Service) Ledger() pipeline.Ledger { return s.live.Ledger() }
 
-// Backend returns how datagrams are taken: udp, afpacket or xdp.
+// Backend returns how datagrams are taken now: udp, afpacket or xdp.
 func (s *Service) Backend() string { return s.live.Backend() }
 
 // Config returns the configuration in force.
