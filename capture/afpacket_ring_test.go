@@ -133,13 +133,15 @@ func TestAFPacketSurvivesAnInterfaceThatGoesDown(t *testing.T) {
 	a := w.ring(AFPacketConfig{Workers: 2, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	s := a.sources[0]
 	ip(t, "link", "set", "far", "down")
-	b, err := s.Next()
-	if err != nil || len(b.Datagrams) != 0 {
-		t.Fatal(err)
+	for _, s := range a.sources {
+		b, err := s.Next()
+		if err != nil || len(b.Datagrams) != 0 {
+			t.Fatal(err)
+		}
+		s.Release(b)
 	}
-	s.Release(b)
-	if !strings.Contains(log.String(), "interface is down") {
-		t.Errorf("%q does not say that the interface is down", log.String())
+	if strings.Count(log.String(), "interface is down") != 1 {
+		t.Errorf("%q does not say once that the interface is down", log.String())
 	}
 	ip(t, "link", "set", "far", "up")
 	for tries, got := 0, 0; got == 0; tries++ { // what is sent before the carrier is back is lost

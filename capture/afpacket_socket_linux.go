@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"golang.org/x/net/bpf"
@@ -23,7 +24,11 @@ func (a *AFPacket) open(device *net.Interface, ports tunnelPorts, cfg AFPacketCo
 	workers := max(cfg.Workers, 1)
 	group, err := 0, error(nil)
 	for i := range workers {
-		s := &ringSource{fd: -1, name: device.Name, ports: ports, log: cfg.Log, batch: packet.NewBatch(batchLen)}
+		log := cfg.Log
+		if i > 0 { // what happens to the interface is said once
+			log = slog.New(slog.DiscardHandler)
+		}
+		s := &ringSource{fd: -1, name: device.Name, ports: ports, log: log, batch: packet.NewBatch(batchLen)}
 		a.sources = append(a.sources, s)
 		if err := s.open(device, cfg.RingBytes); err != nil {
 			return err

@@ -144,7 +144,9 @@ func (g Group) report(log *slog.Logger) {
 	attrs := []slog.Attr{
 		slog.String("address", g.Address.String()),
 		slog.Int("receive_buffer_bytes", g.Granted),
-		slog.Bool("steered_by_inner_flow", g.Steered),
+	}
+	if g.Sockets > 1 {
+		attrs = append(attrs, slog.Bool("steered_by_inner_flow", g.Steered))
 	}
 	level, text := slog.LevelInfo, "listening"
 	if g.Sockets > 1 && !g.Steered {
