@@ -140,36 +140,7 @@ func TestXDPAllocatesNothing(t *testing.T) {
 func TestXDPMarkPromisesOrder(t *testing.T) {
 	w := newWire(t)
 	s := w.xdp(XDPConfig{}).Sources()[0]
-	mark := int64(0)
-	for range 10 {
-		for range 100 {
-			w.send(outerFrame(tunnel.VXLANPort, []byte("x")))
-		}
-		for n := 0; n < 100; {
-			b, err := s.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b.Mark < mark {
-				t.Fatalf("mark %d after %d", b.Mark, mark)
-			}
-			for _, d := range b.Datagrams {
-				if d.Order < mark {
-					t.Fatalf("order %d below the mark %d of an earlier batch", d.Order, mark)
-				}
-			}
-			n += len(b.Datagrams)
-			mark = b.Mark
-			s.Release(b)
-		}
-	}
-	for range 4 { // idle: the mark follows the clock
-		b, err := s.Next()
-		if err != nil || len(b.Datagrams) != 0 || time.Now().UnixNano()-b.Mark > int64(time.Second) {
-			t.Fatalf("idle batch: %d datagrams, mark %d, error %v", len(b.Datagrams), b.Mark, err)
-		}
-		s.Release(b)
-	}
+	wantMarksToHold(t, w, s)
 }
 
 // Without a time in front of it, or with one that cannot be, a packet has the

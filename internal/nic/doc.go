@@ -3,6 +3,6 @@
 // it has lost.
 //
 // It reads /proc/net, /sys/class/net, the ioctls of netdevice(7) and the ethtool
-// interface of the driver, none of which needs a right, and changes nothing. It holds a few kilobytes for
-// each interface that is looked at.
+// interface of the driver, none of which needs a right, and changes nothing. It
+// holds a few kilobytes for each interface that is looked at.
 package nic
