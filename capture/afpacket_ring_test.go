@@ -65,18 +65,7 @@ func TestAFPacketStopEndsUnderLoad(t *testing.T) {
 	w := newWire(t)
 	a := w.ring(AFPacketConfig{Workers: 1})
 	a.Stop()
-	s := a.Sources()[0]
-	for n := 0; ; n++ {
-		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
-		b, err := s.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil || n > 20 {
-			t.Fatalf("batch %d after Stop, error %v", n, err)
-		}
-		s.Release(b)
-	}
+	wantEnd(t, a.Sources()[0], 20, func() { w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100))) })
 }
 
 func TestAFPacketMarkPromisesOrder(t *testing.T) {

@@ -247,14 +247,20 @@ func TestUDPStopEndsUnderLoad(t *testing.T) {
 	u, at := listen(t, UDPConfig{Workers: 1, ReceiveBuffer: 1 << 20})
 	c := dial(t, at)
 	u.Stop()
-	s := u.Sources()[0]
+	wantEnd(t, u.Sources()[0], 2, func() { c.Write(make([]byte, 100)) })
+}
+
+// wantEnd wants a stopped source to end after so many batches, with one more
+// datagram sent before each.
+func wantEnd(t *testing.T, s Source, batches int, send func()) {
+	t.Helper()
 	for n := 0; ; n++ {
-		c.Write(make([]byte, 100)) // there is always one more
+		send()
 		b, err := s.Next()
 		if err == io.EOF {
-			break
+			return
 		}
-		if err != nil || n > 2 {
+		if err != nil || n > batches {
 			t.Fatalf("batch %d after Stop, error %v", n, err)
 		}
 		s.Release(b)

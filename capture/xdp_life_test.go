@@ -46,18 +46,7 @@ func TestXDPStopEndsUnderLoad(t *testing.T) {
 	w := newWire(t)
 	x := w.xdp(XDPConfig{})
 	x.Stop()
-	s := x.Sources()[0]
-	for n := 0; ; n++ {
-		w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100)))
-		b, err := s.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil || n > 20 {
-			t.Fatalf("batch %d after Stop, error %v", n, err)
-		}
-		s.Release(b)
-	}
+	wantEnd(t, x.Sources()[0], 20, func() { w.send(outerFrame(tunnel.VXLANPort, make([]byte, 100))) })
 }
 
 // After a batch a source lets packets gather, once, and waits for the next then.
