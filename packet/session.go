@@ -5,27 +5,38 @@ import (
 	"sync/atomic"
 )
 
-// A Session is a mirror session and the workload behind it. It is immutable
-// once published, but for Ended and the tallies, and is shared by pointer: a
-// reload keeps the Session of every identity that did not change.
+// A Session is a mirror session and the workload behind it, for as long as one
+// workload is. It is immutable once published, but for Until, Ended, what it
+// became, and the tallies, and is shared by pointer: a reload keeps the Session
+// of every identity that did not change.
 type Session struct {
 	// ID is never reused during the life of the process. It is not 0.
 	ID uint32
 
-	// Name is unique among live sessions: the configured name, or vni-<n>.
-	Name string
-
-	// Known says that the session file explains it.
-	Known bool
-
 	// VNI is the 24-bit network identifier it is matched by.
 	VNI uint32
+
+	// From and Until bound the times of its frames, in ns since 1970 UTC: from
+	// From on, before Until. 0 leaves a side open. Until may be set later.
+	From  int64
+	Until atomic.Int64
+
+	// MAC is the mirrored interface's, or zero when not known. ByMAC says that
+	// frames of other interfaces are not the session's.
+	MAC   [6]byte
+	ByMAC bool
+
+	// Known says that the session file, or AWS, explains it; Learned that it is
+	// AWS, now or by the journal.
+	Known, Learned bool
 
 	// Source, unless zero, is the only outer source that matches.
 	Source Addr
 
-	// MAC is the mirrored interface's, or zero when not known.
-	MAC [6]byte
+	// Name is the configured or learnt name, or vni-<n>, or vni-<n>-<source>
+	// where unknown senders are kept apart. Those of the session file are unique
+	// among live sessions.
+	Name string
 
 	// Addresses are the mirrored interface's, if known.
 	Addresses []Addr
@@ -33,16 +44,37 @@ type Session struct {
 	// Workload says who is behind the session.
 	Workload Workload
 
+	// Since is the time of the first frame of an unknown session.
+	Since int64
+
 	// Ended is set when a reload dropped the session or changed its identity.
 	// Sinks then finish what they hold of it.
 	Ended atomic.Bool
 
 	// Tallies has one entry a worker, which alone writes it.
 	Tallies []Tally
+
+	became atomic.Pointer[Session]
 }
 
-// A Workload is the identity behind a session, as the session file gives it.
-// Empty strings mean not known.
+// Become says that next is the same session, of which more is known: who it is
+// was learnt late. It is called before Ended is set, once.
+func (s *Session) Become(next *Session) { s.became.Store(next) }
+
+// Identified returns what is known best of the session: what it became, or
+// itself. What is still open under s, a record or a file, belongs to that.
+func (s *Session) Identified() *Session {
+	for {
+		next := s.became.Load()
+		if next == nil {
+			return s
+		}
+		s = next
+	}
+}
+
+// A Workload is the identity behind a session, as the session file gives it or
+// AWS says. Empty strings mean not known.
 type Workload struct {
 	InterfaceID, AccountID, Region, AZID         string
 	VPCID, SubnetID, InstanceID                  string
@@ -50,11 +82,10 @@ type Workload struct {
 	VPCCIDRs                                     []netip.Prefix // the primary one first; masked
 	SubnetCIDRs                                  []netip.Prefix // masked
 	PacketLength                                 int            // bytes after the VXLAN header; 0 means whole packets
-	From, Until                                  int64          // ns since 1970 UTC; 0 means open
 	Cluster, ClusterARN, Service                 string
 	TaskARN, TaskDefinitionARN, ContainerInstARN string
 	ContainerIDs                                 []string
-	Labels                                       map[string]string
+	Labels                                       map[string]string // those of the session file; tags of AWS
 }
 
 // A Tally counts one session's frames on one worker. Only that worker adds to
@@ -64,6 +95,7 @@ type Tally struct {
 	Bytes        atomic.Uint64 // real lengths of the delivered frames
 	NotDelivered atomic.Uint64 // frames
 	Truncated    atomic.Uint64 // delivered frames of which bytes are missing
+	Mismatched   atomic.Uint64 // delivered frames whose outer source is none of the interface's addresses
 	Directions   [NumDirections]atomic.Uint64
 	LastSeen     atomic.Int64 // ns since 1970 UTC, of the last batch with a frame of it
 
@@ -75,5 +107,4 @@ type Tally struct {
 	OutOfOrder    atomic.Uint64 // TCP segments
 	Duplicates    atomic.Uint64 // packets seen through another session before
 	NotIP         atomic.Uint64 // delivered frames that are in no flow record: ARP and other
-	_             [8]byte
 }

@@ -44,7 +44,7 @@ func BenchmarkLookup(b *testing.B) {
 				for b.Loop() {
 					a := &s[i&(len(s)-1)]
 					i++
-					if _, reason := t.Lookup(a.vni, a.source); reason != packet.None {
+					if _, reason := t.Lookup(&packet.Frame{VNI: a.vni, Source: a.source}); reason != packet.None {
 						b.Fatal(reason)
 					}
 				}
@@ -61,7 +61,7 @@ func BenchmarkLookupUnknown(b *testing.B) {
 	vni := uint32(0)
 	for b.Loop() {
 		vni = (vni + 1) & session.MaxVNI
-		t.Lookup(vni, packet.Addr{})
+		t.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}})
 	}
 }
 

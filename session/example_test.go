@@ -27,7 +27,7 @@ sessions:
 
 	source := packet.AddrFrom(netip.MustParseAddr("10.0.1.163"))
 	for _, vni := range []uint32{662316, 7} {
-		s, reason := table.Lookup(vni, source)
+		s, reason := table.Lookup(&packet.Frame{VNI: vni, Source: source})
 		fmt.Println(s.Name, s.Known, s.Workload.Service, reason)
 	}
 	// Output:

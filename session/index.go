@@ -92,3 +92,21 @@ func (x *index) add(key uint64, s *packet.Session) {
 	x.slots[i&mask].session.Store(s)
 	x.slots[i&mask].key.Store(key)
 }
+
+// put puts a session in, in place of the one with the same key if there is one.
+func (x *index) put(key uint64, s *packet.Session) {
+	mask := uint64(len(x.slots) - 1)
+	for i := x.place(key); ; i++ {
+		switch slot := &x.slots[i&mask]; slot.key.Load() {
+		case key:
+			if old := slot.session.Load(); key&ipv6Source == 0 || old.Source == s.Source {
+				slot.session.Store(s)
+				return
+			}
+		case 0:
+			slot.session.Store(s)
+			slot.key.Store(key)
+			return
+		}
+	}
+}

@@ -55,6 +55,8 @@ func TestParseWhole(t *testing.T) {
 		Source:    addr("10.0.1.163"),
 		MAC:       [6]byte{0x0a, 0x11, 0x22, 0x33, 0x44, 0x55},
 		Addresses: []packet.Addr{addr("10.0.1.163"), addr("fd00::a3")},
+		From:      from.UnixNano(),
+		Until:     from.Add(time.Hour + 500*time.Millisecond).UnixNano(),
 		Workload: packet.Workload{
 			InterfaceID: "eni-0a1b2c3d4e5f60718", AccountID: "011122223333", Region: "eu-central-1", AZID: "euc1-az1",
 			VPCID: "vpc-1", SubnetID: "subnet-1", InstanceID: "i-1",
@@ -62,8 +64,6 @@ func TestParseWhole(t *testing.T) {
 			VPCCIDRs:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("fd00::/56")},
 			SubnetCIDRs:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")},
 			PacketLength: 8500,
-			From:         from.UnixNano(),
-			Until:        from.Add(time.Hour + 500*time.Millisecond).UnixNano(),
 			Cluster:      "prod", ClusterARN: "arn:aws:ecs:eu-central-1:111122223333:cluster/prod", Service: "web",
 			TaskARN:           "arn:aws:ecs:eu-central-1:111122223333:task/prod/1",
 			TaskDefinitionARN: "arn:aws:ecs:eu-central-1:111122223333:task-definition/web:7",
@@ -211,7 +211,7 @@ func FuzzParse(f *testing.F) {
 		names := make(map[string]bool)
 		for i := range entries {
 			e := &entries[i]
-			s, reason := table.Lookup(e.VNI, e.Source)
+			s, reason := table.Lookup(&packet.Frame{VNI: e.VNI, Source: e.Source})
 			if reason != packet.None || s.Name != e.Name || s.VNI != e.VNI || s.Source != e.Source {
 				t.Errorf("entry %+v: found %+v, %v", e, s, reason)
 			}

@@ -13,7 +13,7 @@ func TestHotPathTakesNoLock(t *testing.T) {
 	source := packet.AddrFrom4([4]byte{10, 0, 0, 1})
 	table := New(Config{Workers: 1, UnknownMax: 1, Log: slog.New(slog.DiscardHandler)})
 	table.Replace([]Entry{{Name: "any", VNI: 1}, {Name: "one", VNI: 2, Source: source}})
-	unknown, _ := table.Lookup(3, source)
+	unknown, _ := table.Lookup(&packet.Frame{VNI: 3, Source: source})
 	announcer := NewAnnouncer(slog.New(slog.DiscardHandler))
 	frame := packet.Frame{Session: unknown, Length: 1}
 	announcer.Saw(&frame)
@@ -25,7 +25,7 @@ func TestHotPathTakesNoLock(t *testing.T) {
 	for vni, want := range map[uint32]packet.Reason{
 		1: packet.None, 2: packet.None, 3: packet.None, 4: packet.UnknownLimit,
 	} {
-		if _, r := table.Lookup(vni, source); r != want {
+		if _, r := table.Lookup(&packet.Frame{VNI: vni, Source: source}); r != want {
 			t.Errorf("vni %d: %v, want %v", vni, r, want)
 		}
 	}

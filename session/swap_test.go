@@ -56,7 +56,7 @@ func TestReplaceKeepsIdentity(t *testing.T) {
 			if change != want || before == after != tt.same || before.ID == after.ID != tt.same || before.Ended.Load() == tt.same {
 				t.Errorf("change %+v, ids %d and %d, ended %v", change, before.ID, after.ID, before.Ended.Load())
 			}
-			if got, _ := table.Lookup(changed.VNI, changed.Source); got != after || after.Ended.Load() {
+			if got, _ := table.Lookup(&packet.Frame{VNI: changed.VNI, Source: changed.Source}); got != after || after.Ended.Load() {
 				t.Errorf("found %+v, want %+v", got, after)
 			}
 			if ended := table.Ended(); slices.Contains(ended, before) == tt.same || slices.Contains(ended, after) {
@@ -69,10 +69,10 @@ func TestReplaceKeepsIdentity(t *testing.T) {
 func TestReplaceEndsExplainedUnknown(t *testing.T) {
 	table := newTable(t, session.Config{UnknownMax: 3})
 	for vni := range uint32(3) {
-		table.Lookup(vni, packet.Addr{})
+		table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}})
 	}
-	zero, _ := table.Lookup(0, packet.Addr{})
-	two, _ := table.Lookup(2, packet.Addr{})
+	zero, _ := table.Lookup(&packet.Frame{VNI: 0, Source: packet.Addr{}})
+	two, _ := table.Lookup(&packet.Frame{VNI: 2, Source: packet.Addr{}})
 	if got := found(table, 7, ""); got != "unknown_limit" {
 		t.Fatal(got)
 	}
@@ -80,7 +80,7 @@ func TestReplaceEndsExplainedUnknown(t *testing.T) {
 	if change := table.Replace(entries); change != (session.Change{Added: 2, Ended: 2}) {
 		t.Errorf("change %+v", change)
 	}
-	if s, _ := table.Lookup(0, packet.Addr{}); s != zero || s.Ended.Load() {
+	if s, _ := table.Lookup(&packet.Frame{VNI: 0, Source: packet.Addr{}}); s != zero || s.Ended.Load() {
 		t.Errorf("what nothing explains does not stay: %+v", s)
 	}
 	if !two.Ended.Load() {
@@ -110,9 +110,9 @@ func TestSetUnknown(t *testing.T) {
 	table := newTable(t, session.Config{UnknownMax: 4})
 	known := []session.Entry{{Name: "known", VNI: 100}}
 	table.Replace(known)
-	before, _ := table.Lookup(100, packet.Addr{})
+	before, _ := table.Lookup(&packet.Frame{VNI: 100, Source: packet.Addr{}})
 	for vni := range uint32(4) {
-		table.Lookup(vni, packet.Addr{})
+		table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}})
 	}
 	steps := []struct {
 		name   string
@@ -143,7 +143,7 @@ func TestSetUnknown(t *testing.T) {
 			t.Errorf("%s: vni 3: %s, want %s", tt.name, got, tt.lookup)
 		}
 	}
-	if after, _ := table.Lookup(100, packet.Addr{}); after != before {
+	if after, _ := table.Lookup(&packet.Frame{VNI: 100, Source: packet.Addr{}}); after != before {
 		t.Error("the known session was replaced")
 	}
 }
@@ -154,7 +154,7 @@ func TestEndedIsBounded(t *testing.T) {
 	var all []*packet.Session
 	for i := range rounds {
 		table.Replace([]session.Entry{{Name: fmt.Sprint("n", i), VNI: 1}})
-		s, _ := table.Lookup(1, packet.Addr{})
+		s, _ := table.Lookup(&packet.Frame{VNI: 1, Source: packet.Addr{}})
 		s.Tallies[0].Delivered.Store(1)
 		s.Tallies[1].Delivered.Store(2)
 		s.Tallies[1].Directions[packet.Egress].Store(2)
@@ -181,7 +181,7 @@ func TestForgottenSessionsAreStillCounted(t *testing.T) {
 			entries[i] = session.Entry{Name: fmt.Sprint("n", i), VNI: uint32(i)}
 		}
 		table.Replace(entries)
-		held, _ := table.Lookup(0, packet.Addr{}) // the first to be forgotten
+		held, _ := table.Lookup(&packet.Frame{VNI: 0, Source: packet.Addr{}}) // the first to be forgotten
 		table.Replace(nil)
 		if slices.Contains(table.Ended(), held) {
 			t.Fatal("the session is remembered, so this shows nothing")
@@ -214,7 +214,7 @@ func TestThousandReloadsKeepMemoryFlat(t *testing.T) {
 	table.Replace(many("vni", n))
 	before := table.Sessions()
 	for vni := range uint32(16) {
-		table.Lookup(vni, packet.Addr{})
+		table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}})
 	}
 	start := heap()
 	for range 1000 {
@@ -244,23 +244,23 @@ func TestReplaceUnderLoad(t *testing.T) {
 		{{Name: "a", VNI: 1}, {Name: "bb", VNI: 2, Source: addr("10.0.0.1")}, {Name: "x", VNI: 4}},
 	}
 	table.Replace(tables[0])
-	always, _ := table.Lookup(1, packet.Addr{})
+	always, _ := table.Lookup(&packet.Frame{VNI: 1, Source: packet.Addr{}})
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	for w := range 2 {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(w), 1))
 			for !done.Load() {
-				if s, _ := table.Lookup(1, addr("10.0.0.9")); s != always {
+				if s, _ := table.Lookup(&packet.Frame{VNI: 1, Source: addr("10.0.0.9")}); s != always {
 					t.Errorf("vni 1: found %v", s)
 					return
 				}
-				if s, _ := table.Lookup(2, addr("10.0.0.1")); s == nil || !s.Known || s.VNI != 2 {
+				if s, _ := table.Lookup(&packet.Frame{VNI: 2, Source: addr("10.0.0.1")}); s == nil || !s.Known || s.VNI != 2 {
 					t.Errorf("vni 2: found %v", s)
 					return
 				}
 				vni := random.Uint32N(20)
-				if s, r := table.Lookup(vni, packet.Addr{}); s != nil && s.VNI != vni || s == nil && r != packet.UnknownLimit {
+				if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); s != nil && s.VNI != vni || s == nil && r != packet.UnknownLimit {
 					t.Errorf("vni %d: found %v, %v", vni, s, r)
 					return
 				}

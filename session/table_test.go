@@ -73,7 +73,7 @@ func found(table *session.Table, vni uint32, source string) string {
 	if source != "" {
 		from = addr(source)
 	}
-	s, reason := table.Lookup(vni, from)
+	s, reason := table.Lookup(&packet.Frame{VNI: vni, Source: from})
 	if (s == nil) != (reason != packet.None) {
 		return fmt.Sprintf("session %v with reason %v", s, reason)
 	}
@@ -151,12 +151,12 @@ func TestLookupAllOfMany(t *testing.T) {
 			for i := range entries {
 				e := &entries[i]
 				known[e.VNI] = true
-				if s, _ := table.Lookup(e.VNI, e.Source); s == nil || s.Name != e.Name {
+				if s, _ := table.Lookup(&packet.Frame{VNI: e.VNI, Source: e.Source}); s == nil || s.Name != e.Name {
 					t.Fatalf("%d of kind %s: entry %s: found %v", n, kind, e.Name, s)
 				}
 			}
 			for vni := range uint32(1000) {
-				if s, r := table.Lookup(vni, packet.Addr{}); !known[vni] && r != packet.UnknownSession {
+				if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); !known[vni] && r != packet.UnknownSession {
 					t.Fatalf("%d of kind %s: vni %d: found %v, %v", n, kind, vni, s, r)
 				}
 			}
@@ -181,7 +181,7 @@ func TestUnknownLimit(t *testing.T) {
 		}
 	}
 	for _, vni := range []uint32{0, 1, 2, 100} { // those there are stay
-		if s, r := table.Lookup(vni, packet.Addr{}); r != packet.None || s.Known != (vni == 100) || len(s.Tallies) != 2 {
+		if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); r != packet.None || s.Known != (vni == 100) || len(s.Tallies) != 2 {
 			t.Errorf("vni %d: %+v, %v", vni, s, r)
 		}
 	}
@@ -192,7 +192,7 @@ func TestUnknownLimit(t *testing.T) {
 
 func TestUnknownVNIHas24Bits(t *testing.T) {
 	table := newTable(t, session.Config{UnknownMax: 1})
-	if s, _ := table.Lookup(1<<24|9, packet.Addr{}); s.VNI != 9 || s.Name != "vni-9" {
+	if s, _ := table.Lookup(&packet.Frame{VNI: 1<<24 | 9, Source: packet.Addr{}}); s.VNI != 9 || s.Name != "vni-9" {
 		t.Errorf("got %s of vni %d", s.Name, s.VNI)
 	}
 }
@@ -212,7 +212,7 @@ func TestMillionVNIs(t *testing.T) {
 	source := addr("10.0.0.1")
 	counts := make(map[packet.Reason]int)
 	for vni := range uint32(1_000_000) {
-		_, reason := table.Lookup(vni, source)
+		_, reason := table.Lookup(&packet.Frame{VNI: vni, Source: source})
 		counts[reason]++
 	}
 	if counts[packet.None] != 256 || counts[packet.UnknownLimit] != 1_000_000-256 {
@@ -222,7 +222,7 @@ func TestMillionVNIs(t *testing.T) {
 		t.Errorf("%d sessions, want 256", n)
 	}
 	vni := uint32(0)
-	if n := testing.AllocsPerRun(100_000, func() { vni++; table.Lookup(vni, source) }); n != 0 {
+	if n := testing.AllocsPerRun(100_000, func() { vni++; table.Lookup(&packet.Frame{VNI: vni, Source: source}) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	if n := len(table.Ended()); n != 0 {
@@ -235,12 +235,12 @@ func TestLookupAllocatesNothing(t *testing.T) {
 		table := newTable(t, session.Config{UnknownMax: 1})
 		entries := many(kind, 100)
 		table.Replace(entries)
-		table.Lookup(session.MaxVNI, packet.Addr{}) // an unknown one
+		table.Lookup(&packet.Frame{VNI: session.MaxVNI, Source: packet.Addr{}}) // an unknown one
 		n := testing.AllocsPerRun(10, func() {
 			for i := range entries {
-				table.Lookup(entries[i].VNI, entries[i].Source)
+				table.Lookup(&packet.Frame{VNI: entries[i].VNI, Source: entries[i].Source})
 			}
-			table.Lookup(session.MaxVNI, packet.Addr{})
+			table.Lookup(&packet.Frame{VNI: session.MaxVNI, Source: packet.Addr{}})
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations", kind, n)
@@ -258,7 +258,7 @@ func TestUnknownConcurrently(t *testing.T) {
 		admitted[w] = make(map[uint32]*packet.Session)
 		wg.Go(func() {
 			for vni := range uint32(vnis) {
-				if s, r := table.Lookup(vni, packet.Addr{}); r == packet.None {
+				if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); r == packet.None {
 					admitted[w][vni] = s
 				}
 			}

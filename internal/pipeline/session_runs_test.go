@@ -58,7 +58,7 @@ func TestFramesWithoutSourceAreAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := packet.Frame{Data: make([]byte, 60), Length: 60, VNI: 7}
-	f.Session, _ = p.sessions.Lookup(7, packet.Addr{})
+	f.Session, _ = p.sessions.Lookup(&packet.Frame{VNI: 7, Source: packet.Addr{}})
 	p.Frame(0, &f)
 	p.Frame(0, &f)
 	if n := strings.Count(log.String(), "first frame of a sender"); n != 1 {

@@ -89,7 +89,7 @@ func (p *Pipeline) Open(d *packet.Datagram, f *packet.Frame) {
 		// Here and not in Frame: in replay the reader opens in the order of
 		// the input, so that the same VNIs find room among the unknown ones
 		// whatever the number of workers.
-		f.Session, f.Reason = p.sessions.Lookup(f.VNI, f.Source)
+		f.Session, f.Reason = p.sessions.Lookup(f)
 	}
 }
 

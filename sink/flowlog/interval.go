@@ -209,7 +209,7 @@ func (w *writer) statuses(v *interval) {
 // quiet reports whether a session without records has a NODATA line: it is known
 // and was there in the interval.
 func quiet(s *packet.Session, v *interval) bool {
-	from, until := s.Workload.From, s.Workload.Until
+	from, until := s.From, s.Until.Load()
 	return s.Known && !s.Ended.Load() && (from == 0 || from < v.end) && (until == 0 || until > v.begin)
 }
 

@@ -130,7 +130,7 @@ func TestNoDataAndSkipData(t *testing.T) {
 		var lost atomic.Uint64
 		a, b, gone, later := newSession(1, "a", "1"), newSession(2, "b", "1"), newSession(3, "gone", "1"), newSession(4, "later", "1")
 		unknown := &packet.Session{ID: 9, Name: "vni-9"}
-		later.Workload.From = (time.Now().UnixNano()/minute + 3) * minute
+		later.From = (time.Now().UnixNano()/minute + 3) * minute
 		gone.Ended.Store(true)
 		l := newLive(t, flowlog.Config{
 			Dir: t.TempDir(), Workers: 2,
