@@ -17,10 +17,20 @@ import "net/netip"
 type Config struct {
 	Capture  Capture  `yaml:"capture"`
 	Sessions Sessions `yaml:"sessions"`
-	Flows    Flows    `yaml:"flows"`
-	Sinks    Sinks    `yaml:"sinks"`
-	Admin    Admin    `yaml:"admin"`
-	Health   Health   `yaml:"health"`
+
+	// AWS, if not nil, is asked whose sessions there are.
+	AWS *AWS `yaml:"aws,omitempty"`
+
+	Filter Filter `yaml:"filter"`
+
+	// Keep says what is kept of frames, at most 64 rules. Frames that none
+	// matches are kept whole.
+	Keep []Keep `yaml:"keep"`
+
+	Flows  Flows  `yaml:"flows"`
+	Sinks  Sinks  `yaml:"sinks"`
+	Admin  Admin  `yaml:"admin"`
+	Health Health `yaml:"health"`
 
 	// Drain is how long to read on, unready, after SIGTERM.
 	Drain Duration `yaml:"drain"`
@@ -99,7 +109,14 @@ type Sinks struct {
 
 // PCAP configures the capture files.
 type PCAP struct {
-	Dir    string `yaml:"dir"`
+	Dir string `yaml:"dir"`
+
+	// Group is what shares a file: session, service or all.
+	Group string `yaml:"group"`
+
+	// Filter is the name of a filter. Empty means every frame.
+	Filter string `yaml:"filter"`
+
 	Rotate Rotate `yaml:"rotate"`
 
 	// SnapLength is the most bytes kept of a frame, up to 256KiB; 0 means all.
@@ -137,6 +154,9 @@ type Retain struct {
 // FlowLog configures the flow-log files.
 type FlowLog struct {
 	Dir string `yaml:"dir"`
+
+	// Filter is the name of a filter. Empty means every record.
+	Filter string `yaml:"filter"`
 
 	// Format is text or json.
 	Format string `yaml:"format"`

@@ -45,6 +45,8 @@ func Default() Config {
 			ReceiveBuffer: 64 * MiB,
 		},
 		Sessions:    Sessions{Unknown: "keep", UnknownMax: 256},
+		Filter:      Filter{Sessions: []SessionFilter{}},
+		Keep:        []Keep{},
 		Flows:       Flows{Table: 1_000_000, Idle: 2 * minutes, Duplicates: "keep"},
 		Sinks:       Sinks{PCAP: &pcap},
 		Admin:       Admin{Listen: "127.0.0.1:9477"},
@@ -57,6 +59,7 @@ func Default() Config {
 func DefaultPCAP() PCAP {
 	return PCAP{
 		Dir:       "captures",
+		Group:     "session",
 		Rotate:    Rotate{Size: 256 * MiB, Every: 5 * minutes},
 		OpenFiles: 256,
 		Buffer:    128 * MiB,
@@ -102,10 +105,15 @@ func parse(name, dir string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := Default()
+	aws := DefaultAWS()
+	c.AWS = &aws
 	flowlog, splunk := DefaultFlowLog(), DefaultSplunk()
 	c.Sinks.FlowLog, c.Sinks.Splunk = &flowlog, &splunk
 	if err := doc.Decode(&c); err != nil {
 		return nil, err
+	}
+	if !doc.Has("aws") {
+		c.AWS = nil
 	}
 	if !doc.Has("sinks.pcap") {
 		c.Sinks.PCAP = nil
@@ -129,7 +137,10 @@ func parse(name, dir string, data []byte) (*Config, error) {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.Sessions.File, &c.Flows.IPRanges, &c.Admin.TokenFile}
+	paths := []*string{&c.Sessions.File, &c.Filter.File, &c.Flows.IPRanges, &c.Admin.TokenFile}
+	if c.AWS != nil {
+		paths = append(paths, &c.AWS.Journal)
+	}
 	if c.Sinks.PCAP != nil {
 		paths = append(paths, &c.Sinks.PCAP.Dir)
 	}

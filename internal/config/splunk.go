@@ -1,11 +1,9 @@
 package config
 
 import (
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Splunk configures sending to Splunk's HTTP Event Collector.
@@ -24,6 +22,9 @@ type Splunk struct {
 
 	// Ack is auto, off or require.
 	Ack string `yaml:"ack"`
+
+	// Filter is the name of a filter of flows and frames. Empty means all.
+	Filter string `yaml:"filter"`
 
 	// Records are what is sent beside frames: flow, vpcflow and ledger.
 	Records []string `yaml:"records"`
@@ -99,19 +100,7 @@ type FrameMatch struct {
 }
 
 // Prefix returns Address as a prefix, the zero one if it is empty.
-func (m FrameMatch) Prefix() (netip.Prefix, error) {
-	switch {
-	case m.Address == "":
-		return netip.Prefix{}, nil
-	case strings.Contains(m.Address, "/"):
-		return netip.ParsePrefix(m.Address)
-	}
-	addr, err := netip.ParseAddr(m.Address)
-	if err == nil && addr.Zone() != "" {
-		err = errors.New("has a zone")
-	}
-	return netip.PrefixFrom(addr, addr.BitLen()), err
-}
+func (m FrameMatch) Prefix() (netip.Prefix, error) { return parsePrefix(m.Address) }
 
 // Spool bounds what waits on disk until it is delivered.
 type Spool struct {

@@ -39,6 +39,11 @@ func (c *Config) problems() []problem {
 	var p problems
 	c.Capture.validate(&p)
 	c.Sessions.validate(&p)
+	if c.AWS != nil {
+		c.AWS.validate(&p)
+	}
+	c.Filter.validate(&p, &c.Sinks)
+	c.validateKeep(&p)
 	c.Flows.validate(&p)
 	c.Sinks.validate(&p)
 	c.Admin.validate(&p)
@@ -179,6 +184,7 @@ func (s *PCAP) validate(p *problems) {
 	if s.Dir == "" {
 		p.addf("sinks.pcap.dir", "empty; name a directory, or remove sinks.pcap to keep no captures")
 	}
+	p.oneOf("sinks.pcap.group", s.Group, "session", "service", "all")
 	limit(p, "sinks.pcap.rotate.size", s.Rotate.Size, KiB)
 	limit(p, "sinks.pcap.rotate.every", s.Rotate.Every, minutes/60)
 	limit(p, "sinks.pcap.rotate.packets", s.Rotate.Packets, 1)

@@ -122,14 +122,7 @@ func (f *Frames) validate(p *problems) {
 	if within(p, "sinks.splunk.frames.match.port", m.Port, 0, 65535) && m.Port != 0 && strings.HasPrefix(m.Protocol, "icmp") {
 		p.addf("sinks.splunk.frames.match.port", "%s has no ports; remove it, or match tcp or udp", m.Protocol)
 	}
-	switch prefix, err := m.Prefix(); {
-	case err != nil:
-		p.addf("sinks.splunk.frames.match.address", "must be a prefix or an address such as 10.0.0.0/8 or fd00::1, not %.60q", m.Address)
-	case prefix.Addr().Is4In6():
-		p.addf("sinks.splunk.frames.match.address", "%s never matches, IPv4 is compared as IPv4; write the IPv4 prefix or address", m.Address)
-	case m.Address != "" && prefix != prefix.Masked():
-		p.addf("sinks.splunk.frames.match.address", "%v has bits set beyond its length; write %v", prefix, prefix.Masked())
-	}
+	p.prefix("sinks.splunk.frames.match.address", m.Address)
 	if len(m.Session) > maxName {
 		p.addf("sinks.splunk.frames.match.session", "must be a name of up to %d bytes", maxName)
 	}

@@ -16,7 +16,7 @@ import (
 type reader struct {
 	name    string
 	path    []string // of the value being read, each step as it is printed
-	fields  map[reflect.Type]map[string]int
+	fields  map[reflect.Type]map[string][]int
 	inAlias int  // how many aliases lead to the value being read
 	aliased int  // aliases, keys and items read through aliases
 	spent   bool // too many: nothing more is read
@@ -138,19 +138,24 @@ func (r *reader) structure(n *yaml.Node, v reflect.Value) {
 			r.errorf(k, "unknown key; known here: %s", strings.Join(known, ", "))
 			return
 		}
-		r.value(val, v.Field(i))
+		r.value(val, v.FieldByIndex(i))
 	})
 }
 
-func (r *reader) fieldsOf(t reflect.Type) map[string]int {
+// fieldsOf returns the index of the field that each key is read into.
+func (r *reader) fieldsOf(t reflect.Type) map[string][]int {
 	if fields, ok := r.fields[t]; ok {
 		return fields
 	}
-	fields := make(map[string]int)
+	fields := make(map[string][]int)
 	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-		if name != "" && name != "-" {
-			fields[name] = i
+		switch name, option, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); {
+		case option == "inline":
+			for name, index := range r.fieldsOf(t.Field(i).Type) {
+				fields[name] = append([]int{i}, index...)
+			}
+		case name != "" && name != "-":
+			fields[name] = []int{i}
 		}
 	}
 	r.fields[t] = fields

@@ -107,7 +107,8 @@ func (d *Document) syntax(err error) error {
 // leave their fields alone, so that defaults can be set before.
 //
 // A field is read from the key its yaml tag names, up to a comma; fields without
-// a tag are ignored. Types are string, bool, integers, structs, slices,
+// a tag are ignored; those of a struct with the tag ",inline" are read as if they
+// were of the struct around it. Types are string, bool, integers, structs, slices,
 // map[string]string, pointers to these, and whatever implements
 // [encoding.TextUnmarshaler], from text, or from a mapping too if it is a struct
 // with tags. A string takes a scalar as it is written, so that
@@ -126,7 +127,7 @@ func (d *Document) Decode(v any) error {
 	if d.root == nil {
 		return nil
 	}
-	r := reader{name: d.name, fields: make(map[reflect.Type]map[string]int)}
+	r := reader{name: d.name, fields: make(map[reflect.Type]map[string][]int)}
 	r.value(d.root, p.Elem())
 	return r.err()
 }

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// maxKeep is how many rules a policy has at most: a word has a bit for each.
+const maxKeep = 64
+
+// Filter says which sessions are narrowed by a mirror filter. That of a sink is
+// with the sink.
+type Filter struct {
+	// File holds the filters. Empty means none.
+	File string `yaml:"file"`
+
+	// Sessions gives sessions a filter; the first that matches counts.
+	Sessions []SessionFilter `yaml:"sessions"`
+}
+
+// A SessionFilter gives the sessions it matches the filter of a name.
+type SessionFilter struct {
+	Match  `yaml:",inline"`
+	Filter string `yaml:"filter"`
+}
+
+// A Keep says what is kept of the frames it matches; the first that matches
+// counts. The last of a list may match every frame.
+type Keep struct {
+	Match `yaml:",inline"`
+
+	CIDR string `yaml:"cidr,omitempty"` // of either end, prefix or address
+	Port string `yaml:"port,omitempty"` // of either end, 443 or 8000-8999
+	Keep string `yaml:"keep"`           // full, headers or none
+}
+
+// A Match names sessions. All that is set must hold.
+type Match struct {
+	Session string  `yaml:"session,omitempty"` // name
+	Service string  `yaml:"service,omitempty"` // of ECS
+	Cluster string  `yaml:"cluster,omitempty"` // of ECS
+	Label   string  `yaml:"label,omitempty"`   // key, or key=value
+	VNI     *uint32 `yaml:"vni,omitempty"`     // 0 to 16777215
+}
+
+// Labelled returns the key that the label must have, and its value unless any
+// will do.
+func (m *Match) Labelled() (key, value string, valued bool) {
+	return strings.Cut(m.Label, "=")
+}
+
+// Prefix returns CIDR as a prefix, the zero one if it is empty.
+func (k *Keep) Prefix() (netip.Prefix, error) { return parsePrefix(k.CIDR) }
+
+// Ports returns the first and the last port of Port, both 0 if it is empty.
+func (k *Keep) Ports() (from, to uint16, err error) {
+	if k.Port == "" {
+		return 0, 0, nil
+	}
+	first, last, ranged := strings.Cut(k.Port, "-")
+	if !ranged {
+		last = first
+	}
+	low, lowErr := strconv.ParseUint(first, 10, 16)
+	high, highErr := strconv.ParseUint(last, 10, 16)
+	if lowErr != nil || highErr != nil || low == 0 || low > high {
+		return 0, 0, errors.New(`must be a port or ports such as 443 or 8000-8999`)
+	}
+	return uint16(low), uint16(high), nil
+}
+
+// parsePrefix reads a prefix, or an address as the prefix of it alone; "" is the
+// zero one.
+func parsePrefix(text string) (netip.Prefix, error) {
+	switch {
+	case text == "":
+		return netip.Prefix{}, nil
+	case strings.Contains(text, "/"):
+		return netip.ParsePrefix(text)
+	}
+	addr, err := netip.ParseAddr(text)
+	if err == nil && addr.Zone() != "" {
+		err = errors.New("has a zone")
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), err
+}
+
+// prefix wants what parsePrefix reads, and can be matched.
+func (p *problems) prefix(path, text string) {
+	switch prefix, err := parsePrefix(text); {
+	case err != nil:
+		p.addf(path, "must be a prefix or an address such as 10.0.0.0/8 or fd00::1, not %.60q", text)
+	case prefix.Addr().Is4In6():
+		p.addf(path, "%s never matches, IPv4 is compared as IPv4; write the IPv4 prefix or address", text)
+	case text != "" && prefix != prefix.Masked():
+		p.addf(path, "%v has bits set beyond its length; write %v", prefix, prefix.Masked())
+	}
+}
+
+func (f *Filter) validate(p *problems, sinks *Sinks) {
+	for i := range f.Sessions {
+		s := &f.Sessions[i]
+		path := fmt.Sprintf("filter.sessions[%d]", i)
+		s.Match.validate(p, path)
+		if s.Filter == "" {
+			p.addf(path+".filter", "empty; name a filter of filter.file")
+		}
+		if s.Match == (Match{}) && i < len(f.Sessions)-1 {
+			p.addf(path, "matches every session, so that those after it never count; name a session, service, cluster, label or vni, or write it last")
+		}
+	}
+	for path, name := range f.Names(sinks) {
+		if name != "" && f.File == "" {
+			p.addf(path, "%.60q is a filter of filter.file, which is empty; name the file", name)
+		}
+	}
+}
+
+// Names yields every key that names a filter, and the name, which may be empty.
+func (f *Filter) Names(sinks *Sinks) func(yield func(path, name string) bool) {
+	return func(yield func(path, name string) bool) {
+		for i := range f.Sessions {
+			if !yield(fmt.Sprintf("filter.sessions[%d].filter", i), f.Sessions[i].Filter) {
+				return
+			}
+		}
+		if s := sinks.PCAP; s != nil && !yield("sinks.pcap.filter", s.Filter) {
+			return
+		}
+		if s := sinks.FlowLog; s != nil && !yield("sinks.flowlog.filter", s.Filter) {
+			return
+		}
+		if s := sinks.Splunk; s != nil {
+			yield("sinks.splunk.filter", s.Filter)
+		}
+	}
+}
+
+func (m *Match) validate(p *problems, path string) {
+	if key, _, _ := m.Labelled(); key == "" && m.Label != "" {
+		p.addf(path+".label", "must be key or key=value, not %.60q", m.Label)
+	}
+	if m.VNI != nil && *m.VNI >= 1<<24 {
+		p.addf(path+".vni", "must be 0 to %d, not %d", 1<<24-1, *m.VNI)
+	}
+}
+
+func (c *Config) validateKeep(p *problems) {
+	if n := len(c.Keep); n > maxKeep {
+		p.addf("keep", "has %d rules, and %d is the most; put services or labels together", n, maxKeep)
+	}
+	for i := range c.Keep {
+		k := &c.Keep[i]
+		path := fmt.Sprintf("keep[%d]", i)
+		k.Match.validate(p, path)
+		p.prefix(path+".cidr", k.CIDR)
+		if _, _, err := k.Ports(); err != nil {
+			p.addf(path+".port", "%v, not %.60q", err, k.Port)
+		}
+		p.oneOf(path+".keep", k.Keep, "full", "headers", "none")
+		if k.Match == (Match{}) && k.CIDR == "" && k.Port == "" && i < len(c.Keep)-1 {
+			p.addf(path, "matches every frame, so that the rules after it never count; name a session, service, cluster, label, vni, cidr or port, or write it last")
+		}
+	}
+}
