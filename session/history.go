@@ -60,6 +60,7 @@ func addTally(sum, t *packet.Tally) {
 	sum.Bytes.Add(t.Bytes.Load())
 	sum.NotDelivered.Add(t.NotDelivered.Load())
 	sum.Truncated.Add(t.Truncated.Load())
+	sum.Mismatched.Add(t.Mismatched.Load())
 	for d := range sum.Directions {
 		sum.Directions[d].Add(t.Directions[d].Load())
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -38,7 +39,9 @@ func (s *sessionRuns) flush(worker int) {
 type sessionRun struct {
 	session                              *packet.Session // nil: none
 	source                               packet.Addr     // of the latest frame that was delivered
+	stray                                bool            // what that source is
 	delivered, bytes, missing, truncated uint64
+	mismatched                           uint64
 	directions                           [packet.NumDirections]uint64
 	last                                 int64
 }
@@ -56,6 +59,9 @@ func (r *sessionRun) flush(worker int) {
 	if r.truncated != 0 {
 		t.Truncated.Add(r.truncated)
 	}
+	if r.mismatched != 0 {
+		t.Mismatched.Add(r.mismatched)
+	}
 	for d, n := range r.directions {
 		if n != 0 {
 			t.Directions[d].Add(n)
@@ -65,4 +71,12 @@ func (r *sessionRun) flush(worker int) {
 		t.LastSeen.Store(r.last)
 	}
 	*r = sessionRun{}
+}
+
+// stray reports whether a frame comes from none of the addresses that its
+// session's interface has, where these are known. A session of one source takes
+// no others.
+func stray(f *packet.Frame) bool {
+	s := f.Session
+	return s.Source.IsZero() && len(s.Addresses) > 0 && !f.Source.IsZero() && !slices.Contains(s.Addresses, f.Source)
 }

@@ -106,7 +106,7 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	r := w.runs.of(f.Session, worker)
 	if r.delivered == 0 || f.Source != r.source || f.Truncated() {
 		p.announcer.Saw(f) // there is nothing new about other frames of a run
-		r.source = f.Source
+		r.source, r.stray = f.Source, stray(f)
 	}
 	for _, s := range p.frameSinks {
 		s.Offer(worker, f)
@@ -132,6 +132,9 @@ func (w *worker) deliver(r *sessionRun, f *packet.Frame) {
 	r.bytes += uint64(f.Length)
 	r.directions[f.Direction]++
 	r.last = f.Time
+	if r.stray {
+		r.mismatched++
+	}
 	if f.Truncated() {
 		w.truncated++
 		r.truncated++
