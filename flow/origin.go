@@ -8,12 +8,14 @@ import (
 
 // An origin is where flows come from: a session and, if the session is unknown,
 // the outer source. Entries refer to it by number, so that they hold no
-// pointer. It is released when no entry does any more.
+// pointer, and a session that becomes another takes its flows along. It is
+// released when no entry does any more.
 type origin struct {
 	session *packet.Session // nil if the place is free
 	source  packet.Addr     // of the first frame
 	hash    uint64
 	refs    uint32 // entries that refer to it
+	next    uint32 // an earlier one at the same place; 0 if there is none
 	loose   bool   // listed to be looked at when the batch is done
 	used    bool   // listed to have its sums flushed
 	sums    sums
@@ -43,24 +45,32 @@ func (n *sums) flush(t *packet.Tally) {
 	*n = sums{}
 }
 
-type originKey struct {
-	session uint32
-	source  packet.Addr // zero if the session is known
+// A place is what sessions that become one another have in common.
+type place struct {
+	vni    uint32
+	source packet.Addr // the session's, if it is known, or the frame's
+}
+
+func placeOf(s *packet.Session, source *packet.Addr) place {
+	if s.Known {
+		source = &s.Source
+	}
+	return place{s.VNI, *source}
 }
 
 // Origins are those of one shard. There are at most as many as flows, and those
 // of the batch at hand.
 type origins struct {
-	at     []origin // at[0] stands for none
-	free   []uint32
-	loose  []uint32 // may have no entry that refers to them
-	used   []uint32 // have sums
-	byKey  map[originKey]uint32
-	recent [64]uint32 // by session and source, so that the map is rarely asked
+	at      []origin // at[0] stands for none
+	free    []uint32
+	loose   []uint32         // may have no entry that refers to them
+	used    []uint32         // have sums
+	byPlace map[place]uint32 // the latest of each place, which leads to the others
+	recent  [64]uint32       // by session and source, so that the map is rarely asked
 }
 
 func newOrigins() origins {
-	return origins{at: make([]origin, 1), byKey: make(map[originKey]uint32)}
+	return origins{at: make([]origin, 1), byPlace: make(map[place]uint32)}
 }
 
 // find returns the number of the frame's origin. It stays valid until the batch
@@ -76,19 +86,34 @@ func (o *origins) find(f *packet.Frame, h *hasher) uint32 {
 	if at := &o.at[*recent]; at.session == s && (s.Known || at.source == f.Source) {
 		return *recent
 	}
-	key := originKey{session: s.ID}
-	if !s.Known {
-		key.source = f.Source
-	}
-	i, ok := o.byKey[key]
-	if !ok {
-		i = o.add(f, key, h)
+	i := o.search(f)
+	if i == 0 {
+		i = o.add(f, h)
 	}
 	*recent = i
 	return i
 }
 
-func (o *origins) add(f *packet.Frame, key originKey, h *hasher) uint32 {
+// search returns the origin of the frame's session, or the one of a session that
+// is the same by now; 0 if there is none. A place has as many origins as it had
+// holders with flows that are left.
+func (o *origins) search(f *packet.Frame) uint32 {
+	first := o.byPlace[placeOf(f.Session, &f.Source)]
+	for i := first; i != 0; i = o.at[i].next {
+		if o.at[i].session == f.Session {
+			return i
+		}
+	}
+	s := f.Session.Identified()
+	for i := first; i != 0; i = o.at[i].next {
+		if o.identify(i) == s {
+			return i
+		}
+	}
+	return 0
+}
+
+func (o *origins) add(f *packet.Frame, h *hasher) uint32 {
 	var i uint32
 	if n := len(o.free); n > 0 {
 		i, o.free = o.free[n-1], o.free[:n-1]
@@ -96,10 +121,58 @@ func (o *origins) add(f *packet.Frame, key originKey, h *hasher) uint32 {
 		i = uint32(len(o.at))
 		o.at = append(o.at, origin{})
 	}
-	o.at[i] = origin{session: f.Session, source: f.Source, hash: h.join(h.end(&key.source, 0), uint64(key.session))}
-	o.byKey[key] = i
+	p := placeOf(f.Session, &f.Source)
+	if f.Session.Known {
+		p.source = packet.Addr{} // the session alone tells
+	}
+	o.at[i] = origin{session: f.Session, source: f.Source, hash: h.join(h.end(&p.source, 0), uint64(f.Session.ID))}
+	o.link(i)
 	o.loosen(i)
 	return i
+}
+
+// identify returns who the session of an origin has become, to whom the origin
+// is given: its flows go on, under the same hash.
+func (o *origins) identify(i uint32) *packet.Session {
+	at := &o.at[i]
+	s := at.session.Identified()
+	if s == at.session {
+		return s
+	}
+	moves := placeOf(s, &at.source) != placeOf(at.session, &at.source)
+	if moves {
+		o.unlink(i)
+	}
+	at.session = s
+	if moves {
+		o.link(i)
+	}
+	return s
+}
+
+// link puts an origin where it is found.
+func (o *origins) link(i uint32) {
+	at := &o.at[i]
+	p := placeOf(at.session, &at.source)
+	at.next, o.byPlace[p] = o.byPlace[p], i
+}
+
+// unlink takes it away from there.
+func (o *origins) unlink(i uint32) {
+	at := &o.at[i]
+	p := placeOf(at.session, &at.source)
+	first := o.byPlace[p]
+	switch {
+	case first != i:
+		for o.at[first].next != i {
+			first = o.at[first].next
+		}
+		o.at[first].next = at.next
+	case at.next != 0:
+		o.byPlace[p] = at.next
+	default:
+		delete(o.byPlace, p)
+	}
 }
 
 func (o *origins) retain(i uint32) { o.at[i].refs++ }
@@ -127,14 +200,14 @@ func (o *origins) sums(i uint32) *sums {
 	return &at.sums
 }
 
-// flush adds the sums to the tallies of a worker, and forgets origins that no
-// entry refers to.
+// flush adds the sums to the tallies of a worker, of what a session has become,
+// and forgets origins that no entry refers to.
 func (o *origins) flush(worker int) {
 	for _, i := range o.used {
 		at := &o.at[i]
 		at.used = false
-		if worker < len(at.session.Tallies) {
-			at.sums.flush(&at.session.Tallies[worker])
+		if tallies := at.session.Identified().Tallies; worker < len(tallies) {
+			at.sums.flush(&tallies[worker])
 		}
 	}
 	o.used = o.used[:0]
@@ -144,23 +217,20 @@ func (o *origins) flush(worker int) {
 		if at.refs != 0 {
 			continue
 		}
-		key := originKey{session: at.session.ID}
-		if !at.session.Known {
-			key.source = at.source
-		}
-		delete(o.byKey, key)
+		o.unlink(i)
 		*at = origin{}
 		o.free = append(o.free, i)
 	}
 	o.loose = o.loose[:0]
 }
 
-// anyEnded reports whether flows of a session that ended are left.
-func (o *origins) anyEnded() bool {
+// look finds out who the sessions have become, and reports whether flows of one
+// that is over are left.
+func (o *origins) look() (over bool) {
 	for i := range o.at {
-		if at := &o.at[i]; at.session != nil && at.session.Ended.Load() {
-			return true
+		if o.at[i].session != nil && o.identify(uint32(i)).Over() {
+			over = true
 		}
 	}
-	return false
+	return over
 }

@@ -17,36 +17,57 @@ const maxEnded = 1024
 const grace = 10 * time.Second
 
 // A history remembers ended sessions, whose counts still belong to the ledger.
+// Those of a session that became another one are the other's in the end.
 type history struct {
 	sessions  []*packet.Session // oldest first
-	fading    []fading          // no longer remembered, but still counted in
+	fading    []fading          // not to be remembered, but still counted in
 	forgotten packet.Tally
 }
 
-// A fading is the tallies of a session that is no longer remembered.
+// A fading is a session that will not be remembered.
 type fading struct {
-	tallies []packet.Tally
+	session *packet.Session
 	since   time.Time
 }
+
+// became reports whether the counts go to another session.
+func (f *fading) became() bool { return f.session.Identified() != f.session }
 
 // add remembers sessions. Beyond maxEnded the oldest are forgotten, their
 // tallies summed.
 func (h *history) add(gone []*packet.Session) {
-	h.sessions = append(h.sessions, gone...)
 	now := time.Now()
-	done := 0
-	for ; done < len(h.fading) && now.Sub(h.fading[done].since) >= grace; done++ {
-		addTallies(&h.forgotten, h.fading[done].tallies)
+	h.settle(now)
+	for _, s := range gone {
+		if f := (fading{s, now}); f.became() {
+			h.fading = append(h.fading, f)
+		} else {
+			h.sessions = append(h.sessions, s)
+		}
 	}
-	h.fading = slices.Delete(h.fading, 0, done)
 	surplus := len(h.sessions) - maxEnded
 	if surplus <= 0 {
 		return
 	}
 	for _, s := range h.sessions[:surplus] {
-		h.fading = append(h.fading, fading{s.Tallies, now})
+		h.fading = append(h.fading, fading{s, now})
 	}
 	h.sessions = slices.Clone(h.sessions[surplus:])
+}
+
+// settle passes on the counts of sessions that nothing is counted in any more.
+// What a session became fades no earlier than the session did, so that its own
+// counts have not been passed on.
+func (h *history) settle(now time.Time) {
+	done := 0
+	for ; done < len(h.fading) && now.Sub(h.fading[done].since) >= grace; done++ {
+		into := &h.forgotten
+		if f := &h.fading[done]; f.became() {
+			into = &f.session.Identified().Tallies[0]
+		}
+		addTallies(into, h.fading[done].session.Tallies)
+	}
+	h.fading = slices.Delete(h.fading, 0, done)
 }
 
 func addTallies(sum *packet.Tally, tallies []packet.Tally) {
@@ -74,12 +95,29 @@ func addTally(sum, t *packet.Tally) {
 	sum.LastSeen.Store(max(sum.LastSeen.Load(), t.LastSeen.Load()))
 }
 
-// Ended returns the sessions that ended, at most the last 1,024, oldest first.
-// Frames under way may still be counted in them. The slice is the caller's.
+// Account calls f with all sessions whose counts are of the ledger, the live ones
+// by name and the ended ones after them, and the sum of those that are not
+// remembered. No session ends meanwhile, so that each count is in one place.
+func (t *Table) Account(f func(sessions []*packet.Session, forgotten *packet.Tally)) {
+	t.reload.Lock()
+	defer t.reload.Unlock()
+	f(append(t.Sessions(), t.Ended()...), t.Forgotten())
+}
+
+// Ended returns the sessions that ended and are remembered, at most the last
+// 1,024, oldest first, and after them those that became others and still have
+// counts of their own. Frames under way may still be counted in them. The slice
+// is the caller's.
 func (t *Table) Ended() []*packet.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Clone(t.ended.sessions)
+	ended := slices.Clone(t.ended.sessions)
+	for i := range t.ended.fading {
+		if f := &t.ended.fading[i]; f.became() {
+			ended = append(ended, f.session)
+		}
+	}
+	return ended
 }
 
 // Forgotten returns the sum of the tallies of the sessions that ended before
@@ -90,7 +128,9 @@ func (t *Table) Forgotten() *packet.Tally {
 	sum := new(packet.Tally)
 	addTally(sum, &t.ended.forgotten)
 	for i := range t.ended.fading {
-		addTallies(sum, t.ended.fading[i].tallies)
+		if f := &t.ended.fading[i]; !f.became() {
+			addTallies(sum, f.session.Tallies)
+		}
 	}
 	return sum
 }
