@@ -16,8 +16,8 @@ import (
 // defaults is the default of every key.
 func defaults() config.Config {
 	c := config.Default()
-	flowlog, splunk := config.DefaultFlowLog(), config.DefaultSplunk()
-	c.Sinks.FlowLog, c.Sinks.Splunk = &flowlog, &splunk
+	aws, flowlog, splunk := config.DefaultAWS(), config.DefaultFlowLog(), config.DefaultSplunk()
+	c.AWS, c.Sinks.FlowLog, c.Sinks.Splunk = &aws, &flowlog, &splunk
 	return c
 }
 
@@ -133,17 +133,28 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"sessions.file":                      `sessions.yaml`,
 		"sessions.unknown":                   `drop`,
 		"sessions.unknown_max":               `1`,
+		"aws.accounts":                       `[{role_arn: "arn:aws:iam::111122223333:role/periscope", external_id: x, regions: [eu-central-1, us-gov-east-1]}]`,
+		"aws.targets":                        `[tmt-0a1b2c3d4e5f60718]`,
+		"aws.poll":                           `5s`,
+		"aws.journal":                        `/var/sessions.journal`,
+		"aws.journal_size":                   `4GiB`,
+		"filter.file":                        `filters.yaml`,
+		"filter.sessions":                    `[{service: web, label: team=shop, filter: narrow}, {filter: wide}]`,
+		"keep":                               `[{vni: 7, cidr: "::1", keep: full}, {port: 8000-8999, keep: headers}, {keep: none}]`,
 		"flows.table":                        `1000`,
 		"flows.idle":                         `1h`,
 		"flows.duplicates":                   `drop`,
 		"flows.ip_ranges":                    `ip-ranges.json`,
 		"sinks.flowlog.dir":                  `/var/flows`,
+		"sinks.flowlog.filter":               `narrow`,
 		"sinks.flowlog.format":               `json`,
 		"sinks.flowlog.fields":               `"${version} ${bytes}"`,
 		"sinks.flowlog.interval":             `10m`,
 		"sinks.flowlog.layout":               `hive-hourly`,
 		"sinks.flowlog.buffer":               `1MiB`,
 		"sinks.pcap.dir":                     `/var/captures`,
+		"sinks.pcap.group":                   `service`,
+		"sinks.pcap.filter":                  `narrow`,
 		"sinks.pcap.rotate.size":             `1GB`,
 		"sinks.pcap.rotate.every":            `1h`,
 		"sinks.pcap.rotate.packets":          `1000`,
@@ -156,6 +167,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"sinks.pcap.retain.free":             `20%`,
 		"sinks.splunk.endpoints":             `[https://other.example.com]`,
 		"sinks.splunk.token_file":            `other.token`,
+		"sinks.splunk.filter":                `narrow`,
 		"sinks.splunk.index":                 `net`,
 		"sinks.splunk.indexes.flow":          `net_flow`,
 		"sinks.splunk.indexes.vpcflow":       `net-vpc`,
@@ -207,16 +219,27 @@ func TestEveryKeyIsRead(t *testing.T) {
 			if other != "" {
 				file = strings.Replace(file, "splunk: {", "splunk: {"+other+": other.pem, ", 1)
 			}
+			named := key == "filter.sessions" || strings.HasSuffix(key, ".filter") // names a filter, and so needs a file
+			switch {
+			case key == "filter.sessions":
+				file = strings.Replace(file, "filter: {", "filter: {file: filters.yaml, ", 1)
+			case named:
+				file += "\nfilter: {file: filters.yaml}"
+			}
 			c, err := config.Parse("f", []byte(file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := leaves(*c)[key]; got != strings.Trim(value, `"`) || got == before {
+			mappings := strings.HasPrefix(value, "[{") // TestListsAreRead has what is in them
+			if got := leaves(*c)[key]; !mappings && got != strings.Trim(value, `"`) || got == before {
 				t.Errorf("read as %s, want %s", got, value)
 			}
 			def := everySink()
 			if other != "" {
 				def.Sinks.Splunk.CertFile, def.Sinks.Splunk.KeyFile = "other.pem", "other.pem"
+			}
+			if named {
+				def.Filter.File = "filters.yaml"
 			}
 			want := []string{key}
 			if slices.Contains(config.Reloadable, key) {
@@ -250,6 +273,9 @@ func alone(key, value string) string {
 	} else {
 		file = nested(key, value) + "\n"
 	}
+	if section != "aws" {
+		file += "aws: {}\n"
+	}
 	return file + fmt.Sprintf("sinks: {pcap: %s, flowlog: %s, splunk: %s}", sinks["pcap"], sinks["flowlog"], sinks["splunk"])
 }
 
@@ -257,6 +283,58 @@ func alone(key, value string) string {
 func nested(path, value string) string {
 	steps := strings.Split(path, ".")
 	return strings.Join(steps, ": {") + ": " + value + strings.Repeat("}", len(steps)-1)
+}
+
+func TestListsAreRead(t *testing.T) {
+	c, err := config.Parse("f", []byte(`
+aws:
+  accounts:
+    - {role_arn: "arn:aws:iam::111122223333:role/a/b", external_id: x, regions: [eu-central-1]}
+    - {}
+filter:
+  file: f.yaml
+  sessions:
+    - {session: s, service: web, cluster: c, label: k=v, vni: 0, filter: narrow}
+    - {filter: wide}
+keep:
+  - {session: s, service: web, cluster: c, label: k, vni: 16777215, cidr: 10.0.0.0/8, port: 8000-8999, keep: full}
+  - {cidr: "fd00::1", port: 443, keep: headers}
+  - {keep: none}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero, most := uint32(0), uint32(1<<24-1)
+	accounts := []config.Account{
+		{RoleARN: "arn:aws:iam::111122223333:role/a/b", ExternalID: "x", Regions: []string{"eu-central-1"}},
+		{Regions: []string{}},
+	}
+	if !reflect.DeepEqual(c.AWS.Accounts, accounts) {
+		t.Errorf("accounts %+v, want %+v", c.AWS.Accounts, accounts)
+	}
+	sessions := []config.SessionFilter{
+		{Match: config.Match{Session: "s", Service: "web", Cluster: "c", Label: "k=v", VNI: &zero}, Filter: "narrow"},
+		{Filter: "wide"},
+	}
+	if !reflect.DeepEqual(c.Filter.Sessions, sessions) {
+		t.Errorf("filter.sessions %+v, want %+v", c.Filter.Sessions, sessions)
+	}
+	keep := []config.Keep{
+		{Match: config.Match{Session: "s", Service: "web", Cluster: "c", Label: "k", VNI: &most}, CIDR: "10.0.0.0/8", Port: "8000-8999", Keep: "full"},
+		{CIDR: "fd00::1", Port: "443", Keep: "headers"},
+		{Keep: "none"},
+	}
+	if !reflect.DeepEqual(c.Keep, keep) {
+		t.Errorf("keep %+v, want %+v", c.Keep, keep)
+	}
+	text, err := c.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := config.Parse("f", text)
+	if err != nil || !reflect.DeepEqual(c, again) {
+		t.Errorf("the effective configuration is read back as %+v, %v, want %+v:\n%s", again, err, c, text)
+	}
 }
 
 func TestRestartSink(t *testing.T) {

@@ -20,6 +20,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("capture: {workers: 0x10}\nlog: {level: warn}\ndrain: 1h\n")
 	f.Add("sinks: {splunk: {endpoints: [https://a, {url: 'http://[::1]:1/', weight: 2}], token_file: t, ack: off, records: [vpcflow]}}")
 	f.Add("sinks: {splunk: {endpoints: [http://a], token_file: t, insecure: true, records: [], frames: {mode: all, match: {address: '::1'}}}}")
+	f.Add("aws: {accounts: [{}, {role_arn: 'arn:aws:iam::111122223333:role/r', regions: [eu-west-1]}], journal: ''}")
+	f.Add("filter: {file: f, sessions: [{vni: 0x7, filter: a}]}\nkeep: [{label: 'a=b=c', cidr: '::1', port: 1-2, keep: none}, {keep: full}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := config.Parse("f", []byte(text))
 		if (c == nil) == (err == nil) {

@@ -46,10 +46,11 @@ type Match struct {
 	VNI     *uint32 `yaml:"vni,omitempty"`     // 0 to 16777215
 }
 
-// Labelled returns the key that the label must have, and its value unless any
-// will do.
-func (m *Match) Labelled() (key, value string, valued bool) {
-	return strings.Cut(m.Label, "=")
+// Labelled returns the key of the label there must be, and its value; an empty
+// value is any.
+func (m *Match) Labelled() (key, value string) {
+	key, value, _ = strings.Cut(m.Label, "=")
+	return key, value
 }
 
 // Prefix returns CIDR as a prefix, the zero one if it is empty.
@@ -140,7 +141,7 @@ func (f *Filter) Names(sinks *Sinks) func(yield func(path, name string) bool) {
 }
 
 func (m *Match) validate(p *problems, path string) {
-	if key, _, _ := m.Labelled(); key == "" && m.Label != "" {
+	if key, value := m.Labelled(); m.Label != "" && (key == "" || value == "" && m.Label != key) {
 		p.addf(path+".label", "must be key or key=value, not %.60q", m.Label)
 	}
 	if m.VNI != nil && *m.VNI >= 1<<24 {

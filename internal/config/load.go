@@ -114,6 +114,10 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	}
 	if !doc.Has("aws") {
 		c.AWS = nil
+	} else {
+		for i := range c.AWS.Accounts { // one without regions and one with none are the same
+			c.AWS.Accounts[i].Regions = append([]string{}, c.AWS.Accounts[i].Regions...)
+		}
 	}
 	if !doc.Has("sinks.pcap") {
 		c.Sinks.PCAP = nil

@@ -15,7 +15,7 @@ import (
 func TestParseErrors(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"syntax", "capture: [", "f:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
-		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, capture, drain, flows, health, log, sessions, sinks, stop_timeout"},
+		{"unknown section", "captures: {}", "f:1:1: captures: unknown key; known here: admin, aws, capture, drain, filter, flows, health, keep, log, sessions, sinks, stop_timeout"},
 		{"unknown key", "log: {lvl: info}", "f:1:7: log.lvl: unknown key; known here: format, level"},
 		{"unknown sink", "sinks: {kafka: {}}", "f:1:9: sinks.kafka: unknown key; known here: flowlog, pcap, splunk"},
 		{"flowlog without value", "sinks:\n  flowlog:\n", "f:2:11: sinks.flowlog: has no value; write {} for the defaults, or remove the key"},
@@ -47,6 +47,42 @@ func TestParseErrors(t *testing.T) {
 		{"unknown policy", "sessions: {unknown: ignore}", `f:1:21: sessions.unknown: must be keep or drop, not "ignore"`},
 		{"unknown max 0", "sessions: {unknown_max: 0}", "f:1:25: sessions.unknown_max: must be 1 to 65536, not 0"},
 		{"unknown max 65537", "sessions: {unknown_max: 65537}", "f:1:25: sessions.unknown_max: must be 1 to 65536, not 65537"},
+
+		{"aws without value", "aws:", "f:1:5: aws: has no value; write {} for the defaults, or remove the key"},
+		{"role of a user", "aws: {accounts: [{role_arn: 'arn:aws:iam::111122223333:user/me'}]}", `f:1:29: aws.accounts[0].role_arn: must be the ARN of a role such as arn:aws:iam::111122223333:role/periscope, not "arn:aws:iam::111122223333:user/me"`},
+		{"role of eleven digits", "aws: {accounts: [{role_arn: 'arn:aws:iam::11112222333:role/r'}]}", `f:1:29: aws.accounts[0].role_arn: must be the ARN of a role such as arn:aws:iam::111122223333:role/periscope, not "arn:aws:iam::11112222333:role/r"`},
+		{"external ID alone", "aws: {accounts: [{external_id: x}]}", "f:1:32: aws.accounts[0].external_id: has no role_arn beside it; name the role it is for, or remove it"},
+		{"availability zone", "aws: {accounts: [{regions: [eu-central-1a]}]}", `f:1:29: aws.accounts[0].regions[0]: must be the name of a region such as eu-central-1, not "eu-central-1a"`},
+		{"region twice", "aws: {accounts: [{regions: [eu-west-1]}, {regions: [eu-west-2, eu-west-1]}]}", "f:1:64: aws.accounts[1].regions[1]: eu-west-1 is already in aws.accounts[0].regions[0]; remove one of the two"},
+		{"account twice", "aws: {accounts: [{}, {regions: []}]}", "f:1:22: aws.accounts[1]: this account is already in aws.accounts[0]; remove one of the two"},
+		{"target", "aws: {targets: [eni-0a1b2c3d]}", `f:1:17: aws.targets[0]: must be the ID of a mirror target such as tmt-0a1b2c3d4e5f60718, not "eni-0a1b2c3d"`},
+		{"target twice", "aws: {targets: [tmt-0a1b2c3d, tmt-0a1b2c3d]}", `f:1:31: aws.targets[1]: tmt-0a1b2c3d is already in aws.targets[0]; remove one of the two`},
+		{"poll 4s", "aws: {poll: 4s}", "f:1:13: aws.poll: must be 5s to 1h, not 4s"},
+		{"poll 61m", "aws: {poll: 61m}", "f:1:13: aws.poll: must be 5s to 1h, not 1h1m"},
+		{"journal 1023KiB", "aws: {journal_size: 1023KiB}", "f:1:21: aws.journal_size: must be 1MiB to 4GiB, not 1023KiB"},
+		{"journal 5GiB", "aws: {journal_size: 5GiB}", "f:1:21: aws.journal_size: must be 1MiB to 4GiB, not 5GiB"},
+
+		{"filter without a name", "filter: {file: f, sessions: [{service: web}]}", "f:1:30: filter.sessions[0].filter: empty; name a filter of filter.file"},
+		{"filter without a file", "filter: {sessions: [{filter: web}]}", `f:1:30: filter.sessions[0].filter: "web" is a filter of filter.file, which is empty; name the file`},
+		{"filter of a sink without a file", "sinks: {pcap: {filter: web}}", `f:1:24: sinks.pcap.filter: "web" is a filter of filter.file, which is empty; name the file`},
+		{"filter of another sink without a file", "sinks: {flowlog: {filter: web}}", `f:1:27: sinks.flowlog.filter: "web" is a filter of filter.file, which is empty; name the file`},
+		{"filter, nothing after all sessions", "filter: {file: f, sessions: [{filter: a}, {vni: 1, filter: b}]}", "f:1:30: filter.sessions[0]: matches every session, so that those after it never count; name a session, service, cluster, label or vni, or write it last"},
+		{"filter, cidr", "filter: {sessions: [{cidr: 10.0.0.0/8}]}", "f:1:22: filter.sessions[0].cidr: unknown key; known here: cluster, filter, label, service, session, vni"},
+		{"keep without a word", "keep: [{service: web}]", `f:1:8: keep[0].keep: must be full, headers or none, not ""`},
+		{"keep, word", "keep: [{service: web, keep: header}]", `f:1:29: keep[0].keep: must be full, headers or none, not "header"`},
+		{"keep, nothing after all frames", "keep: [{keep: full}, {service: web, keep: none}]", "f:1:8: keep[0]: matches every frame, so that the rules after it never count; name a session, service, cluster, label, vni, cidr or port, or write it last"},
+		{"keep, label", "keep: [{label: =shop, keep: none}]", `f:1:16: keep[0].label: must be key or key=value, not "=shop"`},
+		{"keep, label without value", "keep: [{label: team=, keep: none}]", `f:1:16: keep[0].label: must be key or key=value, not "team="`},
+		{"keep, VNI", "keep: [{vni: 16777216, keep: none}]", "f:1:14: keep[0].vni: must be 0 to 16777215, not 16777216"},
+		{"keep, cidr", "keep: [{cidr: 10.0.0.1/8, keep: none}]", "f:1:15: keep[0].cidr: 10.0.0.1/8 has bits set beyond its length; write 10.0.0.0/8"},
+		{"keep, cidr of a name", "keep: [{cidr: web, keep: none}]", `f:1:15: keep[0].cidr: must be a prefix or an address such as 10.0.0.0/8 or fd00::1, not "web"`},
+		{"keep, mapped cidr", "keep: [{cidr: '::ffff:10.0.0.1', keep: none}]", "f:1:15: keep[0].cidr: ::ffff:10.0.0.1 never matches, IPv4 is compared as IPv4; write the IPv4 prefix or address"},
+		{"keep, port 0", "keep: [{port: 0, keep: none}]", `f:1:15: keep[0].port: must be a port or ports such as 443 or 8000-8999, not "0"`},
+		{"keep, port 65536", "keep: [{port: 65536, keep: none}]", `f:1:15: keep[0].port: must be a port or ports such as 443 or 8000-8999, not "65536"`},
+		{"keep, ports backwards", "keep: [{port: 9-8, keep: none}]", `f:1:15: keep[0].port: must be a port or ports such as 443 or 8000-8999, not "9-8"`},
+		{"keep, ports without end", "keep: [{port: 9-, keep: none}]", `f:1:15: keep[0].port: must be a port or ports such as 443 or 8000-8999, not "9-"`},
+		{"keep, 65 rules", "keep: [" + strings.Repeat("{vni: 1, keep: full}, ", 65) + "]", "f:1:7: keep: has 65 rules, and 64 is the most; put services or labels together"},
+		{"group", "sinks: {pcap: {group: task}}", `f:1:23: sinks.pcap.group: must be session, service or all, not "task"`},
 
 		{"no directory", "sinks: {pcap: {dir: ''}}", "f:1:21: sinks.pcap.dir: empty; name a directory, or remove sinks.pcap to keep no captures"},
 		{"rotate size", "sinks: {pcap: {rotate: {size: 1023B}}}", "f:1:31: sinks.pcap.rotate.size: must be 1KiB or more, or 0 for none, not 1023B"},
@@ -132,6 +168,9 @@ func TestParseAccepts(t *testing.T) {
 		{"retain none", "sinks: {pcap: {retain: {size: none, age: none, free: none}}}"},
 		{"retain exactly one file", "sinks: {pcap: {retain: {size: 256MiB}}}"},
 		{"retain without rotation by size", "sinks: {pcap: {rotate: {size: 0}, retain: {size: 1MiB}}}"},
+		{"64 rules", "keep: [" + strings.Repeat("{vni: 1, keep: full}, ", 64) + "]"},
+		{"ports", "keep: [{port: 1, keep: full}, {port: 1-65535, keep: full}, {port: 7-7, keep: full}]"},
+		{"an account in two regions, another in one of them", "aws: {accounts: [{regions: [eu-west-1, eu-west-2]}, {role_arn: 'arn:aws-cn:iam::111122223333:role/r', regions: [eu-west-1]}]}"},
 		{"limits of flows", "flows: {table: 16000000, idle: 10s}"},
 		{"limits of flowlog", "sinks: {flowlog: {interval: 10s, buffer: 16GiB, layout: hourly}}"},
 		{"directories side by side", "sinks: {pcap: {dir: a/b}, flowlog: {dir: a/c}}"},
@@ -177,7 +216,7 @@ func TestLoadResolvesPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("conf", "p.yaml")
-	text := "sessions: {file: ../s.yaml}\nflows: {ip_ranges: r.json}\n" +
+	text := "sessions: {file: ../s.yaml}\naws: {}\nfilter: {file: f.yaml}\nflows: {ip_ranges: r.json}\n" +
 		"sinks:\n  pcap: {}\n  flowlog: {}\n" +
 		"  splunk: {endpoints: [https://a], token_file: t, ca_file: a, cert_file: c, key_file: k}\n" +
 		"admin: {token_file: /etc/token}\n"
@@ -190,6 +229,8 @@ func TestLoadResolvesPaths(t *testing.T) {
 	}
 	for _, tt := range []struct{ key, got, want string }{
 		{"sessions.file", c.Sessions.File, filepath.Join(dir, "s.yaml")},
+		{"aws.journal", c.AWS.Journal, filepath.Join(dir, "conf", "sessions.journal")},
+		{"filter.file", c.Filter.File, filepath.Join(dir, "conf", "f.yaml")},
 		{"sinks.pcap.dir", c.Sinks.PCAP.Dir, filepath.Join(dir, "conf", "captures")},
 		{"flows.ip_ranges", c.Flows.IPRanges, filepath.Join(dir, "conf", "r.json")},
 		{"sinks.flowlog.dir", c.Sinks.FlowLog.Dir, filepath.Join(dir, "conf", "flows")},

@@ -35,8 +35,16 @@ type outer struct {
 	In      inner          `yaml:"in"`
 	Opt     *inner         `yaml:"opt"`
 	List    []inner        `yaml:"list"`
+	Inline  inline         `yaml:",inline"`
 	NotRead string
 	Hidden  string `yaml:"-"`
+}
+
+type inline struct {
+	Flat string `yaml:"flat"`
+	Deep struct {
+		Deeper bool `yaml:"deeper"`
+	} `yaml:",inline"`
 }
 
 // An even is a type with rules of its own.
@@ -79,6 +87,9 @@ func TestDecode(t *testing.T) {
 		{"list", "allow: [10.0.0.0/8]", outer{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
 		{"empty list", "allow: []", outer{Allow: []netip.Prefix{}}},
 		{"struct without a value", "in:\nname: a", outer{Name: "a"}},
+		{"keys of inlined structs", "flat: a\ndeeper: true\nname: b", outer{Name: "b", Inline: inline{Flat: "a", Deep: struct {
+			Deeper bool `yaml:"deeper"`
+		}{true}}}},
 		{"pointer to an empty struct", "opt: {}", outer{Opt: &inner{}}},
 		{"map", "in: {m: {a: 1, b c: yes, '': x}}", outer{In: inner{M: map[string]string{"a": "1", "b c": "yes", "": "x"}}}},
 		{"empty map", "in: {m: {}}", outer{In: inner{M: map[string]string{}}}},
@@ -112,7 +123,7 @@ func TestDecodeKeepsWhatIsAbsent(t *testing.T) {
 }
 
 func TestDecodeErrors(t *testing.T) {
-	const known = "known here: addr, allow, even, flag, i, in, list, n, name, opt, p, t, u"
+	const known = "known here: addr, allow, deeper, even, flag, flat, i, in, list, n, name, opt, p, t, u"
 	for _, tt := range []struct{ name, in, want string }{
 		{"not YAML", "name: [", "f:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
 		{"tab", "in:\n\ts: x", "f:2:1: not valid YAML: found character that cannot start any token while scanning for the next token"},
