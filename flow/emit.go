@@ -53,7 +53,7 @@ func (s *shard) emit(e *entry, why packet.FlowReason, goesOn bool) {
 	second := first ^ 1
 	r := &s.worker.record
 	*r = packet.Flow{
-		Session: o.session, Source: o.source, Shard: s.number,
+		Session: o.session.Identified(), Source: o.source, Shard: s.number,
 		Begin: begin, End: begin + int64(s.worker.config.Interval),
 		Addr:     [2]packet.Addr{e.addr[first], e.addr[second]},
 		Protocol: e.protocol, Reason: why, TruncatedLength: e.cut,

@@ -278,8 +278,8 @@ func TestSessionEnds(t *testing.T) {
 		t.Errorf("record %v of session %s", got.Reason, got.Session.Name)
 	}
 	s := r.shards[0]
-	if len(s.origins.byKey) != 1 {
-		t.Errorf("%d origins left, want 1", len(s.origins.byKey))
+	if len(s.origins.byPlace) != 1 {
+		t.Errorf("%d origins left, want 1", len(s.origins.byPlace))
 	}
 	for i := range s.origins.at {
 		if s.origins.at[i].session == session {
@@ -292,8 +292,8 @@ func TestSessionEnds(t *testing.T) {
 	// A session that shows no flow is not held either.
 	r.add(known(3), start+3*second, spec{protocol: packet.ProtocolUDP, src: 1, dst: 2}) // evicted below
 	r.clock(start + 300*second)
-	if len(s.origins.byKey) != 0 {
-		t.Errorf("%d origins left of an empty table", len(s.origins.byKey))
+	if len(s.origins.byPlace) != 0 {
+		t.Errorf("%d origins left of an empty table", len(s.origins.byPlace))
 	}
 }
 

@@ -161,13 +161,13 @@ func (o *origins) link(i uint32) {
 func (o *origins) unlink(i uint32) {
 	at := &o.at[i]
 	p := placeOf(at.session, &at.source)
-	first := o.byPlace[p]
+	before := o.byPlace[p]
 	switch {
-	case first != i:
-		for o.at[first].next != i {
-			first = o.at[first].next
+	case before != i:
+		for o.at[before].next != i {
+			before = o.at[before].next
 		}
-		o.at[first].next = at.next
+		o.at[before].next = at.next
 	case at.next != 0:
 		o.byPlace[p] = at.next
 	default:

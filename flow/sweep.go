@@ -79,7 +79,7 @@ func (w *worker) step(now int64) step {
 		st.sweep = st.span
 	}
 	if !w.purge.running && w.clock >= w.nextEnd {
-		w.purge = sweep{running: w.anyEnded(), begin: w.clock}
+		w.purge = sweep{running: w.anyOver(), begin: w.clock}
 		w.nextEnd = w.clock + purgeSpan
 	}
 	if w.purge.running {
@@ -88,13 +88,12 @@ func (w *worker) step(now int64) step {
 	return st
 }
 
-func (w *worker) anyEnded() bool {
+// anyOver reports whether there are flows of sessions that are over.
+func (w *worker) anyOver() (over bool) {
 	for _, s := range w.shards {
-		if s.origins.anyEnded() {
-			return true
-		}
+		over = s.origins.look() || over
 	}
-	return false
+	return over
 }
 
 // finish says what the shards have brought to an end.
@@ -192,12 +191,12 @@ func (s *shard) sweep(st *step) {
 	}
 }
 
-// purge removes the flows of sessions that ended.
+// purge removes the flows of sessions that are over.
 func (s *shard) purge(st *step) {
 	s.purged = max(s.purged, uint32(numKinds))
 	for end := s.part(st.purge, purgeSpan); s.purged < end; s.purged++ {
 		e := &s.slab[s.purged]
-		if e.origin != 0 && s.origins.at[e.origin].session.Ended.Load() {
+		if e.origin != 0 && s.origins.at[e.origin].session.Over() {
 			s.remove(s.purged, packet.FlowSession, st.now)
 		}
 	}

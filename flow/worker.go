@@ -24,10 +24,10 @@ type worker struct {
 	clock    int64  // the largest Batch.Now
 	epoch    uint32 // the interval it is in
 	nextTick int64  // when something may be due
-	nextEnd  int64  // when to look for sessions that ended
+	nextEnd  int64  // when to look for sessions that are over
 
 	sweep sweep // writes records of the interval before
-	purge sweep // removes flows of sessions that ended
+	purge sweep // removes flows of sessions that are over
 
 	stats  Stats
 	record packet.Flow // being emitted

@@ -73,6 +73,12 @@ func (s *Session) Identified() *Session {
 	}
 }
 
+// Over reports whether the session ended, and so has what it became.
+func (s *Session) Over() bool {
+	last := s.Identified()
+	return last.Ended.Load() && last.Identified() == last
+}
+
 // A Workload is the identity behind a session, as the session file gives it or
 // AWS says. Empty strings mean not known.
 type Workload struct {
