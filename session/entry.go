@@ -1,7 +1,8 @@
 package session
 
 import (
-	"fmt"
+	"bytes"
+	"cmp"
 	"reflect"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -10,16 +11,19 @@ import (
 // MaxVNI is the largest VXLAN network identifier (RFC 7348, section 5: 24 bits).
 const MaxVNI = 1<<24 - 1
 
-// An Entry is one configured session: what the session file says of it.
+// An Entry is one session as the session file or AWS describes it, for as long as
+// one workload is behind it.
 type Entry struct {
-	// Name is unique among entries and not empty.
+	// Name is not empty. Entries of the session file have the same one only if
+	// they are not at the same time.
 	Name string
 
 	// VNI is 0 to MaxVNI.
 	VNI uint32
 
-	// Source, unless zero, is the only outer source the entry matches. No two
-	// entries have the same VNI and source.
+	// Source, unless zero, is the only outer source the entry matches. Entries
+	// of the session file have the same VNI and source only if they are not at
+	// the same time.
 	Source packet.Addr
 
 	// MAC and Addresses are the mirrored interface's, zero or empty when not
@@ -47,18 +51,30 @@ type identity struct {
 
 func (e *Entry) identity() identity { return identity{e.VNI, e.Source} }
 
-// tenure is one holder's time as an identity.
-type tenure struct {
-	identity
-	from   int64  // of the session file
-	holder string // learnt
+func (id identity) compare(o identity) int {
+	return cmp.Or(cmp.Compare(id.vni, o.vni), bytes.Compare(id.source[:], o.source[:]))
 }
 
-func (e *Entry) tenure() tenure {
+// A Tenure tells the entries of one VNI and source apart: those of the session
+// file by when they begin, learnt ones by who holds it.
+type Tenure struct {
+	VNI                    uint32
+	Source                 packet.Addr
+	From                   int64  // of the session file
+	InterfaceID, SessionID string // learnt
+}
+
+// Tenure returns what stays the same when more is learnt of the entry.
+func (e *Entry) Tenure() Tenure {
 	if e.Learned {
-		return tenure{e.identity(), 0, e.Workload.InterfaceID + "/" + e.Workload.SessionID}
+		return Tenure{VNI: e.VNI, Source: e.Source, InterfaceID: e.Workload.InterfaceID, SessionID: e.Workload.SessionID}
 	}
-	return tenure{e.identity(), e.From, ""}
+	return Tenure{VNI: e.VNI, Source: e.Source, From: e.From}
+}
+
+// covers reports whether the entry's time includes that of o.
+func (e *Entry) covers(o *Entry) bool {
+	return e.From <= o.From && (e.Until == 0 || o.Until != 0 && o.Until <= e.Until)
 }
 
 // sameButUntil reports whether two entries differ in no more than when they end.
@@ -110,26 +126,5 @@ func (e *Entry) session(id uint32, workers int) *packet.Session {
 		Tallies:   make([]packet.Tally, workers),
 	}
 	s.Until.Store(e.Until)
-	return s
-}
-
-// unknownName is the name of the session of a VNI that no entry explains.
-func unknownName(vni uint32) string { return fmt.Sprintf("vni-%d", vni) }
-
-// newUnknown returns the session of a frame that no entry explains: of its VNI,
-// and if apart of its source and the interface, too.
-func newUnknown(id uint32, f *packet.Frame, apart bool, workers int) *packet.Session {
-	s := &packet.Session{
-		ID:      id,
-		VNI:     f.VNI & MaxVNI,
-		Since:   f.Time,
-		Tallies: make([]packet.Tally, workers),
-	}
-	s.Name = unknownName(s.VNI)
-	if apart && !f.Source.IsZero() {
-		s.Source = f.Source
-		s.Name += "-" + f.Source.String()
-		s.MAC, s.ByMAC = ownMAC(f)
-	}
 	return s
 }

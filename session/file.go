@@ -16,41 +16,46 @@ type document struct {
 }
 
 type entry struct {
-	Name         string            `yaml:"name"`
-	VNI          *uint32           `yaml:"vni"`
-	Source       netip.Addr        `yaml:"source"`
-	InterfaceID  string            `yaml:"interface_id"`
-	AccountID    string            `yaml:"account_id"`
-	Region       string            `yaml:"region"`
-	AZID         string            `yaml:"az_id"`
-	VPCID        string            `yaml:"vpc_id"`
-	VPCCIDRs     []netip.Prefix    `yaml:"vpc_cidrs"`
-	SubnetID     string            `yaml:"subnet_id"`
-	SubnetCIDRs  []netip.Prefix    `yaml:"subnet_cidrs"`
-	InstanceID   string            `yaml:"instance_id"`
-	MAC          mac               `yaml:"mac"`
-	Addresses    []netip.Addr      `yaml:"addresses"`
-	SessionID    string            `yaml:"session_id"`
-	TargetID     string            `yaml:"target_id"`
-	PacketLength int               `yaml:"packet_length"`
-	From         *time.Time        `yaml:"from"`
-	Until        *time.Time        `yaml:"until"`
-	ECS          ecs               `yaml:"ecs"`
-	Labels       map[string]string `yaml:"labels"`
+	Name         string            `yaml:"name" json:"name,omitempty"`
+	VNI          *uint32           `yaml:"vni" json:"vni"`
+	Source       netip.Addr        `yaml:"source" json:"source,omitzero"`
+	InterfaceID  string            `yaml:"interface_id" json:"interface_id,omitempty"`
+	AccountID    string            `yaml:"account_id" json:"account_id,omitempty"`
+	Region       string            `yaml:"region" json:"region,omitempty"`
+	AZID         string            `yaml:"az_id" json:"az_id,omitempty"`
+	VPCID        string            `yaml:"vpc_id" json:"vpc_id,omitempty"`
+	VPCCIDRs     []netip.Prefix    `yaml:"vpc_cidrs" json:"vpc_cidrs,omitempty"`
+	SubnetID     string            `yaml:"subnet_id" json:"subnet_id,omitempty"`
+	SubnetCIDRs  []netip.Prefix    `yaml:"subnet_cidrs" json:"subnet_cidrs,omitempty"`
+	InstanceID   string            `yaml:"instance_id" json:"instance_id,omitempty"`
+	MAC          mac               `yaml:"mac" json:"mac,omitzero"`
+	Addresses    []netip.Addr      `yaml:"addresses" json:"addresses,omitempty"`
+	SessionID    string            `yaml:"session_id" json:"session_id,omitempty"`
+	TargetID     string            `yaml:"target_id" json:"target_id,omitempty"`
+	PacketLength int               `yaml:"packet_length" json:"packet_length,omitempty"`
+	From         *time.Time        `yaml:"from" json:"from,omitempty"`
+	Until        *time.Time        `yaml:"until" json:"until,omitempty"`
+	ECS          ecs               `yaml:"ecs" json:"ecs,omitzero"`
+	Labels       map[string]string `yaml:"labels" json:"labels,omitempty"`
 }
 
 type ecs struct {
-	Cluster           string   `yaml:"cluster"`
-	ClusterARN        string   `yaml:"cluster_arn"`
-	Service           string   `yaml:"service"`
-	TaskARN           string   `yaml:"task_arn"`
-	TaskDefinitionARN string   `yaml:"task_definition_arn"`
-	ContainerInstARN  string   `yaml:"container_instance_arn"`
-	ContainerIDs      []string `yaml:"container_ids"`
+	Cluster           string   `yaml:"cluster" json:"cluster,omitempty"`
+	ClusterARN        string   `yaml:"cluster_arn" json:"cluster_arn,omitempty"`
+	Service           string   `yaml:"service" json:"service,omitempty"`
+	TaskARN           string   `yaml:"task_arn" json:"task_arn,omitempty"`
+	TaskDefinitionARN string   `yaml:"task_definition_arn" json:"task_definition_arn,omitempty"`
+	ContainerInstARN  string   `yaml:"container_instance_arn" json:"container_instance_arn,omitempty"`
+	ContainerIDs      []string `yaml:"container_ids" json:"container_ids,omitempty"`
 }
 
 // mac is an interface's Ethernet address.
 type mac [6]byte
+
+// MarshalText writes what UnmarshalText reads.
+func (m mac) MarshalText() ([]byte, error) {
+	return []byte(net.HardwareAddr(m[:]).String()), nil
+}
 
 // UnmarshalText reads the usual notations, with colons, dashes or dots.
 func (m *mac) UnmarshalText(text []byte) error {
@@ -99,6 +104,28 @@ func (f *entry) entry() Entry {
 	return e
 }
 
+// file returns what entry returns the entry of.
+func (e *Entry) file() *entry {
+	w := &e.Workload
+	f := &entry{
+		Name: e.Name, VNI: &e.VNI, Source: e.Source.Netip(), MAC: e.MAC,
+		InterfaceID: w.InterfaceID, AccountID: w.AccountID, Region: w.Region, AZID: w.AZID,
+		VPCID: w.VPCID, VPCCIDRs: w.VPCCIDRs, SubnetID: w.SubnetID, SubnetCIDRs: w.SubnetCIDRs,
+		InstanceID: w.InstanceID, SessionID: w.SessionID, TargetID: w.TargetID, PacketLength: w.PacketLength,
+		From: moment(e.From), Until: moment(e.Until),
+		ECS: ecs{
+			Cluster: w.Cluster, ClusterARN: w.ClusterARN, Service: w.Service,
+			TaskARN: w.TaskARN, TaskDefinitionARN: w.TaskDefinitionARN,
+			ContainerInstARN: w.ContainerInstARN, ContainerIDs: w.ContainerIDs,
+		},
+		Labels: w.Labels,
+	}
+	for _, a := range e.Addresses {
+		f.Addresses = append(f.Addresses, a.Netip())
+	}
+	return f
+}
+
 func defaultName(e *Entry) string {
 	switch {
 	case e.Workload.SessionID != "":
@@ -114,4 +141,13 @@ func nanoseconds(t *time.Time) int64 {
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// moment is the inverse of nanoseconds.
+func moment(ns int64) *time.Time {
+	if ns == 0 {
+		return nil
+	}
+	t := time.Unix(0, ns).UTC()
+	return &t
 }

@@ -35,12 +35,14 @@ func newIndex(n int) *index {
 }
 
 // A key is never 0. It holds the VNI in its upper 24 bits and below them what
-// kind of source it asks for: none, an IPv4 address, or 39 bits of the hash of
-// an IPv6 address, which alone needs a comparison to be certain.
+// kind of source it asks for: none, an IPv4 address, or a hash, which needs a
+// comparison to be certain: 39 bits of that of an IPv6 address, or 37 bits of
+// that of an address and a MAC address.
 const (
 	anySource  = 1 << 38
 	ipv4Source = 1 << 37
 	ipv6Source = 1 << 39
+	macSource  = 1<<38 | 1<<37
 )
 
 func vniKey(vni uint32) uint64 { return uint64(vni)<<40 | anySource }
@@ -51,6 +53,12 @@ func (x *index) sourceKey(vni uint32, source *packet.Addr) uint64 {
 	}
 	h := mix(mix(binary.LittleEndian.Uint64(source[:8])^x.seed) ^ binary.LittleEndian.Uint64(source[8:]))
 	return uint64(vni)<<40 | ipv6Source | h>>25
+}
+
+func (x *index) macKey(vni uint32, source *packet.Addr, mac [6]byte) uint64 {
+	h := mix(mix(binary.LittleEndian.Uint64(source[:8])^x.seed) ^ binary.LittleEndian.Uint64(source[8:]))
+	h = mix(h ^ uint64(binary.LittleEndian.Uint32(mac[:])) ^ uint64(binary.LittleEndian.Uint16(mac[4:]))<<32)
+	return uint64(vni)<<40 | macSource | h>>27
 }
 
 // mix folds the product of v and an odd constant without pattern (the
@@ -73,6 +81,23 @@ func (x *index) find(key uint64, source *packet.Addr) *packet.Session {
 		case key:
 			found := s.session.Load()
 			if key&ipv6Source == 0 || found.Source == *source {
+				return found
+			}
+		case 0:
+			return nil
+		}
+	}
+}
+
+// findMAC returns the session with the source and MAC address, or nil.
+func (x *index) findMAC(vni uint32, source *packet.Addr, mac [6]byte) *packet.Session {
+	key := x.macKey(vni, source, mac)
+	mask := uint64(len(x.slots) - 1)
+	for i := x.place(key); ; i++ {
+		s := &x.slots[i&mask]
+		switch s.key.Load() {
+		case key:
+			if found := s.session.Load(); found.Source == *source && found.MAC == mac {
 				return found
 			}
 		case 0:

@@ -2,10 +2,7 @@ package session
 
 import (
 	"fmt"
-	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/periscope-collector/periscope/internal/strictyaml"
@@ -14,10 +11,6 @@ import (
 // maxName bounds a name in bytes: it is a metric label, and part of log lines
 // and file names.
 const maxName = 128
-
-// maxPacketLength is the most that a mirror session accepts as packet length
-// (EC2 API, CreateTrafficMirrorSession).
-const maxPacketLength = 8500
 
 // Parse reads a session file. name, usually that of the file, begins every
 // error; errors say line, column and key path, and several are joined, one a
@@ -82,43 +75,8 @@ func (c *checker) errorf(key, format string, args ...any) {
 // fields checks the values of one entry, and reports whether it can be used.
 func (c *checker) fields(f *entry) bool {
 	before := len(c.errs)
-	switch {
-	case f.VNI == nil:
-		c.errorf("", "vni is missing; it is the only key that must be there")
-	case *f.VNI > MaxVNI:
-		c.errorf("vni", "must be 0 to %d, not %d", MaxVNI, *f.VNI)
-	}
-	c.address("source", f.Source)
-	for i, a := range f.Addresses {
-		c.address("addresses["+strconv.Itoa(i)+"]", a)
-	}
-	if f.PacketLength < 0 || f.PacketLength > maxPacketLength {
-		c.errorf("packet_length", "must be 0 (whole packets) to %d bytes, not %d", maxPacketLength, f.PacketLength)
-	}
-	c.time("from", f.From)
-	c.time("until", f.Until)
-	if f.From != nil && f.Until != nil && !f.From.Before(*f.Until) {
-		c.errorf("until", "must be later than from")
-	}
+	f.check(c.errorf)
 	return len(c.errs) == before
-}
-
-// address accepts the zero value, which stands for a key that is absent.
-func (c *checker) address(key string, a netip.Addr) {
-	switch {
-	case !a.IsValid():
-	case a.Zone() != "":
-		c.errorf(key, "must be an address without a zone; remove %q", "%"+a.Zone())
-	case a.Unmap().IsUnspecified() || a.Unmap().IsMulticast():
-		c.errorf(key, "must be an interface's address, not %s", a)
-	}
-}
-
-// time accepts what int64 nanoseconds since 1970 can hold.
-func (c *checker) time(key string, t *time.Time) {
-	if t != nil && (t.Unix() <= 0 || t.Year() > 2261) {
-		c.errorf(key, "must be a time between 1970 and 2261")
-	}
 }
 
 // unique checks the name and the identity of entry i.
@@ -136,13 +94,12 @@ func (c *checker) unique(i int, e *Entry, named bool) {
 	case e.Workload.SessionID != "":
 		key = "session_id"
 	}
-	own := e.Source.IsZero() && e.Name == unknownName(e.VNI)
 	switch first, taken := c.names[e.Name]; {
 	case len(e.Name) > maxName:
 		c.errorf(key, "a name has at most %d bytes, not %d", maxName, len(e.Name))
 	case strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		c.errorf(key, "a name has printable characters only, unlike %q", e.Name)
-	case !own && reserved(e.Name):
+	case !e.isOwn(e.Name) && reserved(e.Name):
 		c.errorf(key, "%q is what an unknown VNI is named; choose another name", e.Name)
 	case taken:
 		c.errorf(key, "%q is the name of %s too; give each session its own name", e.Name, c.where(first))
@@ -156,6 +113,10 @@ func (c *checker) where(i int) string {
 	path := fmt.Sprintf("sessions[%d]", i)
 	return fmt.Sprintf("%s in line %d", path, c.doc.Errorf(path, "").Line)
 }
+
+// isOwn reports whether a name is the one that frames of the entry would have
+// without it.
+func (e *Entry) isOwn(name string) bool { return e.Source.IsZero() && name == unknownName(e.VNI) }
 
 // reserved reports whether a name is vni- and digits.
 func reserved(name string) bool {

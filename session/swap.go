@@ -1,8 +1,10 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -27,16 +29,17 @@ func (t *Table) Replace(entries []Entry) Change {
 	return t.swap(v.policy, v.max)
 }
 
-// Learn makes entries, which it keeps, the learnt sessions, all at once; each
-// has a source and Learned set. Those whose frames the session file explains are
-// left out. Unlike with Replace an entry that says more than before of the same
-// interface, or of an unknown session that began within its time, is the same
-// session: the one there was becomes it. An end is no change.
+// Learn makes entries, of which it keeps what they refer to, the learnt sessions,
+// all at once; each has a source, as a rule. Of entries of one tenure the last
+// counts. Those whose time the session file explains are left out. Unlike with
+// Replace an entry that says more than before of the same tenure, or of an unknown
+// session that began within its time, is the same session: the one there was
+// becomes it. An end is no change.
 func (t *Table) Learn(entries []Entry) Change {
 	t.reload.Lock()
 	defer t.reload.Unlock()
 	v := t.view.Load()
-	t.learnt = entries
+	t.learnt = tidy(entries)
 	return t.swap(v.policy, v.max)
 }
 
@@ -57,23 +60,31 @@ func (t *Table) Update(entries []Entry, policy Policy, maximum int) Change {
 }
 
 // swap publishes a new view. The work of order len(entries) comes before mu is
-// taken. Sessions end after the view that lacks them is out.
+// taken. Sessions end after the view that lacks them is out; who comes for one
+// that ends sooner than before waits for mu, and finds the new view.
 func (t *Table) swap(policy Policy, maximum int) Change {
 	maximum = min(max(maximum, 0), MaxVNI+1)
-	members, gone, explained := t.match(t.entries())
-	next := t.newView(members, policy, maximum)
-	live := make([]*packet.Session, len(members))
-	for i := range members {
-		live[i] = members[i].session
+	m := t.match(t.entries())
+	listed, learnt := m.split()
+	next := &view{
+		listed: newKnown(listed), learnt: newKnown(learnt),
+		unknown: newStrangers(maximum, t.bySource), policy: policy, max: maximum,
+	}
+	live := make([]*packet.Session, len(m.members))
+	for i := range m.members {
+		live[i] = m.members[i].session
 	}
 	sortByName(live)
-	change := Change{Kept: len(t.known) - len(gone)}
-	change.Added = len(members) - change.Kept
+	change := Change{Kept: len(t.known) - len(m.gone)}
+	change.Added = len(m.members) - change.Kept
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	gone = append(gone, t.carry(next, explained)...)
-	t.known, t.live = members, live
+	for _, m := range m.moved {
+		m.session.Until.Store(m.entry.Until)
+	}
+	gone := append(m.gone, t.carry(next, m.explained)...)
+	t.known, t.live = m.members, live
 	t.view.Store(next)
 	for _, s := range gone {
 		s.Ended.Store(true)
@@ -83,163 +94,128 @@ func (t *Table) swap(policy Policy, maximum int) Change {
 	return change
 }
 
-// entries returns those of the session file, and learnt ones whose frames it
-// does not explain.
+// entries returns those of the session file, and learnt ones whose time it does
+// not explain.
 func (t *Table) entries() []Entry {
 	if len(t.learnt) == 0 {
 		return t.listed
 	}
-	listed := make(map[identity]bool, len(t.listed))
+	listed := make(map[identity][]*Entry, len(t.listed)) // by when they begin
 	for i := range t.listed {
-		listed[t.listed[i].identity()] = true
+		e := &t.listed[i]
+		listed[e.identity()] = append(listed[e.identity()], e)
+	}
+	byFrom := func(e *Entry, from int64) int { return cmp.Compare(e.From, from) }
+	for _, l := range listed {
+		slices.SortFunc(l, func(a, b *Entry) int { return byFrom(a, b.From) })
+	}
+	explained := func(id identity, e *Entry) bool { // of those of one identity none overlap
+		l := listed[id]
+		i, ok := slices.BinarySearchFunc(l, e.From, byFrom)
+		if !ok {
+			i--
+		}
+		return i >= 0 && l[i].covers(e)
 	}
 	all := slices.Clone(t.listed)
 	for i := range t.learnt {
-		e := &t.learnt[i]
-		if !listed[e.identity()] && !listed[identity{vni: e.VNI}] {
+		if e := &t.learnt[i]; !explained(e.identity(), e) && !explained(identity{vni: e.VNI}, e) {
 			all = append(all, *e)
 		}
 	}
 	return all
 }
 
-// match pairs each entry with its session, old or new. It returns the members,
-// the sessions that are no longer used, and the VNIs of the new ones that are
-// not learnt.
-func (t *Table) match(entries []Entry) (members []member, gone []*packet.Session, explained map[uint32]bool) {
-	old := make(map[tenure]*member, len(t.known))
-	for i := range t.known {
-		old[t.known[i].entry.tenure()] = &t.known[i]
-	}
-	members = make([]member, len(entries))
-	explained = make(map[uint32]bool)
-	for i := range entries {
-		e := &entries[i]
-		m := old[e.tenure()]
-		if m != nil && e.sameButUntil(&m.entry) {
-			m.session.Until.Store(e.Until)
-			members[i] = member{*e, m.session}
-			delete(old, e.tenure())
-			continue
-		}
-		members[i] = member{*e, e.session(t.lastID.Add(1), t.workers)}
-		if m != nil && e.refines(&m.entry) {
-			m.session.Become(members[i].session)
-		}
-		if !e.Learned {
-			explained[e.VNI] = true
-		}
-	}
-	for i := range t.known {
-		if old[t.known[i].entry.tenure()] != nil {
-			gone = append(gone, t.known[i].session)
-		}
-	}
-	return members, gone, explained
+// A matched is what a swap makes of the entries.
+type matched struct {
+	members   []*member
+	moved     []*member         // those that end at another time than before
+	gone      []*packet.Session // no longer used
+	explained map[uint32]bool   // VNIs of the new ones of the session file
 }
 
-// newView returns a view of the members, with room for unknown sessions.
-func (t *Table) newView(members []member, policy Policy, maximum int) *view {
-	v := &view{policy: policy, max: maximum}
-	holders := make(map[identity]*packet.Session, len(members))
-	several := make(map[identity][]*packet.Session)
-	sourced := 0
-	for i := range members {
-		s := members[i].session
-		id := members[i].entry.identity()
-		first := holders[id]
-		switch {
-		case first == nil:
-			holders[id] = s
-			if !id.source.IsZero() {
-				sourced++
+// match pairs each entry with its session, old or new.
+func (t *Table) match(entries []Entry) matched {
+	old := make(map[Tenure]*member, len(t.known))
+	for _, m := range t.known {
+		old[m.entry.Tenure()] = m
+	}
+	r := matched{members: make([]*member, len(entries)), explained: make(map[uint32]bool)}
+	for i := range entries {
+		e := &entries[i]
+		tenure := e.Tenure()
+		m := old[tenure]
+		if m != nil && e.sameButUntil(&m.entry) {
+			delete(old, tenure)
+			r.members[i] = &member{*e, m.session}
+			if e.Until != m.entry.Until {
+				r.moved = append(r.moved, r.members[i])
 			}
 			continue
-		case several[id] == nil:
-			several[id] = []*packet.Session{first}
 		}
-		several[id] = append(several[id], s)
-		if s.From > first.From {
-			holders[id] = s
+		r.members[i] = &member{*e, e.session(t.lastID.Add(1), t.workers)}
+		if m != nil && e.refines(&m.entry) {
+			m.session.Become(r.members[i].session)
 		}
-	}
-	v.byVNI = newIndex(len(holders) - sourced)
-	if sourced > 0 {
-		v.bySource = newIndex(sourced)
-	}
-	for id, s := range holders {
-		switch {
-		case id.source.IsZero():
-			v.byVNI.add(vniKey(id.vni), s)
-		default:
-			v.bySource.add(v.bySource.sourceKey(id.vni, &id.source), s)
+		if !e.Learned {
+			r.explained[e.VNI] = true
 		}
 	}
-	v.earlier = make(map[identity]*tenures, len(several))
-	for id, list := range several {
-		v.earlier[id] = newTenures(list)
+	for _, m := range t.known { // in their order
+		if old[m.entry.Tenure()] == m {
+			r.gone = append(r.gone, m.session)
+		}
 	}
-	room := maximum
-	v.apart.Store(-1)
-	if t.bySource {
-		v.apart.Store(int64(maximum))
-		room += maximum
+	return r
+}
+
+// split returns the members that the session file explains, and those that are
+// learnt.
+func (r *matched) split() (listed, learnt []*member) {
+	for _, m := range r.members {
+		if m.entry.Learned {
+			learnt = append(learnt, m)
+		} else {
+			listed = append(listed, m)
+		}
 	}
-	v.strangers = newIndex(room)
-	v.room.Store(int64(maximum))
-	return v
+	return listed, learnt
 }
 
 // carry adds to the view the unknown sessions that stay, and returns those
 // that do not. One that a learnt session explains becomes it. The caller holds
 // mu.
 func (t *Table) carry(next *view, explained map[uint32]bool) (gone []*packet.Session) {
-	if next.policy == Drop {
-		gone, t.unknown = t.unknown, nil
-		return gone
-	}
-	v := t.view.Load()
-	stay := make([]*packet.Session, 0, len(t.unknown))
+	now := time.Now()
+	var stay []*packet.Session
 	for _, s := range t.unknown {
-		learnt := next.learnt(s)
+		learnt := next.identify(s)
 		if learnt != nil {
 			s.Become(learnt)
 		}
-		if learnt != nil || explained[s.VNI] || v.superseded(s) || next.roomFor(s).Load() <= 0 {
+		if learnt != nil || next.policy == Drop || explained[s.VNI] ||
+			t.bySource && silent(s, now) || next.unknown.roomFor(s).Load() <= 0 {
 			gone = append(gone, s)
 			continue
 		}
 		stay = append(stay, s)
-		next.addUnknown(s)
+		next.unknown.add(s)
 	}
 	t.unknown = stay
 	return gone
 }
 
-// learnt returns the learnt session that was behind an unknown one when it
+// identify returns the learnt session that was behind an unknown one when it
 // began, or nil.
-func (v *view) learnt(s *packet.Session) *packet.Session {
-	if s.Source.IsZero() || v.bySource == nil {
+func (v *view) identify(s *packet.Session) *packet.Session {
+	if s.Source.IsZero() {
 		return nil
 	}
-	held := func(l *packet.Session) bool {
-		return l.Learned && !(s.ByMAC && l.ByMAC && s.MAC != l.MAC) && holds(l, &packet.Frame{Time: s.Since})
-	}
-	if t := v.earlier[identity{s.VNI, s.Source}]; t != nil {
-		if i := slices.IndexFunc(t.sessions, held); i >= 0 {
-			return t.sessions[i]
-		}
+	f := beginning(s)
+	if v.listed.find(f) != nil {
 		return nil
 	}
-	if l := v.bySource.find(v.bySource.sourceKey(s.VNI, &s.Source), &s.Source); l != nil && held(l) {
-		return l
-	}
-	return nil
-}
-
-// superseded reports whether another unknown session has taken the place of one.
-func (v *view) superseded(s *packet.Session) bool {
-	return !s.Source.IsZero() && v.strangers.find(v.strangers.sourceKey(s.VNI, &s.Source), &s.Source) != s
+	return v.learnt.find(f)
 }
 
 // Sessions returns the live sessions, configured and unknown, sorted by name.
@@ -253,5 +229,7 @@ func (t *Table) Sessions() []*packet.Session {
 }
 
 func sortByName(s []*packet.Session) {
-	slices.SortFunc(s, func(a, b *packet.Session) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s, func(a, b *packet.Session) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 }

@@ -1,0 +1,69 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// tidy returns the last entry of each tenure, in the order of those. What AWS
+// says need not be fit to be a name, and an empty list is none.
+func tidy(entries []Entry) []Entry {
+	last := make(map[Tenure]int, len(entries))
+	for i := range entries {
+		e := entries[i]
+		e.Learned = true
+		last[e.Tenure()] = i
+	}
+	kept := make([]Entry, 0, len(last))
+	for i := range entries {
+		e := entries[i]
+		e.Learned = true
+		if last[e.Tenure()] != i {
+			continue
+		}
+		e.Name = learntName(&e)
+		w := &e.Workload
+		none(&e.Addresses)
+		none(&w.VPCCIDRs)
+		none(&w.SubnetCIDRs)
+		none(&w.ContainerIDs)
+		if len(w.Labels) == 0 {
+			w.Labels = nil
+		}
+		kept = append(kept, e)
+	}
+	return kept
+}
+
+func none[T any](list *[]T) {
+	if len(*list) == 0 {
+		*list = nil
+	}
+}
+
+// learntName returns the entry's name as one of the session file could be: with
+// _ for what is not printable, cut, and not that of an unknown session.
+func learntName(e *Entry) string {
+	name := e.Name
+	if name == "" {
+		name = defaultName(e)
+	}
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		name = strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) && r != utf8.RuneError {
+				return r
+			}
+			return '_'
+		}, name)
+	}
+	for len(name) > maxName {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	if reserved(name) && !e.isOwn(name) {
+		name = fmt.Sprintf("%s-%s", name, e.Source)
+	}
+	return name
+}
