@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"net/netip"
-
-	"github.com/periscope-collector/periscope/packet"
-)
+import "github.com/periscope-collector/periscope/packet"
 
 // IANA protocol numbers and ports that tell classes apart.
 const (
@@ -93,7 +89,7 @@ func service(r *packet.Flow, i int) packet.Class {
 	case *a == routerV6:
 		return packet.VPCRouter
 	case [14]byte(a[:14]) == [14]byte(serviceV6[:14]):
-		return service6(last, r.Port[i])
+		return service6(last)
 	case r.Protocol == protocolICMPv6 && (r.ICMPType == routerSolicitation || r.ICMPType == routerAdvertisement):
 		return packet.VPCRouter
 	}
@@ -109,8 +105,6 @@ func serviceV4(last uint16, protocol uint8, port uint16) packet.Class {
 		if protocol == protocolTCP && port == portActivation {
 			return packet.Activation
 		}
-	case 169<<8 | 253:
-		return resolver(port)
 	case 169<<8 | 254:
 		return packet.InstanceMeta
 	case 170<<8 | 2:
@@ -122,14 +116,12 @@ func serviceV4(last uint16, protocol uint8, port uint16) packet.Class {
 }
 
 // service6 knows the addresses in fd00:ec2::/112 by their last two bytes.
-func service6(last, port uint16) packet.Class {
+func service6(last uint16) packet.Class {
 	switch last {
 	case 0x0023:
 		return packet.PodIdentity
 	case 0x0123:
 		return packet.TimeSync
-	case 0x0253:
-		return resolver(port)
 	case 0x0254:
 		return packet.InstanceMeta
 	}
@@ -145,35 +137,15 @@ func resolver(port uint16) packet.Class {
 	return packet.Ordinary
 }
 
-// reserved returns the class of what AWS has at end i's address (Amazon VPC User
-// Guide, "Subnet sizing"): base+1 of a subnet is the router, base+2 of a subnet
-// and of the VPC's primary CIDR the Amazon DNS server. Or Ordinary.
+// reserved returns the class of what AWS has at end i's address, or Ordinary.
 func reserved(r *packet.Flow, i int) packet.Class {
-	a := &r.Addr[i]
-	offset := a[15] & 0x0f
-	if offset != 1 && offset != 2 {
-		return packet.Ordinary // no CIDR is longer than /28
-	}
-	w := &r.Session.Workload
-	found := offset == 2 && len(w.VPCCIDRs) > 0 && isAt(a, w.VPCCIDRs[0], 2)
-	for _, subnet := range w.SubnetCIDRs {
-		found = found || isAt(a, subnet, offset)
-	}
-	switch {
-	case !found:
-		return packet.Ordinary
-	case offset == 1:
+	switch w := &r.Session.Workload; {
+	case w.IsResolver(&r.Addr[i]):
+		return resolver(r.Port[i])
+	case w.IsRouter(&r.Addr[i]):
 		return packet.VPCRouter
 	}
-	return resolver(r.Port[i])
-}
-
-// isAt reports whether a is offset, 1 or 2, above the base of a masked CIDR of at
-// least 16 addresses.
-func isAt(a *packet.Addr, cidr netip.Prefix, offset byte) bool {
-	base := cidr.Addr().As16()
-	base[15] += offset
-	return *a == base && cidr.Addr().BitLen()-cidr.Bits() >= 4
+	return packet.Ordinary
 }
 
 // byPort returns the class by the ports alone, at addresses of no class.
