@@ -31,9 +31,9 @@ func TestWhatIsOneFlow(t *testing.T) {
 		{"type and code change places", []spec{icmp(1, 2, 3, 5), icmp(2, 1, 5, 3)}, 2},
 	} {
 		for _, seed := range []uint64{1, 2, 3, 4} {
-			r := record(t, func(config *Config) { config.Seed = seed })
+			r, session := record(t, func(config *Config) { config.Seed = seed }), known(1)
 			for _, s := range c.frames {
-				r.add(known(1), start, s)
+				r.add(session, start, s)
 			}
 			if got := r.end(); len(got) != c.flows {
 				t.Errorf("%s: %d flows, want %d", c.name, len(got), c.flows)

@@ -111,7 +111,14 @@ type emitted struct {
 // in the order of batch, shard and emission.
 func replay(t *testing.T, frames []*packet.Frame, change func(*Config)) ([]emitted, *Table) {
 	t.Helper()
-	const perBatch = 100
+	return replayWith(t, frames, change, func(int) {})
+}
+
+const perBatch = 100
+
+// replayWith calls before before each batch.
+func replayWith(t *testing.T, frames []*packet.Frame, change func(*Config), before func(batch int)) ([]emitted, *Table) {
+	t.Helper()
 	c := Config{
 		Workers: 1, Shards: packet.Shards, Capacity: 100_000, Interval: time.Minute, Idle: 2 * time.Minute, Grace: 5 * time.Second, Seed: 1,
 	}
@@ -127,6 +134,7 @@ func replay(t *testing.T, frames []*packet.Frame, change func(*Config)) ([]emitt
 	}
 	for rest := frames; len(rest) > 0; number++ {
 		n := min(perBatch, len(rest))
+		before(number)
 		b := &packet.Batch{}
 		for _, f := range rest[:n] {
 			b.Datagrams = append(b.Datagrams, packet.Datagram{Time: f.Time})

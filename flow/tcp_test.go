@@ -167,10 +167,10 @@ func TestHandshake(t *testing.T) {
 		{"at once", []timed{syn, {0, synAck.spec}, {0, ack.spec}}, 1, 1},
 		{"time goes back", []timed{syn, {-100, synAck.spec}, ack}, 0, 0},
 	} {
-		r, now := record(t, nil), start
+		r, session, now := record(t, nil), known(1), start
 		for _, s := range c.segments {
 			now += s.after * micro
-			r.add(known(1), now, s.spec)
+			r.add(session, now, s.spec)
 		}
 		r.clock(start + 70*second)
 		got := r.take()[0]
@@ -179,18 +179,18 @@ func TestHandshake(t *testing.T) {
 			if got.ServerRTT != 0 {
 				t.Errorf("%s: reported before its end", c.name)
 			}
-			r.add(known(1), start+71*second, seg(client, flagACK|flagRST, 100, 500, 0))
+			r.add(session, start+71*second, seg(client, flagACK|flagRST, 100, 500, 0))
 			got = r.end()[0]
 		}
 		if got.ServerRTT != c.server*micro || got.ClientRTT != c.client*micro {
 			t.Errorf("%s: %d and %d ns, want %d and %d µs", c.name, got.ServerRTT, got.ClientRTT, c.server, c.client)
 		}
 	}
-	r := record(t, nil)
-	r.add(known(1), start+59*second, syn.spec)
-	r.add(known(1), start+61*second, synAck.spec)
-	r.add(known(1), start+62*second, ack.spec)
-	r.add(known(1), start+121*second, ack.spec)
+	r, session := record(t, nil), known(1)
+	r.add(session, start+59*second, syn.spec)
+	r.add(session, start+61*second, synAck.spec)
+	r.add(session, start+62*second, ack.spec)
+	r.add(session, start+121*second, ack.spec)
 	var server []int64
 	for _, f := range r.end() {
 		server = append(server, f.ServerRTT)
