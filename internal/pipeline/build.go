@@ -45,6 +45,9 @@ func policy(cfg *config.Config) session.Policy {
 	return session.Keep
 }
 
+// groups are what sinks.pcap.group may say.
+var groups = map[string]pcap.Group{"session": pcap.BySession, "service": pcap.ByService, "all": pcap.Together}
+
 // openPCAP opens the pcap sink, or returns nil when it is off.
 func openPCAP(cfg *config.PCAP, workers int, replay bool, log *slog.Logger) (*pcap.Sink, error) {
 	if cfg == nil {
@@ -53,6 +56,7 @@ func openPCAP(cfg *config.PCAP, workers int, replay bool, log *slog.Logger) (*pc
 	rotate, retain := pcapLimits(cfg)
 	return pcap.Open(pcap.Config{
 		Dir:       cfg.Dir,
+		Group:     groups[cfg.Group],
 		Rotate:    rotate,
 		Retain:    retain,
 		SnapLen:   int(cfg.SnapLength),

@@ -16,6 +16,9 @@ type Config struct {
 	// locked against other processes.
 	Dir string
 
+	// Group says which sessions share files.
+	Group Group
+
 	Rotate Rotate
 	Retain Retain // not applied in replay
 
@@ -86,6 +89,9 @@ func (c *Config) setDefaults() error {
 		return errors.New("pcap: no directory given")
 	case c.SnapLen < 0, c.OpenFiles < 0, c.Buffer < 0, c.Sync < 0, c.Workers < 0:
 		return fmt.Errorf("pcap: %s: a negative value in the configuration", c.Dir)
+	}
+	if c.Group >= numGroups {
+		return fmt.Errorf("pcap: %s: there is no group %d", c.Dir, c.Group)
 	}
 	if err := c.Rotate.check(); err != nil {
 		return err

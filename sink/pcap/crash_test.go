@@ -41,16 +41,17 @@ func writeForever(dir string) {
 	}
 }
 
-// A writing is a process that runs writeForever.
+// A writing is a process that writes until it is killed.
 type writing struct {
 	*exec.Cmd
 	lines *bufio.Scanner
 }
 
-func startWriter(t *testing.T, dir string) writing {
+// startWriter starts the function that TestMain knows by the variable.
+func startWriter(t *testing.T, dir, variable string) writing {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "PCAP_TEST_WRITE="+dir)
+	cmd.Env = append(os.Environ(), variable+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +71,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var atLeast, inFiles uint64
 	for round := range 5 {
-		w := startWriter(t, dir)
+		w := startWriter(t, dir, "PCAP_TEST_WRITE")
 		var stored uint64
 		for w.lines.Scan() && stored < uint64(3000*(round+1)) {
 			fmt.Sscan(w.lines.Text(), &stored)
@@ -113,7 +114,7 @@ func TestKill(t *testing.T) {
 
 func TestLocked(t *testing.T) {
 	dir := t.TempDir()
-	w := startWriter(t, dir)
+	w := startWriter(t, dir, "PCAP_TEST_WRITE")
 	_, err := pcap.Open(pcap.Config{Dir: dir})
 	var locked *lockedError
 	if !errors.As(err, &locked) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d on ", w.Process.Pid)) {

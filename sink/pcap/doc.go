@@ -1,7 +1,10 @@
 // Package pcap keeps frames in rotating capture files, one series for each
-// mirror session:
+// mirror session, or for each service, or for all:
 //
-//	DIR/<session>/<session>_<UTC of the first frame>_<sequence>.pcap
+//	DIR/<name>/<name>_<UTC of the first frame>_<sequence>.pcap
+//
+// When a session becomes another one, of which more is known, the file that is
+// open goes on and has the new name from then on.
 //
 // Workers copy frames, as complete pcap records, into chunks of their own. One
 // writer goroutine merges the chunks of all workers in the order of

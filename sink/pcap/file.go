@@ -14,23 +14,6 @@ const retryEvery = time.Second
 // offered before: two rounds and the window, and some more.
 const endGrace = 2 * (window + 2*roundEvery)
 
-// A stream is a session's place in the writer: the file it writes, and what the
-// round has gathered for it.
-type stream struct {
-	session *packet.Session
-	series  *series
-	file    *file // nil between files
-
-	// Segments of the round, as a list in writer.segments.
-	head, tail int32 // -1 if none
-	first      int64 // time of the first frame in them
-
-	failed bool        // the last write failed
-	reason packet.Drop // iff failed
-	retry  time.Time   // iff failed: when to try again
-	ended  time.Time   // when the session was found to be over
-}
-
 // A file is one capture file, from the first frame that was gathered for it to
 // its completion. It exists on disk from the first write on.
 type file struct {
@@ -63,39 +46,6 @@ func (f *file) made() bool { return f.path != "" }
 
 // empty reports whether nothing was written to it, not even its header.
 func (f *file) empty() bool { return f.written == 0 }
-
-// stream returns the session's stream, which it makes if need be.
-func (w *writer) stream(session *packet.Session) *stream {
-	recent := &w.recent[session.ID%numLanes]
-	if s := *recent; s != nil && s.session == session {
-		return s
-	}
-	s := w.streams[session]
-	if s == nil {
-		sr := w.series[session.Name]
-		if sr == nil {
-			sr = newSeries(w.dir, session.Name)
-			w.series[session.Name] = sr
-		}
-		sr.uses++
-		s = &stream{session: session, series: sr, head: -1, tail: -1}
-		w.streams[session] = s
-	}
-	*recent = s
-	return s
-}
-
-// drop forgets a stream that has no file.
-func (w *writer) drop(s *stream) {
-	w.recovered(s)
-	delete(w.streams, s.session)
-	if recent := &w.recent[s.session.ID%numLanes]; *recent == s {
-		*recent = nil
-	}
-	if s.series.uses--; s.series.uses == 0 {
-		delete(w.series, s.session.Name)
-	}
-}
 
 // add takes an entry out of its chunk and gathers it for its file.
 func (w *writer) add(c *chunk, e *entry) {
@@ -146,20 +96,14 @@ func (w *writer) due(f *file, e *entry) (Cause, bool) {
 	return 0, false
 }
 
-// sweep completes the files that are due although no frame comes for them, and
-// lets go of sessions that are over.
+// sweep completes the files that are due although no frame comes for them, finds
+// out who sessions have become, and lets go of those that ended.
 func (w *writer) sweep() {
-	for _, s := range w.streams {
-		switch {
-		case s.failed && w.now.Sub(s.retry) >= retryEvery:
+	for _, m := range w.members {
+		w.identify(m)
+		s := m.stream
+		if s.failed && w.now.Sub(s.retry) >= retryEvery {
 			w.recovered(s) // nothing came for a second: there is no failure to speak of
-		case w.replay || !s.session.Ended.Load():
-		case s.ended.IsZero():
-			s.ended = w.now
-		case w.now.Sub(s.ended) >= endGrace:
-			w.finish(s, ByEnd)
-			w.drop(s)
-			continue
 		}
 		if f := s.file; f != nil && w.rotate.Every > 0 {
 			elapsed := w.now.Sub(f.since) // monotonic: the clock may be set
@@ -170,13 +114,21 @@ func (w *writer) sweep() {
 				w.finish(s, ByTime)
 			}
 		}
+		switch {
+		case w.replay || !m.session.Ended.Load():
+		case m.ended.IsZero():
+			m.ended = w.now
+		case w.now.Sub(m.ended) >= endGrace:
+			w.forget(m)
+		}
 	}
 }
 
 // finishAll ends every file.
 func (w *writer) finishAll() {
-	for _, s := range w.streams {
-		w.finish(s, ByEnd)
+	for _, m := range w.members {
+		w.identify(m)
+		w.finish(m.stream, ByEnd)
 	}
 }
 
@@ -207,7 +159,7 @@ func (w *writer) failure(s *stream, reason packet.Drop, err error) {
 		w.sink.gauges.failing.Add(1)
 		if w.failing[reason]++; w.failing[reason] == 1 {
 			w.log.Error("captures cannot be written; frames are dropped and writing is tried again every second",
-				"reason", reason.String(), "session", s.session.Name, "err", err)
+				"reason", reason.String(), "name", s.series.group, "err", err)
 		}
 	}
 	s.retry = w.now.Add(retryEvery)

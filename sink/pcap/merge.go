@@ -41,18 +41,21 @@ type writer struct {
 	clock   int64 // highest time emitted: the capture's clock
 	counts  counts
 
-	// The files; file.go and open.go.
+	// The files; stream.go, file.go and open.go.
 	dir       string
 	lock      *dir.Lock
 	header    []byte
 	rotate    *Rotate
 	now       time.Time // of the round
 	swept     time.Time
-	streams   map[*packet.Session]*stream
-	series    map[string]*series // by session name
-	recent    [numLanes]*stream  // by session id, modulo numLanes
-	dirty     []*stream          // with segments
-	segments  []segment          // of the round
+	group     Group
+	members   map[*packet.Session]*member
+	places    map[place][]*member // those with a source
+	shared    map[string]*stream  // of groups, by name
+	series    map[string]*series  // by name
+	recent    [numLanes]*member   // by session id, modulo numLanes
+	dirty     []*stream           // with segments
+	segments  []segment           // of the round
 	vector    vector
 	open      []*file
 	openMax   int
@@ -76,7 +79,10 @@ func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 		dir:       c.Dir,
 		lock:      lock,
 		header:    newFileHeader(c.SnapLen),
-		streams:   make(map[*packet.Session]*stream),
+		group:     c.Group,
+		members:   make(map[*packet.Session]*member),
+		places:    make(map[place][]*member),
+		shared:    make(map[string]*stream),
 		series:    make(map[string]*series),
 		openMax:   c.OpenFiles,
 		queue:     queue,

@@ -76,20 +76,20 @@ func parseName(session, name string) (first time.Time, sequence uint64, rest str
 	return first, sequence, "." + rest, err == nil
 }
 
-// A series numbers the files of one session name. Sessions that follow one
-// another under the same name share it.
+// A series numbers the files of one name. Streams of the same name share it.
 type series struct {
-	name string // escaped
-	dir  string
-	last uint64 // the highest number in use; valid iff loaded
-	uses int    // streams
+	group string // the name
+	name  string // escaped
+	dir   string
+	last  uint64 // the highest number in use; valid iff loaded
+	uses  int    // streams
 
 	loaded bool
 }
 
-func newSeries(root, session string) *series {
-	name := escape(session)
-	return &series{name: name, dir: filepath.Join(root, name)}
+func newSeries(root, group string) *series {
+	name := escape(group)
+	return &series{group: group, name: name, dir: filepath.Join(root, name)}
 }
 
 // load finds the highest number in use in the directory, once.

@@ -53,16 +53,30 @@ func (w *writer) prepare(s *stream) error {
 	return w.create(s)
 }
 
-// create makes the stream's file, under a name that is not in use.
+// create makes the stream's file.
 func (w *writer) create(s *stream) error {
-	f, sr := s.file, s.series
-	if err := w.lock.Check(); err != nil {
+	w.makeRoom()
+	fd := -1
+	path, number, err := w.claim(s.file, s.series, func(path string) (err error) {
+		fd, err = openFile(path, openFlags|unix.O_CREAT|unix.O_EXCL)
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.file.number = number
+	return w.created(s.file, path, fd)
+}
+
+// claim finds a name in a series that is not in use, which take gives to the
+// file, or reports that it exists after all.
+func (w *writer) claim(f *file, sr *series, take func(path string) error) (path string, number uint64, err error) {
+	if err := w.lock.Check(); err != nil {
+		return "", 0, err
 	}
 	if err := sr.load(); err != nil {
-		return err
+		return "", 0, err
 	}
-	w.makeRoom()
 	for made := false; ; {
 		name := filepath.Join(sr.dir, fileName(sr.name, f.first, sr.last+1))
 		if _, err := os.Lstat(name); err == nil {
@@ -70,23 +84,57 @@ func (w *writer) create(s *stream) error {
 			continue
 		}
 		path := name + partialSuffix
-		fd, err := openFile(path, openFlags|unix.O_CREAT|unix.O_EXCL)
+		err := take(path)
 		switch {
 		case err == nil:
 			sr.last++
-			f.number = sr.last
-			return w.created(f, path, fd)
+			return path, sr.last, nil
 		case os.IsExist(err):
 			sr.last++
 		case os.IsNotExist(err) && !made:
 			made = true
 			if err := dir.Make(sr.dir); err != nil {
-				return err
+				return "", 0, err
 			}
 		default:
-			return err
+			return "", 0, err
 		}
 	}
+}
+
+// rename has the stream go on under another name, and its file with it. A file
+// that cannot be renamed is completed under its own.
+func (w *writer) rename(s *stream, name string) {
+	before := s.series
+	if before.group == name {
+		return
+	}
+	s.series = w.seriesOf(name)
+	if f := s.file; f != nil && f.made() {
+		if err := w.move(f, s.series); err != nil {
+			w.log.Warn("capture file of a session that became known keeps its name", "path", f.path, "name", name, "err", err)
+			w.flush(s)
+			w.finish(s, ByEnd)
+		}
+	}
+	w.release(before)
+}
+
+// move gives the file a name in another series at once, so that it has it
+// whatever becomes of the process. Its directory goes with the last file.
+func (w *writer) move(f *file, to *series) error {
+	if err := f.checkName(); err != nil {
+		return err
+	}
+	from := f.path
+	path, number, err := w.claim(f, to, func(path string) error { return dir.Rename(from, path) })
+	if err != nil {
+		return err
+	}
+	f.path, f.number, f.looked = path, number, w.now
+	f.dirty, f.fresh = true, true // what syncs it by the old name does not find it
+	unix.Rmdir(filepath.Dir(from))
+	return nil
 }
 
 func (w *writer) created(f *file, path string, fd int) error {

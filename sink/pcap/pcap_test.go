@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("PCAP_TEST_WRITE"); dir != "" {
 		writeForever(dir)
 	}
+	if dir := os.Getenv("PCAP_TEST_BECOME"); dir != "" {
+		becomeForever(dir)
+	}
 	goleak.VerifyTestMain(m)
 }
 

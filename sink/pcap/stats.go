@@ -112,7 +112,8 @@ type Stats struct {
 	// WriteErrors counts failed attempts, under DropDiskFull and DropIO.
 	WriteErrors [packet.NumDrops]uint64
 
-	// Failing counts sessions whose last write failed; 0 when all is well.
+	// Failing counts sessions, or groups, whose last write failed; 0 when all is
+	// well.
 	Failing int
 
 	RetainedFiles int   // complete, live only

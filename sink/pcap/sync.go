@@ -29,8 +29,8 @@ func (w *writer) startSync() {
 	}
 	w.synced = w.now
 	var jobs []syncJob
-	for _, s := range w.streams {
-		if f := s.file; f != nil && f.dirty {
+	for _, m := range w.members {
+		if f := m.stream.file; f != nil && f.dirty {
 			jobs = append(jobs, syncJob{f.path, f.fresh, &f.durable})
 			f.dirty, f.fresh = false, false
 		}
