@@ -24,6 +24,10 @@ type Config struct {
 	// Ledger returns a value to show as JSON.
 	Ledger func() any
 
+	// Sessions returns a value to show as JSON: the sessions that are not over,
+	// or all.
+	Sessions func(all bool) any
+
 	// Gatherer has the metrics.
 	Gatherer prometheus.Gatherer
 
@@ -34,14 +38,19 @@ type Config struct {
 	Log *slog.Logger // must not be nil
 }
 
-// Handler returns what admin.listen serves: /metrics, /healthz, /readyz and
-// /api/v1/ledger.
+// maxAtOnce bounds requests that take memory: a list of 10,000 sessions takes
+// some 15 MB until it is sent.
+const maxAtOnce = 4
+
+// Handler returns what admin.listen serves: /metrics, /healthz, /readyz,
+// /api/v1/ledger and /api/v1/sessions, which has those that are over as well
+// when asked with ?all.
 func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	health(mux, c.Ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(c.Log.Handler(), slog.LevelError),
-		MaxRequestsInFlight: 4,
+		MaxRequestsInFlight: maxAtOnce,
 	}))
 	mux.HandleFunc("GET /api/v1/ledger", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -49,6 +58,10 @@ func Handler(c Config) http.Handler {
 		e.SetIndent("", "  ")
 		e.Encode(c.Ledger())
 	})
+	mux.Handle("GET /api/v1/sessions", atMost(maxAtOnce, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(c.Sessions(r.URL.Query().Has("all")))
+	}))
 	if c.TokenFile == "" {
 		return mux
 	}
@@ -79,5 +92,19 @@ func health(mux *http.ServeMux, ready func() error) {
 			return
 		}
 		fmt.Fprintln(w, "ready")
+	})
+}
+
+// atMost answers n requests at once, and tells the others to come again.
+func atMost(n int, next http.HandlerFunc) http.Handler {
+	places := make(chan struct{}, n)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next(w, r)
+		default:
+			http.Error(w, "too many requests at once, try again", http.StatusServiceUnavailable)
+		}
 	})
 }

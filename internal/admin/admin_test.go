@@ -26,6 +26,7 @@ func testConfig(t *testing.T, err *error) Config {
 	return Config{
 		Ready:    func() error { return *err },
 		Ledger:   func() any { return map[string]int{"received": 7} },
+		Sessions: func(all bool) any { return map[string]bool{"all": all} },
 		Gatherer: r,
 		Log:      slog.New(slog.DiscardHandler),
 	}
@@ -71,6 +72,8 @@ func TestRoutes(t *testing.T) {
 		{"metrics", admin, nil, "GET", "/metrics", 200, "text/plain", "# HELP answer The answer.\n# TYPE answer gauge\nanswer 42\n"},
 		{"metrics although stuck", admin, errStuck, "GET", "/metrics", 200, "text/plain", "# HELP answer The answer.\n# TYPE answer gauge\nanswer 42\n"},
 		{"ledger", admin, nil, "GET", "/api/v1/ledger", 200, "application/json", "{\n  \"received\": 7\n}\n"},
+		{"sessions", admin, nil, "GET", "/api/v1/sessions", 200, "application/json", "{\"all\":false}\n"},
+		{"all sessions", admin, nil, "GET", "/api/v1/sessions?all", 200, "application/json", "{\"all\":true}\n"},
 		{"nothing at the root", admin, nil, "GET", "/", 404, "text/plain", "404 page not found\n"},
 		{"nothing below a route", admin, nil, "GET", "/metrics/x", 404, "text/plain", "404 page not found\n"},
 		{"no profiles", admin, nil, "GET", "/debug/pprof/", 404, "text/plain", "404 page not found\n"},
@@ -80,6 +83,7 @@ func TestRoutes(t *testing.T) {
 		{"not why it is not, for all", health, errStuck, "GET", "/readyz", 503, "text/plain", "not ready\n"},
 		{"no metrics, for all", health, nil, "GET", "/metrics", 404, "text/plain", "404 page not found\n"},
 		{"no ledger, for all", health, nil, "GET", "/api/v1/ledger", 404, "text/plain", "404 page not found\n"},
+		{"no sessions, for all", health, nil, "GET", "/api/v1/sessions", 404, "text/plain", "404 page not found\n"},
 		{"no root, for all", health, nil, "GET", "/", 404, "text/plain", "404 page not found\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -97,7 +101,7 @@ func TestMethods(t *testing.T) {
 	var ready error
 	c := testConfig(t, &ready)
 	for name, h := range map[string]http.Handler{"admin": Handler(c), "health": HealthHandler(c.Ready)} {
-		for _, path := range []string{"/healthz", "/readyz", "/metrics", "/api/v1/ledger"} {
+		for _, path := range []string{"/healthz", "/readyz", "/metrics", "/api/v1/ledger", "/api/v1/sessions"} {
 			if name == "health" && !strings.HasSuffix(path, "z") {
 				continue
 			}
@@ -132,38 +136,42 @@ func TestMetricsThatCannotBeTaken(t *testing.T) {
 	}
 }
 
-// TestScrapesAreBounded says that no more scrapes run at once than are worth
-// the memory.
-func TestScrapesAreBounded(t *testing.T) {
-	var ready error
-	c := testConfig(t, &ready)
-	var inside atomic.Int32
-	enter, leave := make(chan struct{}), make(chan struct{})
-	c.Gatherer = slow(func() {
-		inside.Add(1)
-		enter <- struct{}{}
-		<-leave
-	})
-	h := Handler(c)
-	codes := make(chan int)
-	for range 4 {
-		go func() { codes <- ask(h, "GET", "/metrics").StatusCode }()
-		<-enter
-	}
-	if r := ask(h, "GET", "/metrics"); r.StatusCode != 503 {
-		t.Errorf("the fifth got %d", r.StatusCode)
-	}
-	if r := ask(h, "GET", "/readyz"); r.StatusCode != 200 {
-		t.Errorf("/readyz got %d meanwhile", r.StatusCode)
-	}
-	close(leave)
-	for range 4 {
-		if code := <-codes; code != 200 {
-			t.Errorf("one of four got %d", code)
+// TestRequestsAreBounded says that no more scrapes, and no more lists of
+// sessions, are made at once than are worth the memory.
+func TestRequestsAreBounded(t *testing.T) {
+	for _, path := range []string{"/metrics", "/api/v1/sessions"} {
+		var ready error
+		c := testConfig(t, &ready)
+		var inside atomic.Int32
+		enter, leave := make(chan struct{}), make(chan struct{})
+		wait := func() {
+			inside.Add(1)
+			enter <- struct{}{}
+			<-leave
 		}
-	}
-	if n := inside.Load(); n != 4 {
-		t.Errorf("%d scrapes ran", n)
+		c.Gatherer = slow(wait)
+		c.Sessions = func(bool) any { wait(); return nil }
+		h := Handler(c)
+		codes := make(chan int)
+		for range 4 {
+			go func() { codes <- ask(h, "GET", path).StatusCode }()
+			<-enter
+		}
+		if r := ask(h, "GET", path); r.StatusCode != 503 {
+			t.Errorf("%s: the fifth got %d", path, r.StatusCode)
+		}
+		if r := ask(h, "GET", "/readyz"); r.StatusCode != 200 {
+			t.Errorf("%s: /readyz got %d meanwhile", path, r.StatusCode)
+		}
+		close(leave)
+		for range 4 {
+			if code := <-codes; code != 200 {
+				t.Errorf("%s: one of four got %d", path, code)
+			}
+		}
+		if n := inside.Load(); n != 4 {
+			t.Errorf("%s: %d ran", path, n)
+		}
 	}
 }
 

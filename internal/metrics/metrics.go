@@ -1,12 +1,15 @@
-// Package metrics shows a collector's counters as Prometheus metrics. It holds
-// none of its own: each scrape takes one snapshot, so that the figures of one
-// scrape belong together and the path of a packet knows no metric.
+// Package metrics shows a collector's counters as Prometheus metrics. It counts
+// nothing itself: each scrape takes one snapshot, so that the figures of one
+// scrape belong together and the path of a packet knows no metric. From one
+// scrape to the next it remembers which sessions have series.
 //
 // docs/metrics.md lists every metric; a test holds the two together.
 package metrics
 
 import (
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,6 +31,7 @@ const MaxSessions = 1000
 
 // A Snapshot is what one scrape shows.
 type Snapshot struct {
+	Now     time.Time
 	Version string
 	Ready   bool
 	Ledger  pipeline.Ledger
@@ -46,12 +50,15 @@ type Snapshot struct {
 	FlowLog *flowlog.Stats // nil when the sink is off
 	Splunk  *splunk.Stats  // the same
 
-	known, unknown int       // number of sessions
-	sessions       []session // at most MaxSessions and one
+	Discovery *pipeline.Discovery // nil while AWS is not asked
+
+	known, silent, unknown int       // sessions that are not over; the silent ones are known
+	sessions               []session // at most MaxSessions and one
 }
 
 // NewRegistry returns a registry with the collector's metrics and those of the
-// process and the Go runtime. take is called once a scrape, from any goroutine.
+// process and the Go runtime. take is called once a scrape, from any goroutine,
+// and not at the same time as before.
 func NewRegistry(take func() Snapshot) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -87,6 +94,9 @@ const (
 type collector struct {
 	take  func() Snapshot
 	descs []*prometheus.Desc
+
+	mu     sync.Mutex // held while a snapshot is taken and made ready
+	places places
 }
 
 func newCollector(take func() Snapshot) *collector {
@@ -107,13 +117,22 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	s := c.take()
-	s.setSessions()
+	s := c.snapshot()
 	for i, m := range table {
 		m.values(&s, func(value float64, labels ...string) {
 			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
 		})
 	}
+}
+
+// snapshot takes a snapshot. They come one after the other, as what is shown of
+// sessions depends on what was shown before.
+func (c *collector) snapshot() Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.take()
+	c.places.show(&s)
+	return s
 }
 
 // eachSink emits one value for each sink.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -23,11 +24,17 @@ import (
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
-// scrape returns every series as name{label="value",...}, and its value.
+// scrape returns every series as name{label="value",...}, and its value, of a
+// collector's first scrape.
 func scrape(t *testing.T, s Snapshot) map[string]float64 {
 	t.Helper()
+	return collect(t, newCollector(func() Snapshot { return s }))
+}
+
+func collect(t *testing.T, c *collector) map[string]float64 {
+	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(newCollector(func() Snapshot { return s }))
+	r.MustRegister(c)
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +68,10 @@ func started() Snapshot {
 		PCAP:   new(pcap.Stats),
 
 		FlowLog: new(flowlog.Stats),
+		Discovery: &pipeline.Discovery{
+			Scopes: []pipeline.Scope{{Region: "eu-central-1"}, {Region: "eu-central-1"}, {Region: "us-east-1"}},
+			Calls:  map[string]uint64{"DescribeInstances": 0}, Errors: map[string]uint64{"denied": 0, "other": 0},
+		},
 		Splunk: &splunk.Stats{
 			HEC:   hec.Stats{Endpoints: []hec.EndpointStats{{URL: "https://a:8088"}, {URL: "https://b:8088"}}},
 			Lanes: []splunk.LaneStats{{Name: "flow"}, {Name: "ledger@ops"}},
@@ -100,6 +111,13 @@ func TestFromStart(t *testing.T) {
 	}
 	add("periscope_worker_packets_total", "worker", "0", "1")
 	add("periscope_sessions", "known", "true", "false")
+	for _, name := range []string{"up", "last_success_timestamp_seconds", "sessions"} {
+		for _, region := range []string{"eu-central-1", "us-east-1"} {
+			want = append(want, fmt.Sprintf("periscope_discovery_%s{account=\"\",region=%q}", name, region))
+		}
+	}
+	add("periscope_discovery_calls_total", "operation", "DescribeInstances")
+	add("periscope_discovery_errors_total", "kind", "denied", "other")
 	add("periscope_pcap_rotations_total", "cause", "size", "time", "packets", "end")
 	add("periscope_pcap_write_errors_total", "reason", "disk_full", "io_error")
 	add("periscope_pcap_removed_files_total", "cause", "size", "age", "free")
@@ -134,7 +152,8 @@ func TestFromStart(t *testing.T) {
 // TestSinkOff says that a sink that is off has no series.
 func TestSinkOff(t *testing.T) {
 	for name := range scrape(t, Snapshot{}) {
-		if strings.HasPrefix(name, "periscope_pcap_") || strings.HasPrefix(name, "periscope_splunk_") || strings.HasPrefix(name, "periscope_sink_") {
+		if strings.HasPrefix(name, "periscope_pcap_") || strings.HasPrefix(name, "periscope_splunk_") || strings.HasPrefix(name, "periscope_sink_") ||
+			strings.HasPrefix(name, "periscope_discovery_") || strings.HasPrefix(name, "periscope_journal_") {
 			t.Errorf("there is %s", name)
 		}
 	}
@@ -144,7 +163,7 @@ func TestSinkOff(t *testing.T) {
 // what NewRegistry serves: with the metrics of process and runtime.
 func TestLint(t *testing.T) {
 	s := started()
-	s.Ledger.Sessions = []pipeline.SessionLedger{{Name: "web", VNI: 7, ID: 1}}
+	s.Ledger.Sessions = []pipeline.SessionLedger{{Name: "web", VNI: 7, ID: 1, Known: true}}
 	families, err := NewRegistry(func() Snapshot { return s }).Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +198,7 @@ func TestLint(t *testing.T) {
 // counts are the same.
 func TestValues(t *testing.T) {
 	got := scrape(t, Snapshot{
+		Now:     time.Unix(130, 600_000_000),
 		Version: "1.2.3",
 		Ready:   true,
 
@@ -200,8 +220,10 @@ func TestValues(t *testing.T) {
 			},
 			Sessions: []pipeline.SessionLedger{
 				{Name: "web", VNI: 7, ID: 1, Known: true, Packets: 123, Bytes: 124, Ingress: 125, Egress: 126,
-					Undirected: 127, Truncated: 128, NotDelivered: 129, LastSeen: 130_500_000_000},
+					Undirected: 127, Truncated: 128, NotDelivered: 129, Mismatched: 162, LastSeen: 130_500_000_000},
 				{Name: "vni-8", VNI: 8, ID: 2},
+				{Name: "mail", VNI: 9, ID: 3, Known: true},
+				{Name: "db", VNI: 10, ID: 4, Known: true},
 			},
 		},
 		Groups: []capture.Group{
@@ -220,6 +242,17 @@ func TestValues(t *testing.T) {
 
 		Backend: "afpacket", Interface: "ens5", Skew: 1.59,
 		NIC: nic.Loss{Packets: 160, Counters: map[string]uint64{"rx_drops": 161}},
+
+		Discovery: &pipeline.Discovery{
+			Scopes: []pipeline.Scope{
+				{Account: "111122223333", Region: "eu-central-1", Sessions: 163, LastSuccess: time.Unix(164, 0)},
+				{Account: "111122223333", Region: "us-east-1", LastSuccess: time.Unix(165, 0), StaleSince: time.Unix(165, 0)},
+				{Region: "us-east-1"},
+			},
+			Calls:        map[string]uint64{"DescribeInstances": 166},
+			Errors:       map[string]uint64{"denied": 167},
+			JournalBytes: 168,
+		},
 	})
 	maps.DeleteFunc(got, func(_ string, value float64) bool { return value == 0 })
 	want := map[string]float64{
@@ -250,8 +283,10 @@ func TestValues(t *testing.T) {
 		`periscope_sink_stored_total{sink="pcap"}`:                                   119,
 		`periscope_sink_pending{sink="pcap"}`:                                        120,
 		`periscope_sink_dropped_total{reason="disk_full",sink="pcap"}`:               121,
-		`periscope_sessions{known="true"}`:                                           1,
+		`periscope_sessions{known="true"}`:                                           3,
 		`periscope_sessions{known="false"}`:                                          1,
+		`periscope_sessions_silent`:                                                  2,
+		`periscope_session_source_mismatch_packets_total{session="web",vni="7"}`:     162,
 		`periscope_session_bytes_total{session="web",vni="7"}`:                       124,
 		`periscope_session_packets_total{direction="ingress",session="web",vni="7"}`: 125,
 		`periscope_session_packets_total{direction="egress",session="web",vni="7"}`:  126,
@@ -285,6 +320,14 @@ func TestValues(t *testing.T) {
 		`periscope_pcap_removed_bytes_total{cause="age"}`:                            156,
 		`periscope_pcap_removed_bytes_total{cause="free"}`:                           157,
 		`periscope_pcap_retained_seconds`:                                            158,
+
+		`periscope_discovery_up{account="111122223333",region="eu-central-1"}`:                             1,
+		`periscope_discovery_sessions{account="111122223333",region="eu-central-1"}`:                       163,
+		`periscope_discovery_last_success_timestamp_seconds{account="111122223333",region="eu-central-1"}`: 164,
+		`periscope_discovery_last_success_timestamp_seconds{account="111122223333",region="us-east-1"}`:    165,
+		`periscope_discovery_calls_total{operation="DescribeInstances"}`:                                   166,
+		`periscope_discovery_errors_total{kind="denied"}`:                                                  167,
+		`periscope_journal_bytes`: 168,
 	}
 	for name, value := range want {
 		if got[name] != value {

@@ -9,63 +9,112 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// A session is the counts behind one set of label values: those of a session,
-// or of several that are summed up.
-type session struct {
-	pipeline.SessionLedger
-	vni string
+// Labels are the label values of a session's series.
+type labels struct {
+	name string
+	vni  uint32
 }
 
-// setSessions fills in what is shown of the ledger's sessions. Live and ended
-// ones of one name and VNI have the same labels, and are added up.
+// A session is the counts behind one set of labels: those of a session, or of
+// several that are summed up.
+type session struct {
+	pipeline.SessionLedger
+	vni   string
+	ids   []uint32 // of the sessions
+	lasts bool     // one of them is known and not over
+}
+
+// Places says which sessions have series of their own, from one scrape to the
+// next. It holds no more than the ledger does.
+type places struct {
+	own    map[labels]bool // had series in the latest scrape
+	others map[uint32]bool // IDs of the sessions that count as other for good
+}
+
+// show fills in what is shown of the ledger's sessions.
 //
-// Series of its own has who came first, configured sessions before unknown
-// ones: a choice by traffic would move sessions to and fro between "other" and
-// series of their own, and counters would go back.
-func (s *Snapshot) setSessions() {
-	type labels struct {
-		name string
-		vni  uint32
+// Series has who had a frame lately, or is known and never had one. The others
+// are in no series, so that theirs go on where they ended. There are MaxSessions
+// places, for known sessions before unknown ones, then for those that have series
+// before those that had not. Who finds no place is one of the others for good:
+// their sum would go back if one of them left it.
+func (p *places) show(s *Snapshot) {
+	now := s.Now.UnixNano()
+	s.count(now)
+	all, other, others := p.group(s, now)
+	shown := slices.DeleteFunc(all, func(l session) bool { return !l.Heard(now) && (!l.lasts || l.LastSeen != 0) })
+	slices.SortFunc(shown, func(a, b session) int {
+		return cmp.Or(
+			cmp.Compare(float(b.Known), float(a.Known)),
+			cmp.Compare(float(p.own[b.labels()]), float(p.own[a.labels()])),
+			cmp.Compare(a.ID, b.ID))
+	})
+	for i := MaxSessions; i < len(shown); i++ {
+		other.add(&shown[i].SessionLedger)
+		for _, id := range shown[i].ids {
+			others[id] = true
+		}
 	}
+	p.own, p.others = make(map[labels]bool), others
+	s.sessions = shown[:min(len(shown), MaxSessions)]
+	for i := range s.sessions {
+		p.own[s.sessions[i].labels()] = true
+	}
+	if other.Packets+other.NotDelivered != 0 {
+		s.sessions = append(s.sessions, other)
+	}
+}
+
+// group returns the sessions that are not among the others, those of the same
+// labels added up; the sum of the others; and those of them that are left.
+func (p *places) group(s *Snapshot, now int64) (all []session, other session, others map[uint32]bool) {
 	index := make(map[labels]int, len(s.Ledger.Sessions))
-	var other session
+	others = make(map[uint32]bool, len(p.others))
 	other.Name = pipeline.OtherSessions
-	for _, l := range s.Ledger.Sessions {
-		if l.ID == 0 { // summed up already
-			other.add(&l)
+	for i := range s.Ledger.Sessions {
+		l := &s.Ledger.Sessions[i]
+		isOther := func(id uint32) bool { return p.others[id] }
+		switch {
+		case l.ID == 0: // summed up already
+			other.add(l)
+			continue
+		case isOther(l.ID) || slices.ContainsFunc(l.Was, isOther):
+			other.add(l)
+			others[l.ID] = true
 			continue
 		}
 		at := labels{l.Name, l.VNI}
-		if i, ok := index[at]; ok {
-			s.sessions[i].add(&l)
-			continue
+		j, ok := index[at]
+		if !ok {
+			j = len(all)
+			index[at] = j
+			empty := pipeline.SessionLedger{Name: l.Name, VNI: l.VNI, ID: l.ID}
+			all = append(all, session{SessionLedger: empty, vni: strconv.FormatUint(uint64(l.VNI), 10)})
 		}
-		index[at] = len(s.sessions)
-		s.sessions = append(s.sessions, session{l, strconv.FormatUint(uint64(l.VNI), 10)})
+		all[j].add(l)
+		all[j].ids = append(all[j].ids, l.ID)
+		all[j].lasts = all[j].lasts || l.Known && !l.Over(now)
 	}
-	for i := range s.sessions {
-		if s.sessions[i].Known {
-			s.known++
-		}
-	}
-	s.unknown = len(s.sessions) - s.known
-	if len(s.sessions) <= MaxSessions {
-		if other.Packets+other.NotDelivered != 0 {
-			s.sessions = append(s.sessions, other)
-		}
-		return
-	}
-	slices.SortFunc(s.sessions, func(a, b session) int {
-		if a.Known != b.Known {
-			return cmp.Compare(float(b.Known), float(a.Known))
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
-	for i := range s.sessions[MaxSessions:] {
-		other.add(&s.sessions[MaxSessions+i].SessionLedger)
-	}
-	s.sessions = append(s.sessions[:MaxSessions], other)
+	return all, other, others
 }
+
+// count counts the sessions that are not over.
+func (s *Snapshot) count(now int64) {
+	for i := range s.Ledger.Sessions {
+		switch l := &s.Ledger.Sessions[i]; {
+		case l.ID == 0 || l.Over(now):
+		case !l.Known:
+			s.unknown++
+		case l.Heard(now):
+			s.known++
+		default:
+			s.known++
+			s.silent++
+		}
+	}
+}
+
+func (s *session) labels() labels { return labels{s.Name, s.VNI} }
 
 func (s *session) add(l *pipeline.SessionLedger) {
 	s.ID = min(s.ID, l.ID)
@@ -76,6 +125,7 @@ func (s *session) add(l *pipeline.SessionLedger) {
 	s.Egress += l.Egress
 	s.Undirected += l.Undirected
 	s.Truncated += l.Truncated
+	s.Mismatched += l.Mismatched
 	s.NotDelivered += l.NotDelivered
 	s.TCPBytes += l.TCPBytes
 	s.LostBytes += l.LostBytes

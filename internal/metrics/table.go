@@ -16,7 +16,7 @@ import (
 const stays0 = "Stays 0."
 
 // table is every metric of the collector, in the order of docs/metrics.md.
-var table = slices.Concat(rows, splunkRows)
+var table = slices.Concat(rows, discoveryRows, splunkRows)
 
 var rows = []metric{
 	{"periscope_build_info", gauge, []string{"version"},
@@ -96,11 +96,14 @@ var rows = []metric{
 		eachGroup(func(g capture.Group) float64 { return float(g.Steered) })},
 
 	{"periscope_sessions", gauge, []string{"known"},
-		"Sessions that are configured or had frames, ended ones too, by whether the session file explains them.", "",
+		"Sessions that are not over, by whether the session file or AWS explains them.", "",
 		func(s *Snapshot, emit emit) {
 			emit(float64(s.known), "true")
 			emit(float64(s.unknown), "false")
 		}},
+	{"periscope_sessions_silent", gauge, nil,
+		"Known sessions of these without a frame in 10 minutes, or ever.", "0.",
+		one(func(s *Snapshot) float64 { return float64(s.silent) })},
 	{"periscope_session_file_in_force", gauge, nil,
 		"1 while the sessions are as the session file says, or there is none; 0 while it is missing or has errors, and an earlier content is in force.", "1.",
 		one(func(s *Snapshot) float64 { return float(s.SessionFile == nil) })},
@@ -116,6 +119,9 @@ var rows = []metric{
 	{"periscope_session_truncated_packets_total", counter, []string{"session", "vni"},
 		"Frames of a session of which bytes are missing.", "Stays 0 unless the session has a packet length.",
 		eachSession(func(l *session) float64 { return float64(l.Truncated) })},
+	{"periscope_session_source_mismatch_packets_total", counter, []string{"session", "vni"},
+		"Frames of a session from an address that its interface does not have, where the addresses are known.", stays0,
+		eachSession(func(l *session) float64 { return float64(l.Mismatched) })},
 	{"periscope_session_last_seen_timestamp_seconds", gauge, []string{"session", "vni"},
 		"Time of a session's latest frame, in seconds since 1970 UTC; 0 if there was none.", "Seconds ago.",
 		eachSession(func(l *session) float64 { return float64(l.LastSeen) / 1e9 })},

@@ -34,6 +34,10 @@ type SessionLedger struct {
 	Egress    uint64 `json:"egress"`
 	Truncated uint64 `json:"truncated"`
 
+	// Mismatched are those from none of the interface's addresses, where the
+	// session says which it has.
+	Mismatched uint64 `json:"source_mismatch,omitempty"`
+
 	// As flow records are written; 0 while no sink takes them.
 	TCPBytes      uint64 `json:"tcp_bytes,omitempty"`           // payload of segments seen for the first time
 	LostBytes     uint64 `json:"upstream_lost_bytes,omitempty"` // of TCP, acknowledged by a receiver and never seen
@@ -46,6 +50,10 @@ type SessionLedger struct {
 	NotDelivered uint64 `json:"not_delivered"`
 	Undirected   uint64 `json:"-"` // neither ingress nor egress; all three are read at moments of their own
 	LastSeen     int64  `json:"-"` // ns since 1970 UTC
+
+	Ended bool     `json:"-"` // no longer in the table
+	Until int64    `json:"-"` // ns since 1970 UTC; 0 while it lasts
+	Was   []uint32 `json:"-"` // IDs of the sessions that became it and are counted in it
 }
 
 // A SinkLedger is one sink's part of the ledger: frames for pcap, records
@@ -204,37 +212,15 @@ func sinkLedger(from sink.Ledger) (to SinkLedger, imbalance uint64) {
 	return to, difference(from.Offered, counted)
 }
 
-// sessionLedgers returns the sessions that had frames, and the configured ones,
-// live and ended, by name.
-func (p *Pipeline) sessionLedgers() []SessionLedger {
-	list := []SessionLedger{}
-	seen := make(map[*packet.Session]bool) // one that ends meanwhile is in both
-	for _, s := range append(p.sessions.Sessions(), p.sessions.Ended()...) {
-		if seen[s] {
-			continue
-		}
-		seen[s] = true
-		l := SessionLedger{Name: s.Name, VNI: s.VNI, ID: s.ID, Known: s.Known}
-		for i := range s.Tallies {
-			l.add(&s.Tallies[i])
-		}
-		if l.Packets+l.NotDelivered == 0 && (!s.Known || s.Ended.Load()) {
-			continue
-		}
-		list = append(list, l)
-	}
-	other := SessionLedger{Name: OtherSessions}
-	if other.add(p.sessions.Forgotten()); other.Packets+other.NotDelivered != 0 {
-		list = append(list, other)
-	}
-	return list
-}
+// empty reports whether nothing is counted.
+func (l *SessionLedger) empty() bool { return l.Packets+l.NotDelivered == 0 }
 
 func (l *SessionLedger) add(t *packet.Tally) {
 	l.Packets += t.Delivered.Load()
 	l.Bytes += t.Bytes.Load()
 	l.NotDelivered += t.NotDelivered.Load()
 	l.Truncated += t.Truncated.Load()
+	l.Mismatched += t.Mismatched.Load()
 	l.Ingress += t.Directions[packet.Ingress].Load()
 	l.Egress += t.Directions[packet.Egress].Load()
 	l.Undirected += t.Directions[packet.DirectionUnknown].Load()

@@ -145,7 +145,9 @@ func (w *worker) refuse(worker int, f *packet.Frame) {
 	w.notDelivered[f.Reason]++
 	w.bytes += uint64(f.Length)
 	if f.Session != nil {
-		w.runs.of(f.Session, worker).missing++
+		r := w.runs.of(f.Session, worker)
+		r.missing++
+		r.last = f.Time
 	}
 }
 

@@ -75,6 +75,7 @@ func (s *Service) listen(cfg config.Config) error {
 	handler := admin.Handler(admin.Config{
 		Ready:     s.Ready,
 		Ledger:    func() any { return s.Ledger() },
+		Sessions:  func(all bool) any { return s.live.SessionList(time.Now(), all, s.version, nil) },
 		Gatherer:  metrics.NewRegistry(s.snapshot),
 		TokenFile: cfg.Admin.TokenFile,
 		Log:       s.log,
@@ -223,6 +224,7 @@ func (s *Service) Reloaded() { s.notify(daemon.SdNotifyReady) }
 
 func (s *Service) snapshot() metrics.Snapshot {
 	m := metrics.Snapshot{
+		Now:     time.Now(),
 		Version: s.version,
 		Ready:   s.Ready() == nil,
 		Ledger:  s.Ledger(),

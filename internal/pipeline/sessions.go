@@ -1,0 +1,200 @@
+package pipeline
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+)
+
+// oneDirection is how many frames of one direction alone are no accident.
+const oneDirection = 100
+
+// The flags of a session that is not over.
+const (
+	FlagSilent    = "silent"          // known, and without a frame for Silence, or ever
+	FlagUnknown   = "unknown"         // nothing explains its VNI
+	FlagMismatch  = "source_mismatch" // a known VNI, from an address or interface that is not the known one's
+	FlagDirection = "one_direction"   // 100 frames or more, all of one direction
+	FlagStale     = "stale"           // AWS, which said whose it is, has not been heard since
+)
+
+// A SessionList is what is known of sessions at a moment. Its JSON form is
+// described in docs/formats.md.
+type SessionList struct {
+	Time      time.Time    `json:"time"`
+	Version   string       `json:"version"`
+	Sessions  []SessionRow `json:"sessions"` // by name
+	Discovery *Discovery   `json:"discovery,omitempty"`
+}
+
+// A SessionRow is what is known of one session. Times are left out while they
+// are not known.
+type SessionRow struct {
+	SessionLedger
+	Flags     []string  `json:"flags"`
+	Resembles string    `json:"resembles,omitempty"` // of an unknown one: the known session of its VNI
+	Source    string    `json:"source,omitempty"`
+	Learned   bool      `json:"learned"`
+	Over      bool      `json:"over"`
+	Since     time.Time `json:"since,omitzero"` // when it began; of an unknown one the first frame
+	Until     time.Time `json:"until,omitzero"`
+	LastSeen  time.Time `json:"last_seen,omitzero"`
+	Stale     time.Time `json:"stale_since,omitzero"` // since when AWS has not been heard
+
+	MAC               string            `json:"mac,omitempty"`
+	Addresses         []string          `json:"addresses,omitempty"`
+	InterfaceID       string            `json:"interface_id,omitempty"`
+	AccountID         string            `json:"account_id,omitempty"`
+	Region            string            `json:"region,omitempty"`
+	VPCID             string            `json:"vpc_id,omitempty"`
+	SubnetID          string            `json:"subnet_id,omitempty"`
+	InstanceID        string            `json:"instance_id,omitempty"`
+	SessionID         string            `json:"session_id,omitempty"`
+	TargetID          string            `json:"target_id,omitempty"`
+	Cluster           string            `json:"cluster,omitempty"`
+	Service           string            `json:"service,omitempty"`
+	TaskARN           string            `json:"task_arn,omitempty"`
+	TaskDefinitionARN string            `json:"task_definition_arn,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+}
+
+// SessionList returns the sessions that are not over at a moment, or all that
+// are remembered. What discovery says, nil while AWS is not asked, is passed on.
+func (p *Pipeline) SessionList(now time.Time, all bool, version string, discovery *Discovery) SessionList {
+	list := SessionList{Time: now.UTC(), Version: version, Sessions: []SessionRow{}, Discovery: discovery}
+	rows, _ := p.sessionRows()
+	known := knownSessions(rows, now.UnixNano())
+	for i := range rows {
+		r := &rows[i]
+		over := r.SessionLedger.Over(now.UnixNano())
+		if over && !all {
+			continue
+		}
+		row := newSessionRow(r, over)
+		if !over {
+			row.flag(r.session, now, known, discovery)
+		}
+		list.Sessions = append(list.Sessions, row)
+	}
+	slices.SortStableFunc(list.Sessions, func(a, b SessionRow) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+func newSessionRow(r *sessionRow, over bool) SessionRow {
+	s, w := r.session, &r.session.Workload
+	row := SessionRow{
+		SessionLedger: r.SessionLedger, Flags: []string{}, Learned: s.Learned, Over: over,
+		Since: moment(s.From), Until: moment(r.Until), LastSeen: moment(r.LastSeen),
+		InterfaceID: w.InterfaceID, AccountID: w.AccountID, Region: w.Region, VPCID: w.VPCID, SubnetID: w.SubnetID,
+		InstanceID: w.InstanceID, SessionID: w.SessionID, TargetID: w.TargetID,
+		Cluster: w.Cluster, Service: w.Service, TaskARN: w.TaskARN, TaskDefinitionARN: w.TaskDefinitionARN, Labels: w.Labels,
+	}
+	if !s.Known {
+		row.Since = moment(s.Since)
+	}
+	if !s.Source.IsZero() {
+		row.Source = s.Source.String()
+	}
+	if s.MAC != [6]byte{} {
+		row.MAC = net.HardwareAddr(s.MAC[:]).String()
+	}
+	for _, a := range s.Addresses {
+		row.Addresses = append(row.Addresses, a.String())
+	}
+	return row
+}
+
+// moment returns a time of ns since 1970, or the zero time for 0.
+func moment(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// An identity is what frames are matched by.
+type identity struct {
+	vni    uint32
+	source packet.Addr
+}
+
+// knownSessions returns the known sessions that are not over by identity, and
+// one of each VNI under that alone.
+func knownSessions(rows []sessionRow, now int64) map[identity]*packet.Session {
+	known := make(map[identity]*packet.Session)
+	for i := range rows {
+		s := rows[i].session
+		if !s.Known || rows[i].SessionLedger.Over(now) {
+			continue
+		}
+		if id := (identity{vni: s.VNI}); known[id] == nil {
+			known[id] = s
+		}
+		known[identity{s.VNI, s.Source}] = s
+	}
+	return known
+}
+
+// flag says what is wrong with a session that is not over.
+func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[identity]*packet.Session, d *Discovery) {
+	set := func(flag string, is bool) {
+		if is {
+			r.Flags = append(r.Flags, flag)
+		}
+	}
+	if !s.Known {
+		of := known[identity{s.VNI, s.Source}]
+		if of == nil {
+			of = known[identity{vni: s.VNI}]
+		}
+		if of != nil {
+			r.Resembles = of.Name
+		}
+	}
+	if s.Learned {
+		r.Stale = d.staleSince(s)
+	}
+	set(FlagSilent, s.Known && !r.Heard(now.UnixNano()))
+	set(FlagUnknown, !s.Known && r.Resembles == "")
+	set(FlagMismatch, r.Mismatched > 0 || r.Resembles != "")
+	set(FlagDirection, r.Ingress+r.Egress >= oneDirection && (r.Ingress == 0 || r.Egress == 0))
+	set(FlagStale, !r.Stale.IsZero())
+}
+
+// A Discovery is what AWS was asked, and what it said.
+type Discovery struct {
+	Scopes       []Scope           `json:"scopes"`
+	Calls        map[string]uint64 `json:"calls"`         // by operation
+	Errors       map[string]uint64 `json:"errors"`        // by kind
+	JournalBytes int64             `json:"journal_bytes"` // 0 without a journal
+}
+
+// A Scope is one account in one region. What is not known yet is empty.
+type Scope struct {
+	Account     string    `json:"account"`
+	Region      string    `json:"region"`
+	Sessions    int       `json:"sessions"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	StaleSince  time.Time `json:"stale_since,omitzero"` // zero while all is as AWS says
+	Kind        string    `json:"error_kind,omitempty"` // of the last error, while it lasts
+	Error       string    `json:"error,omitempty"`
+}
+
+// staleSince returns since when the scope of a session has not been heard, or
+// the zero time.
+func (d *Discovery) staleSince(s *packet.Session) time.Time {
+	if d == nil {
+		return time.Time{}
+	}
+	w := &s.Workload
+	i := slices.IndexFunc(d.Scopes, func(c Scope) bool {
+		return (c.Account == "" || c.Account == w.AccountID) && (c.Region == "" || c.Region == w.Region) && !c.StaleSince.IsZero()
+	})
+	if i < 0 {
+		return time.Time{}
+	}
+	return d.Scopes[i].StaleSince.UTC()
+}
