@@ -20,6 +20,7 @@ const prefix = "periscope-lab-"
 type Namespace struct {
 	t    testing.TB
 	name string
+	gone bool
 }
 
 // makeNamespaces makes one namespace for each word, and has them removed with
@@ -30,9 +31,9 @@ func makeNamespaces(t testing.TB, words ...string) []*Namespace {
 	id := fmt.Sprintf("%s%d-%04x-", prefix, os.Getpid(), rand.N(1<<16))
 	var made []*Namespace
 	for _, word := range words {
-		n := &Namespace{t, id + word}
+		n := &Namespace{t: t, name: id + word}
 		run(t, "ip", "netns", "add", n.name)
-		t.Cleanup(func() { remove(t, n.name) })
+		t.Cleanup(n.remove)
 		made = append(made, n)
 	}
 	return made
@@ -49,6 +50,15 @@ func sweep(t testing.TB) {
 		if ours && err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
 			remove(t, name)
 		}
+	}
+}
+
+// remove ends the namespace, unless that has been done.
+func (n *Namespace) remove() {
+	n.t.Helper()
+	if !n.gone {
+		n.gone = true
+		remove(n.t, n.name)
 	}
 }
 
