@@ -87,6 +87,10 @@ type Frame struct {
 	// call that got the Frame; a sink that keeps bytes copies them.
 	Data []byte
 
+	// Cut is how many bytes that arrived are left out of Data, since no more than
+	// headers may be kept; 0 but while a sink is offered such a frame.
+	Cut int
+
 	Time  int64 // as in Datagram
 	Order int64 // as in Datagram
 
@@ -123,8 +127,8 @@ type Frame struct {
 }
 
 // Truncated reports whether bytes of the frame are missing: cut by AWS, by the
-// kernel, or by the snap length of a capture file.
-func (f *Frame) Truncated() bool { return len(f.Data) < f.Length }
+// kernel, or by the snap length of a capture file. Those that Cut counts are not.
+func (f *Frame) Truncated() bool { return len(f.Data)+f.Cut < f.Length }
 
 // A Header holds the fields decoded from a frame. Offsets are relative to
 // Frame.Data; 0 means that the layer is absent or could not be read.

@@ -32,7 +32,7 @@ type Frame struct {
 func (f *Frame) Set(from *packet.Frame, payload int) {
 	f.session, f.time, f.source, f.direction = from.Session, from.Time, from.Source, from.Direction
 	f.header = from.Header
-	f.length, f.captured = uint32(from.Length), uint32(len(from.Data))
+	f.length, f.captured = uint32(from.Length), uint32(len(from.Data)+from.Cut)
 	begin, end := payloadOf(from)
 	f.behind = uint32(end - begin)
 	payload = min(max(payload, 0), MaxFramePayload)

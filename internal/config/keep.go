@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -101,42 +103,48 @@ func (p *problems) prefix(path, text string) {
 	}
 }
 
-func (f *Filter) validate(p *problems, sinks *Sinks) {
-	for i := range f.Sessions {
-		s := &f.Sessions[i]
+// FilterNames returns the filter that each key names, by the path of the key. Keys
+// that name none are left out.
+func (c *Config) FilterNames() map[string]string {
+	names := make(map[string]string)
+	add := func(path, name string) {
+		if name != "" {
+			names[path] = name
+		}
+	}
+	for i := range c.Filter.Sessions {
+		add(fmt.Sprintf("filter.sessions[%d].filter", i), c.Filter.Sessions[i].Filter)
+	}
+	if s := c.Sinks.PCAP; s != nil {
+		add("sinks.pcap.filter", s.Filter)
+	}
+	if s := c.Sinks.FlowLog; s != nil {
+		add("sinks.flowlog.filter", s.Filter)
+	}
+	if s := c.Sinks.Splunk; s != nil {
+		add("sinks.splunk.filter", s.Filter)
+	}
+	return names
+}
+
+func (c *Config) validateFilter(p *problems) {
+	for i := range c.Filter.Sessions {
+		s := &c.Filter.Sessions[i]
 		path := fmt.Sprintf("filter.sessions[%d]", i)
 		s.Match.validate(p, path)
 		if s.Filter == "" {
 			p.addf(path+".filter", "empty; name a filter of filter.file")
 		}
-		if s.Match == (Match{}) && i < len(f.Sessions)-1 {
+		if s.Match == (Match{}) && i < len(c.Filter.Sessions)-1 {
 			p.addf(path, "matches every session, so that those after it never count; name a session, service, cluster, label or vni, or write it last")
 		}
 	}
-	for path, name := range f.Names(sinks) {
-		if name != "" && f.File == "" {
-			p.addf(path, "%.60q is a filter of filter.file, which is empty; name the file", name)
-		}
+	if c.Filter.File != "" {
+		return
 	}
-}
-
-// Names yields every key that names a filter, and the name, which may be empty.
-func (f *Filter) Names(sinks *Sinks) func(yield func(path, name string) bool) {
-	return func(yield func(path, name string) bool) {
-		for i := range f.Sessions {
-			if !yield(fmt.Sprintf("filter.sessions[%d].filter", i), f.Sessions[i].Filter) {
-				return
-			}
-		}
-		if s := sinks.PCAP; s != nil && !yield("sinks.pcap.filter", s.Filter) {
-			return
-		}
-		if s := sinks.FlowLog; s != nil && !yield("sinks.flowlog.filter", s.Filter) {
-			return
-		}
-		if s := sinks.Splunk; s != nil {
-			yield("sinks.splunk.filter", s.Filter)
-		}
+	names := c.FilterNames()
+	for _, path := range slices.Sorted(maps.Keys(names)) {
+		p.addf(path, "%.60q is a filter of filter.file, which is empty; name the file", names[path])
 	}
 }
 

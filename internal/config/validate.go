@@ -42,7 +42,7 @@ func (c *Config) problems() []problem {
 	if c.AWS != nil {
 		c.AWS.validate(&p)
 	}
-	c.Filter.validate(&p, &c.Sinks)
+	c.validateFilter(&p)
 	c.validateKeep(&p)
 	c.Flows.validate(&p)
 	c.Sinks.validate(&p)

@@ -53,11 +53,7 @@ func (p *Pipeline) newFlows(c *FlowConfig) (*flow.Table, error) {
 		Grace:          closedGrace,
 		Seed:           seed,
 		DropDuplicates: c.DropDuplicates,
-		Emit: func(worker int, r *packet.Flow) {
-			for _, s := range p.flowSinks {
-				s.Flow(worker, r)
-			}
-		},
+		Emit:           p.emit,
 		Cut: func(worker int, c packet.Cut) {
 			for _, s := range p.flowSinks {
 				s.Cut(worker, c)
@@ -75,6 +71,7 @@ func (p *Pipeline) settleFlows(ctx context.Context) {
 		s.Settle(ctx)
 	}
 	p.table.Close()
+	p.workers[0].publish() // the filters of sinks may have dropped some
 }
 
 // lostFrames returns how many frames did not reach the accounting of flows and

@@ -116,6 +116,7 @@ type Ledger struct {
 	InFlight     uint64                `json:"in_flight"`
 	Lost         Lost                  `json:"lost_before_us"`
 	Truncated    uint64                `json:"truncated"`
+	Cut          uint64                `json:"cut,omitempty"` // delivered frames of which sinks got the headers
 	Late         uint64                `json:"late"`
 	Reserved     uint64                `json:"reserved_bits"`
 	Anomalies    map[string]uint64     `json:"anomalies"`
@@ -152,7 +153,7 @@ func (p *Pipeline) Ledger() Ledger {
 	l.Received = Volume{total.received, total.bytes}
 	l.Delivered = Volume{total.delivered, total.deliveredBytes}
 	l.InFlight = total.received - total.finished
-	l.Truncated, l.Reserved = total.truncated, total.reserved
+	l.Truncated, l.Cut, l.Reserved = total.truncated, total.cut, total.reserved
 
 	counted := total.delivered
 	l.NotDelivered = make(map[string]uint64)
@@ -169,8 +170,8 @@ func (p *Pipeline) Ledger() Ledger {
 			l.Anomalies[packet.Anomaly(a).String()] = n
 		}
 	}
-	for _, s := range p.sinks {
-		account, imbalance := sinkLedger(s.Ledger())
+	for i, s := range p.sinks {
+		account, imbalance := sinkLedger(s.Ledger(), total.policy[i])
 		l.Sinks[s.Name] = account
 		l.Late += account.Late
 		l.Imbalance += imbalance
@@ -194,7 +195,10 @@ func (p *Pipeline) Ledger() Ledger {
 	return l
 }
 
-func sinkLedger(from sink.Ledger) (to SinkLedger, imbalance uint64) {
+// sinkLedger adds to a sink's account what rules kept from it.
+func sinkLedger(from sink.Ledger, policy uint64) (to SinkLedger, imbalance uint64) {
+	from.Offered += policy
+	from.Dropped[packet.DropPolicy] += policy
 	to = SinkLedger{
 		Offered: from.Offered,
 		Stored:  from.Stored,

@@ -65,6 +65,10 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 			return nil, &FileError{err}
 		}
 	}
+	rules, err := loadRules(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	l.inputs, err = openInputs(&cfg.Capture, log)
 	if err != nil {
 		return nil, err
@@ -75,6 +79,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 		Allow:    cfg.Capture.Allow,
 		Sessions: l.table,
 		Sinks:    l.outputs.list(),
+		Rules:    rules,
 		Flows:    flowConfig(&cfg),
 		Lost:     l.inputs.lost,
 		Log:      log,
@@ -187,8 +192,8 @@ func (l *Live) Config() config.Config {
 	return l.cfg
 }
 
-// Reload takes over a new configuration, with its session file, whole or not at
-// all. A change that needs a restart is an error that names the keys.
+// Reload takes over a new configuration, with its session file and its filter
+// file, whole or not at all. A change that needs a restart is an error that names the keys.
 func (l *Live) Reload(cfg config.Config) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,8 +205,12 @@ func (l *Live) Reload(cfg config.Config) error {
 	if keys := config.Restart(&l.cfg, &cfg); len(keys) > 0 {
 		return fmt.Errorf("a restart is needed to change %s", strings.Join(keys, ", "))
 	}
-	// The session file is the one part that can still be refused, so it goes
-	// first: through the watcher, which knows what it read last.
+	// The files are what can still be refused, so they go first, that of the
+	// sessions last: through the watcher, which knows what it read last.
+	rules, err := loadRules(&cfg)
+	if err != nil {
+		return err
+	}
 	watcher := l.watcher
 	moved := cfg.Sessions.File != l.cfg.Sessions.File
 	if moved {
@@ -220,6 +229,7 @@ func (l *Live) Reload(cfg config.Config) error {
 	}
 	l.table.SetUnknown(policy(&cfg), cfg.Sessions.UnknownMax)
 	l.Allow(cfg.Capture.Allow)
+	l.SetRules(rules)
 	if l.outputs.pcap != nil {
 		rotate, retain := pcapLimits(cfg.Sinks.PCAP)
 		if err := l.outputs.pcap.Reconfigure(rotate, retain); err != nil {

@@ -30,7 +30,7 @@ var faultReasons = [...]packet.Reason{
 func open(d *packet.Datagram, f *packet.Frame) {
 	f.Data, f.Session, f.Direction = nil, nil, packet.DirectionUnknown
 	f.Time, f.Order, f.Length, f.Source, f.VNI = d.Time, d.Order, d.Length, d.Source, d.VNI
-	f.Reason, f.Reserved = d.Reason, false
+	f.Reason, f.Reserved, f.Cut = d.Reason, false, 0
 	if d.Reason != packet.None {
 		return
 	}

@@ -153,5 +153,6 @@ func flowConfig(cfg *config.Config) FlowConfig {
 func CheckFiles(cfg *config.Config) error {
 	_, sessions := loadSessions(cfg)
 	_, ranges := loadRanges(cfg)
-	return errors.Join(sessions, ranges)
+	_, rules := loadRules(cfg)
+	return errors.Join(sessions, ranges, rules)
 }

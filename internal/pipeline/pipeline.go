@@ -36,7 +36,8 @@ type Config struct {
 	Allow []netip.Prefix
 
 	Sessions *session.Table
-	Sinks    []Sink
+	Sinks    []Sink // at most 8
+	Rules    Rules
 	Flows    FlowConfig
 
 	// Lost returns the datagrams that never reached the sources. May be nil.
@@ -53,10 +54,11 @@ type Pipeline struct {
 	allow      atomic.Pointer[allowList]
 	sessions   *session.Table
 	sinks      []Sink
-	frameSinks []sink.Frames // those of the sinks that take frames
-	flowSinks  []sink.Flows  // those that take flow records
-	others     []sink.Sink   // those that do not
-	table      *flow.Table   // nil without flowSinks
+	gate       atomic.Pointer[gate] // nil while all is kept
+	frameSinks []frameSink          // those of the sinks that take frames
+	flowSinks  []flowSink           // those that take flow records
+	others     []sink.Sink          // those that do not
+	table      *flow.Table          // nil without flowSinks
 	lost       func() Lost
 	log        *slog.Logger
 	announcer  *session.Announcer
@@ -68,6 +70,18 @@ type Pipeline struct {
 	pool    decode.Pool
 }
 
+// A frameSink and a flowSink know the place in Pipeline.sinks of their account.
+type (
+	frameSink struct {
+		sink.Frames
+		place int
+	}
+	flowSink struct {
+		sink.Flows
+		place int
+	}
+)
+
 var _ decode.Handler = (*Pipeline)(nil)
 
 // MaxWorkers is the largest number of workers.
@@ -77,6 +91,9 @@ const MaxWorkers = 256
 func New(cfg Config) (*Pipeline, error) {
 	if cfg.Workers < 1 || cfg.Workers > MaxWorkers {
 		return nil, fmt.Errorf("pipeline: %d workers: want 1 to %d", cfg.Workers, MaxWorkers)
+	}
+	if len(cfg.Sinks) > maxSinks {
+		return nil, fmt.Errorf("pipeline: %d sinks: want %d at most", len(cfg.Sinks), maxSinks)
 	}
 	p := &Pipeline{
 		live:      cfg.Live,
@@ -88,16 +105,16 @@ func New(cfg Config) (*Pipeline, error) {
 		workers:   make([]worker, cfg.Workers),
 		readers:   make([]account, cfg.Workers),
 	}
-	for _, s := range p.sinks {
+	for i, s := range p.sinks {
 		if s.Frames != nil {
-			p.frameSinks = append(p.frameSinks, s.Frames)
+			p.frameSinks = append(p.frameSinks, frameSink{s.Frames, i})
 			p.others = append(p.others, s.Frames)
 		}
 		if frames, ok := s.Sink.(sink.Frames); ok {
-			p.frameSinks = append(p.frameSinks, frames)
+			p.frameSinks = append(p.frameSinks, frameSink{frames, i})
 		}
 		if flows, ok := s.Sink.(sink.Flows); ok {
-			p.flowSinks = append(p.flowSinks, flows)
+			p.flowSinks = append(p.flowSinks, flowSink{flows, i})
 		} else {
 			p.others = append(p.others, s.Sink)
 		}
@@ -107,6 +124,7 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	p.Allow(cfg.Allow)
+	p.SetRules(cfg.Rules)
 	p.pool = decode.Pool{Workers: cfg.Workers, Handler: p, Wait: !cfg.Live, Sharded: !cfg.Live && p.table != nil}
 	return p, nil
 }

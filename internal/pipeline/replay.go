@@ -94,6 +94,10 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	if err != nil {
 		return nil, err
 	}
+	rules, err := loadRules(cfg)
+	if err != nil {
+		return nil, err
+	}
 	table := newTable(cfg, log)
 	table.Replace(entries)
 	out, err := openOutputs(cfg, surroundings{version: what.Version, replay: true, sessions: table.Sessions, log: log})
@@ -106,7 +110,7 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 		r.report = report.New(cfg.Capture.Workers)
 		sinks = append(sinks, Sink{Name: "report", Sink: r.report})
 	}
-	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Flows: flowConfig(cfg), Log: log})
+	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Rules: rules, Flows: flowConfig(cfg), Log: log})
 	if err != nil {
 		closeUnused(sinks)
 		return nil, err

@@ -72,7 +72,7 @@ func TestReplayOfAFileThatShrinks(t *testing.T) {
 				}
 			}
 		}}
-		r.frameSinks = append(r.frameSinks, shrink)
+		r.frameSinks = append(r.frameSinks, frameSink{shrink, 0})
 		err = r.Run(t.Context())
 		if err == nil || !strings.Contains(err.Error(), path+": shrank while it was read") {
 			t.Errorf("%d workers: %v", workers, err)

@@ -22,6 +22,9 @@ type counts struct {
 	deliveredBytes uint64
 	notDelivered   [packet.NumReasons]uint64
 
+	cut    uint64           // frames that sinks got the headers of
+	policy [maxSinks]uint64 // by sink, frames and records that rules kept from it
+
 	truncated uint64
 	reserved  uint64
 	anomalies [packet.NumAnomalies]uint64
@@ -35,6 +38,10 @@ func (c *counts) add(o *counts) {
 	c.deliveredBytes += o.deliveredBytes
 	for i := range c.notDelivered {
 		c.notDelivered[i] += o.notDelivered[i]
+	}
+	c.cut += o.cut
+	for i := range c.policy {
+		c.policy[i] += o.policy[i]
 	}
 	c.truncated += o.truncated
 	c.reserved += o.reserved
@@ -104,12 +111,22 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	decode.Decode(f)
 	f.Direction = session.Direction(f)
 	r := w.runs.of(f.Session, worker)
-	if r.delivered == 0 || f.Source != r.source || f.Truncated() {
+	if r.delivered+r.missing == 0 || f.Source != r.source || f.Truncated() {
 		p.announcer.Saw(f) // there is nothing new about other frames of a run
 		r.source, r.stray = f.Source, stray(f)
 	}
-	for _, s := range p.frameSinks {
-		s.Offer(worker, f)
+	g := p.gate.Load()
+	switch {
+	case g == nil:
+		for i := range p.frameSinks {
+			p.frameSinks[i].Offer(worker, f)
+		}
+	case g.admits(worker, f):
+		p.offer(g, worker, f)
+	default:
+		f.Reason = packet.Filtered
+		w.refuse(worker, f)
+		return
 	}
 	if p.table != nil {
 		if p.pool.Sharded && len(p.workers) == 1 {

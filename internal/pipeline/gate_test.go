@@ -1,0 +1,465 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/filter"
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/sink"
+	"github.com/periscope-collector/periscope/tunnel"
+)
+
+// secret stands for payload, and is in no header.
+var secret = bytes.Repeat([]byte("\xa5secret\xa5"), 8)
+
+func be16(n int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+
+// ether is an Ethernet header, with VLAN tags in front of the type.
+func ether(etherType int, tags ...int) []byte {
+	b := make([]byte, 12, 22)
+	for _, tag := range tags {
+		b = append(append(b, 0x81, 0), be16(tag)...)
+	}
+	return append(b, be16(etherType)...)
+}
+
+// inet4 is an IPv4 header of 20 bytes before what follows.
+func inet4(protocol byte, fragment int, follows ...[]byte) []byte {
+	rest := join(follows...)
+	b := join([]byte{0x45, 0}, be16(20+len(rest)), []byte{0, 7}, be16(fragment), []byte{64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 7})
+	return append(b, rest...)
+}
+
+// inet6 is an IPv6 header before what follows.
+func inet6(next byte, follows ...[]byte) []byte {
+	rest := join(follows...)
+	b := join([]byte{0x60, 0, 0, 0}, be16(len(rest)), []byte{next, 64}, make([]byte, 32))
+	b[8], b[23], b[24], b[39] = 0xfd, 1, 0xfd, 2
+	return append(b, rest...)
+}
+
+// twoPorts are those of every packet here.
+var twoPorts = []byte{0x30, 0x39, 0x01, 0xbb} // 12345 and 443
+
+// segment is a TCP header with so many words in all.
+func segment(words int) []byte {
+	b := append(bytes.Clone(twoPorts), make([]byte, 16)...)
+	b[12], b[13] = byte(words<<4), 0x18
+	return append(b, make([]byte, max(0, words*4-20))...)
+}
+
+func datagramHeader() []byte { return join(twoPorts, be16(8+len(secret)), []byte{0, 0}) }
+
+// A shape is a frame with payload, and how long its headers are.
+type shape struct {
+	name    string
+	frame   []byte
+	headers int
+}
+
+func shapes() []shape {
+	arp := append([]byte{0, 1, 8, 0, 6, 4, 0, 1}, make([]byte, 20)...)
+	fragment6 := []byte{17, 0, 0, 0, 0, 0, 0, 9} // the first one
+	binary.BigEndian.PutUint16(fragment6[2:], 1)
+	later6 := bytes.Clone(fragment6)
+	binary.BigEndian.PutUint16(later6[2:], 8)
+	all := []shape{
+		{"TCP", join(ether(0x0800), inet4(6, 0, segment(5), secret)), 54},
+		{"TCP with options", join(ether(0x0800), inet4(6, 0, segment(8), secret)), 66},
+		{"TCP without payload", join(ether(0x0800), inet4(6, 0, segment(5))), 54},
+		{"TCP, trailer behind the packet", join(ether(0x0800), inet4(6, 0, segment(5)), secret), 54},
+		{"TCP, options beyond the packet", join(ether(0x0800), inet4(6, 0, segment(5)[:12], []byte{0xf0, 0x18}, make([]byte, 6)), secret), 54},
+		{"UDP", join(ether(0x0800), inet4(17, 0, datagramHeader(), secret)), 42},
+		{"ICMP, the packet it is about", join(ether(0x0800), inet4(1, 0, []byte{3, 1, 0, 0, 0, 0, 0, 0}, inet4(17, 0, datagramHeader(), secret))), 42},
+		{"SCTP", join(ether(0x0800), inet4(132, 0, append(bytes.Clone(twoPorts), make([]byte, 8)...), secret)), 46},
+		{"first fragment", join(ether(0x0800), inet4(17, 0x2000, datagramHeader(), secret)), 42},
+		{"later fragment", join(ether(0x0800), inet4(17, 6, secret)), 34},
+		{"a tunnel", join(ether(0x0800), inet4(47, 0, []byte{0, 0, 8, 0}, inet4(6, 0, segment(5), secret))), 34},
+		{"IPv4 header beyond its packet", func() []byte {
+			f := join(ether(0x0800), inet4(6, 0), secret)
+			f[14] = 0x4f
+			return f
+		}(), 34},
+		{"IPv4 of no length", func() []byte {
+			f := join(ether(0x0800), inet4(6, 0, segment(5), secret))
+			f[16], f[17] = 0, 0
+			return f
+		}(), 54},
+		{"one VLAN tag", join(ether(0x0800, 5), inet4(17, 0, datagramHeader(), secret)), 46},
+		{"two VLAN tags", join(ether(0x0800, 5, 6), inet4(17, 0, datagramHeader(), secret)), 50},
+		{"three VLAN tags", join(ether(0x0800, 5, 6, 7), inet4(17, 0, datagramHeader(), secret)), 22},
+		{"IPv6, TCP", join(ether(0x86dd), inet6(6, segment(5), secret)), 74},
+		{"IPv6, UDP behind an extension", join(ether(0x86dd), inet6(0, []byte{17, 0, 1, 4, 0, 0, 0, 0}, datagramHeader(), secret)), 70},
+		{"IPv6, an extension cut", join(ether(0x86dd), inet6(60, []byte{17, 31}, secret)), 54},
+		{"IPv6, first fragment", join(ether(0x86dd), inet6(44, fragment6, datagramHeader(), secret)), 70},
+		{"IPv6, later fragment", join(ether(0x86dd), inet6(44, later6, secret)), 62},
+		{"ICMPv6", join(ether(0x86dd), inet6(58, []byte{128, 0, 0, 0, 0, 0, 0, 0}, secret)), 62},
+		{"ARP with padding", join(ether(0x0806), arp, secret), 42},
+		{"ARP for other than IPv4", join(ether(0x0806), []byte{0, 9}, secret), 14},
+		{"unknown EtherType", join(ether(0x88cc), secret), 14},
+		{"a length for an EtherType", join(ether(len(secret)), secret), 14},
+		{"not an IP version", join(ether(0x0800), secret), 14},
+		{"shorter than Ethernet", secret[:13], 0},
+	}
+	for i := range all {
+		if i%2 == 0 && len(all[i].frame) > all[i].headers+5 && all[i].name != "shorter than Ethernet" {
+			truncated := all[i]
+			truncated.name += ", truncated"
+			truncated.frame = truncated.frame[:len(truncated.frame)-5]
+			all = append(all, truncated)
+		}
+	}
+	return all
+}
+
+func TestCut(t *testing.T) {
+	for _, s := range shapes() {
+		f := packet.Frame{Data: s.frame, Length: len(s.frame)}
+		decode.Decode(&f)
+		length, truncated := f.Length, f.Truncated()
+		behind := len(s.frame) - s.headers
+		if was := cut(&f); was != (behind > 0) || len(f.Data) != s.headers || cap(f.Data) > max(s.headers, len(f.Data)) && was {
+			t.Errorf("%s: cut %v, %d bytes of room %d, want %d", s.name, was, len(f.Data), cap(f.Data), s.headers)
+		}
+		if f.Cut != behind || f.Length != length || f.Truncated() != truncated {
+			t.Errorf("%s: %d bytes cut, length %d, truncated %v; want %d, %d, %v", s.name, f.Cut, f.Length, f.Truncated(), behind, length, truncated)
+		}
+	}
+}
+
+// No byte is left that a header does not explain, whatever comes.
+func FuzzCut(f *testing.F) {
+	for _, s := range shapes() {
+		f.Add(s.frame)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		frame := packet.Frame{Data: data, Length: len(data)}
+		decode.Decode(&frame)
+		h := frame.Header
+		was := cut(&frame)
+		end := len(frame.Data)
+		if was != (end < len(data)) || end+frame.Cut != len(data) || end > int(h.Payload) {
+			t.Fatalf("cut %v: %d of %d bytes, %d cut, payload at %d", was, end, len(data), frame.Cut, h.Payload)
+		}
+		again := packet.Frame{Data: frame.Data, Length: len(data)}
+		decode.Decode(&again)
+		if h.Anomaly == packet.NoAnomaly && (again.Header.Src != h.Src || again.Header.SrcPort != h.SrcPort || again.Header.Transport != h.Transport) {
+			t.Fatalf("of %+v is left %+v", h, again.Header)
+		}
+	})
+}
+
+// accept is the filter that accepts the given direction to the given port.
+func accept(t testing.TB, direction packet.Direction, port uint16) *filter.Program {
+	t.Helper()
+	everything := netip.MustParsePrefix("0.0.0.0/0")
+	f := filter.Filter{Name: "f", Rules: []filter.Rule{{
+		Number: 1, Action: filter.Accept, Direction: direction, Protocol: filter.AllProtocols,
+		Source: everything, Destination: everything, DestinationPorts: filter.Ports{From: port, To: port},
+	}}}
+	p, err := f.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func keepRules(t testing.TB, rules ...filter.KeepRule) *filter.Policy {
+	t.Helper()
+	p, err := filter.NewPolicy(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A taker is a sink of frames and of records that remembers what it was given.
+type taker struct {
+	pile
+	lengths []string // of bytes, of the frame, and what was cut
+	records []packet.Flow
+	mu      sync.Mutex
+}
+
+func newTaker() *taker {
+	k := &taker{}
+	k.frames = func(f *packet.Frame) {
+		k.lengths = append(k.lengths, fmt.Sprint(len(f.Data), f.Length, f.Cut))
+	}
+	return k
+}
+
+func (k *taker) Flow(_ int, r *packet.Flow) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.records = append(k.records, *r)
+}
+func (k *taker) Cut(int, packet.Cut)    {}
+func (k *taker) Settle(context.Context) {}
+func (k *taker) Ledger() sink.Ledger {
+	l := k.pile.Ledger()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l.Offered += uint64(len(k.records))
+	l.Stored += uint64(len(k.records))
+	return l
+}
+
+// gated runs frames of the sessions web (VNI 1) and db (VNI 2) through rules,
+// each with a sink of that name.
+func gated(t *testing.T, rules Rules, workers int, sinks []Sink, payloads [][]byte) *Pipeline {
+	t.Helper()
+	table := session.New(session.Config{Workers: workers, UnknownMax: 2, Log: discard})
+	entries, err := session.Parse("sessions", []byte(`sessions:
+  - {name: web, vni: 1, addresses: [10.0.0.1], ecs: {service: web, cluster: prod}, labels: {team: shop}}
+  - {name: db, vni: 2, addresses: [192.0.2.7]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Replace(entries)
+	p, err := New(Config{
+		Workers: workers, Sessions: table, Sinks: sinks, Rules: rules, Log: discard,
+		Flows: FlowConfig{Table: 1000, Interval: time.Minute, Idle: time.Minute},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context(), newMemorySource(1, payloads)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func vxlan(vni uint32, frames ...[]byte) (all [][]byte) {
+	for _, f := range frames {
+		all = append(all, append(tunnel.AppendVXLAN(nil, vni), f...))
+	}
+	return all
+}
+
+var (
+	tcpFrame     = join(ether(0x0800), inet4(6, 0, segment(5), secret)) // 10.0.0.1 to 443
+	udpFrame     = join(ether(0x0800), inet4(17, 0, datagramHeader(), secret))
+	lldpFrame    = join(ether(0x88cc), secret)
+	everySession = filter.Match{VNI: filter.AnyVNI}
+)
+
+// TestRules says of each kind of rule what sinks get, and that every account
+// holds.
+func TestRules(t *testing.T) {
+	payloads := slices.Concat(vxlan(1, tcpFrame, udpFrame, lldpFrame), vxlan(2, tcpFrame))
+	whole := []string{"118 118 0", "106 106 0", "78 78 0", "118 118 0"}
+	web, shop := everySession, everySession
+	web.Service = "web"
+	shop.LabelKey, shop.LabelValue = "team", "shop"
+	for name, row := range map[string]struct {
+		rules    Rules
+		want     []string // frames
+		policy   uint64   // dropped of pile, frames and records
+		cut      uint64
+		filtered uint64
+		records  int // of pile: flows of which it got any packet
+	}{
+		"none":                   {Rules{}, whole, 0, 0, 0, 3},
+		"headers of all":         {Rules{Keep: keepRules(t, filter.KeepRule{Match: everySession, Keep: filter.Headers})}, []string{"54 118 64", "42 106 64", "14 78 64", "54 118 64"}, 0, 4, 0, 3},
+		"nothing of all":         {Rules{Keep: keepRules(t, filter.KeepRule{Match: everySession, Keep: filter.None})}, nil, 4, 0, 0, 3},
+		"nothing of a service":   {Rules{Keep: keepRules(t, filter.KeepRule{Match: web, Keep: filter.None})}, whole[3:], 3, 0, 0, 3},
+		"headers of a label":     {Rules{Keep: keepRules(t, filter.KeepRule{Match: shop, Keep: filter.Headers})}, []string{"54 118 64", "42 106 64", "14 78 64", "118 118 0"}, 0, 3, 0, 3},
+		"the first rule":         {Rules{Keep: keepRules(t, filter.KeepRule{Match: web, Keep: filter.Full}, filter.KeepRule{Match: everySession, Keep: filter.None})}, whole[:3], 1, 0, 0, 3},
+		"nothing of a port":      {Rules{Keep: keepRules(t, filter.KeepRule{Match: everySession, Ports: filter.Ports{From: 443, To: 443}, Keep: filter.None})}, nil, 4, 0, 0, 3},
+		"a filter of a session":  {Rules{Sessions: []SessionRule{{web, accept(t, packet.Egress, 443)}}}, slices.Delete(slices.Clone(whole), 2, 3), 0, 0, 1, 3},
+		"of another direction":   {Rules{Sessions: []SessionRule{{web, accept(t, packet.Ingress, 443)}}}, whole[3:], 0, 0, 3, 1},
+		"the first filter":       {Rules{Sessions: []SessionRule{{web, accept(t, packet.Egress, 443)}, {everySession, accept(t, packet.Egress, 1)}}}, whole[:2], 0, 0, 2, 2},
+		"a filter of a sink":     {Rules{Sinks: map[string]*filter.Program{"pile": accept(t, packet.Egress, 443)}}, whole[:2], 2 + 1, 0, 0, 2},
+		"of a sink that is off":  {Rules{Sinks: map[string]*filter.Program{"other": accept(t, packet.Egress, 443)}}, whole, 0, 0, 0, 3},
+		"a filter, and headers":  {Rules{Keep: keepRules(t, filter.KeepRule{Match: everySession, Keep: filter.Headers}), Sinks: map[string]*filter.Program{"pile": accept(t, packet.Ingress, 443)}}, []string{"54 118 64"}, 3 + 2, 4, 0, 1},
+		"what the filter leaves": {Rules{Sessions: []SessionRule{{web, accept(t, packet.Egress, 443)}}, Keep: keepRules(t, filter.KeepRule{Match: everySession, Keep: filter.None})}, nil, 3, 0, 1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newTaker()
+			p := gated(t, row.rules, 1, []Sink{{Name: "pile", Sink: k}}, payloads)
+			if !slices.Equal(k.lengths, row.want) {
+				t.Errorf("the sink got %q, want %q", k.lengths, row.want)
+			}
+			l := p.Ledger()
+			if !l.Balanced || l.InFlight != 0 {
+				t.Errorf("unbalanced: %+v", l)
+			}
+			s := l.Sinks["pile"]
+			if s.Dropped["policy"] != row.policy || s.Offered != s.Stored+row.policy || s.Stored != uint64(len(row.want)+row.records) {
+				t.Errorf("account %+v, want %d frames, %d records and %d of policy", s, len(row.want), row.records, row.policy)
+			}
+			if l.Cut != row.cut || l.NotDelivered["filtered"] != row.filtered || l.Delivered.Packets != 4-row.filtered || l.Truncated != 0 {
+				t.Errorf("%d cut, %v not delivered, %d delivered, %d truncated; want %d and %d", l.Cut, l.NotDelivered, l.Delivered.Packets, l.Truncated, row.cut, row.filtered)
+			}
+			var refused uint64
+			for _, s := range l.Sessions {
+				refused += s.NotDelivered
+				if s.LastSeen == 0 {
+					t.Errorf("session %s was not seen", s.Name)
+				}
+			}
+			if refused != row.filtered {
+				t.Errorf("sessions have %d frames that were not delivered, want %d", refused, row.filtered)
+			}
+			// Flows are of all that is delivered, whole.
+			var packets, bytes uint64
+			for _, r := range k.records {
+				packets += r.Side[0].Packets + r.Side[1].Packets
+				bytes += r.Side[0].FrameBytes + r.Side[1].FrameBytes
+				if r.TruncatedLength != 0 || r.Side[0].Truncated+r.Side[1].Truncated != 0 {
+					t.Errorf("a record of truncated packets: %+v", r)
+				}
+			}
+			if all := l.Flows.Packets + l.Flows.NotIP; all != l.Delivered.Packets {
+				t.Errorf("flows have %d packets of %d", all, l.Delivered.Packets)
+			}
+			if row.rules.Sinks["pile"] == nil && bytes+l.Flows.NotIP*78 != l.Delivered.Bytes {
+				t.Errorf("flows have %d bytes of %d", bytes, l.Delivered.Bytes)
+			}
+		})
+	}
+}
+
+// A record is kept if the filter accepts what either end sent.
+func TestFilterOfRecords(t *testing.T) {
+	web := &packet.Session{ID: 1}
+	flow := packet.Flow{
+		Session: web, Protocol: packet.ProtocolTCP,
+		Addr: [2]packet.Addr{packet.AddrFrom4([4]byte{10, 0, 0, 1}), packet.AddrFrom4([4]byte{192, 0, 2, 7})},
+		Port: [2]uint16{12345, 443},
+	}
+	flow.Side[0] = packet.FlowSide{Packets: 1, Direction: packet.Egress}
+	flow.Side[1] = packet.FlowSide{Packets: 1, Direction: packet.Ingress}
+	oneWay := flow
+	oneWay.Side[1].Packets = 0
+	later := flow
+	later.Port = [2]uint16{}
+	six := flow
+	six.Addr[0], six.Addr[1] = packet.AddrFrom(netip.MustParseAddr("fd00::1")), packet.AddrFrom(netip.MustParseAddr("fd00::2"))
+	for name, row := range map[string]struct {
+		record  packet.Flow
+		program *filter.Program
+		want    bool
+	}{
+		"the initiator's":          {flow, accept(t, packet.Egress, 443), true},
+		"the responder's":          {flow, accept(t, packet.Ingress, 12345), true},
+		"neither's":                {flow, accept(t, packet.Ingress, 443), false},
+		"an end that sent nothing": {oneWay, accept(t, packet.Ingress, 12345), false},
+		"ports that are not known": {later, accept(t, packet.Egress, 443), false},
+		"another family":           {six, accept(t, packet.Egress, 443), false},
+	} {
+		if got := acceptsFlow(row.program, &row.record); got != row.want {
+			t.Errorf("%s: accepted %v, want %v", name, got, row.want)
+		}
+	}
+}
+
+// What is decided of a session is not another's, nor that of other rules.
+func TestDecisions(t *testing.T) {
+	one, two := everySession, everySession
+	one.VNI, two.VNI = 1, 2
+	first, second := accept(t, packet.Egress, 1), accept(t, packet.Egress, 2)
+	p := newTestPipeline(t, 2, session.Keep)
+	p.SetRules(Rules{Sessions: []SessionRule{{one, first}, {two, second}}, Keep: keepRules(t, filter.KeepRule{Match: two, Keep: filter.None})})
+	a := &packet.Session{ID: 5, VNI: 1}
+	b := &packet.Session{ID: 5 + maxDecided, VNI: 2} // has the same place
+	c := &packet.Session{ID: 6, VNI: 3}
+	for round := range 2 {
+		g := p.gate.Load()
+		for worker := range 2 {
+			for _, row := range []struct {
+				session *packet.Session
+				want    decision
+			}{{a, decision{5, 0, first}}, {b, decision{5 + maxDecided, 1, second}}, {a, decision{5, 0, first}}, {c, decision{6, 0, nil}}} {
+				if got := *g.decide(worker, row.session); got != row.want {
+					t.Errorf("round %d, worker %d, session %d: %+v, want %+v", round, worker, row.session.ID, got, row.want)
+				}
+			}
+		}
+		p.SetRules(Rules{Keep: keepRules(t, filter.KeepRule{Match: one, Keep: filter.None})})
+		if got := *p.gate.Load().decide(0, a); got != (decision{5, 1, nil}) {
+			t.Errorf("after other rules: %+v", got)
+		}
+		p.SetRules(Rules{Sessions: []SessionRule{{one, first}, {two, second}}, Keep: keepRules(t, filter.KeepRule{Match: two, Keep: filter.None})})
+	}
+	p.SetRules(Rules{})
+	if p.gate.Load() != nil {
+		t.Error("there is a gate without rules")
+	}
+}
+
+// A frame that made a sink panic leaves nothing to the next one in its place.
+func TestPanicOnACutFrame(t *testing.T) {
+	out := &pile{panicAt: 1}
+	lengths := make(map[string]int)
+	out.frames = func(f *packet.Frame) { lengths[fmt.Sprint(len(f.Data), f.Length, f.Cut, f.Truncated())]++ }
+	p := gated(t, Rules{Keep: keepRules(t, filter.KeepRule{Match: everySession, Keep: filter.Headers})}, 1,
+		[]Sink{{Name: "pile", Sink: out}}, vxlan(1, tcpFrame, tcpFrame))
+	if err := p.Run(t.Context(), newMemorySource(2, vxlan(1, tcpFrame, tcpFrame))); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]int{"54 118 64 false": 5}; !maps.Equal(lengths, want) {
+		t.Errorf("the sink got %v, want %v", lengths, want)
+	}
+	if l := p.Ledger(); !l.Balanced || l.NotDelivered["panic"] != 1 || l.Truncated != 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestTooManySinks(t *testing.T) {
+	var sinks []Sink
+	for range maxSinks + 1 {
+		sinks = append(sinks, Sink{Name: "pile", Sink: &pile{}})
+	}
+	table := session.New(session.Config{Workers: 1, UnknownMax: 2, Log: discard})
+	if _, err := New(Config{Workers: 1, Sessions: table, Sinks: sinks[1:], Log: discard}); err != nil {
+		t.Error(err)
+	}
+	if _, err := New(Config{Workers: 1, Sessions: table, Sinks: sinks, Log: discard}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// Rules cost no allocation.
+func TestRulesAllocateNothing(t *testing.T) {
+	web := everySession
+	web.Service = "web"
+	g := func() *Pipeline {
+		p := newTestPipeline(t, 1, session.Keep, Sink{Name: "pile", Sink: &pile{}})
+		p.SetRules(Rules{
+			Sessions: []SessionRule{{web, accept(t, packet.Egress, 443)}},
+			Keep:     keepRules(t, filter.KeepRule{Match: web, Keep: filter.Full}, filter.KeepRule{Match: everySession, Keep: filter.Headers}),
+			Sinks:    map[string]*filter.Program{"pile": accept(t, packet.Egress, 443)},
+		})
+		return p
+	}()
+	s := &packet.Session{ID: 1, Tallies: make([]packet.Tally, 1), Workload: packet.Workload{Service: "web"}}
+	f := packet.Frame{Data: tcpFrame, Length: len(tcpFrame), Session: s}
+	r := packet.Flow{Session: s, Side: [2]packet.FlowSide{{Packets: 1}}}
+	if n := testing.AllocsPerRun(100, func() {
+		f.Reason = packet.None
+		g.Frame(0, &f)
+		g.emit(0, &r)
+		acceptsFlow(g.gate.Load().sinks[0], &r)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
