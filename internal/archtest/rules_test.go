@@ -54,6 +54,8 @@ var confinements = []confinement{
 		"stages count in plain fields, which tests read and no registry slows"},
 	{"go.yaml.in", []string{"internal/strictyaml", "internal/config"},
 		"one place turns YAML into values, with line and column in every error; another only prints it"},
+	{"github.com/aws", []string{"internal/awsapi"},
+		"one place asks AWS, and gives values; its types would be everywhere else"},
 	{"github.com/spf13", []string{"cmd"}, "flags are for commands"},
 	{"github.com/coreos", []string{"internal/service"}, "only the service knows that systemd started it"},
 	{module + "cmd", nil, "a command is the end of the line"},
@@ -61,5 +63,6 @@ var confinements = []confinement{
 		"the wiring knows the parts, not the other way round"},
 	{module + "sink/splunk/hec/hectest", nil, "it is for tests"},
 	{module + "internal/lab", nil, "it is for tests, and needs root"},
+	{module + "internal/awsfake", nil, "it is for tests, and for trying by hand with the program below it"},
 	{module + "internal/judge", nil, "it is for tests, and runs other programs"},
 }

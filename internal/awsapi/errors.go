@@ -1,0 +1,211 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+)
+
+// A Kind says in a word what is wrong with a call. Every Kind is a metric label:
+// add, never rename.
+type Kind uint8
+
+const (
+	None          Kind = iota // no error
+	Denied                    // the credentials are good, the policy says no
+	Expired                   // AWS does not take the credentials, which are expired or revoked
+	Throttled                 // AWS wants fewer requests
+	Unreachable               // no answer in time, none at all, or one that the service failed (5xx)
+	NoCredentials             // the SDK's default chain has none
+	NoMetadata                // there are no instance metadata, or none may be read
+	NotFound                  // what was asked for by its name is not there
+	Other                     // anything else
+	NumKinds
+)
+
+// String returns the kind's word, "" for None.
+func (k Kind) String() string { return kinds[k].word }
+
+var kinds = [NumKinds]struct{ word, remedy string }{
+	Denied:        {"denied", "let the role's policy allow it"},
+	Expired:       {"expired", "renew the credentials, which the next call reads again"},
+	Throttled:     {"throttled", "it is tried again; see what else uses the account's rate"},
+	Unreachable:   {"unreachable", "see to the route, the VPC endpoint, the proxy and the name resolution"},
+	NoCredentials: {"no_credentials", "give the instance a role, or set AWS_PROFILE"},
+	NoMetadata:    {"no_metadata", "allow instance metadata with a hop limit of 2, or do without"},
+	NotFound:      {"not_found", "it is gone, or in another region"},
+	Other:         {"other", "see what AWS says of it"},
+}
+
+// codes are the error codes that name a kind, beside the SDK's own list of those
+// that throttle. EC2's are in its error code page, ECS's and STS's among the common
+// errors of each service.
+var codes = map[string]Kind{
+	"UnauthorizedOperation": Denied,
+	"AccessDenied":          Denied,
+	"AccessDeniedException": Denied,
+	"NotAuthorized":         Denied,
+	"OptInRequired":         Denied,
+	"Blocked":               Denied,
+	"PendingVerification":   Denied,
+
+	"ExpiredToken":                Expired,
+	"ExpiredTokenException":       Expired,
+	"RequestExpired":              Expired,
+	"AuthFailure":                 Expired,
+	"InvalidClientTokenId":        Expired,
+	"UnrecognizedClientException": Expired,
+	"MissingAuthenticationToken":  Expired,
+	"SignatureDoesNotMatch":       Expired,
+	"InvalidSignatureException":   Expired,
+	"IncompleteSignature":         Expired,
+
+	"ClusterNotFoundException":  NotFound,
+	"ResourceNotFoundException": NotFound,
+
+	"RequestTimeout":          Unreachable,
+	"RequestTimeoutException": Unreachable,
+}
+
+// KindOf returns the kind of an error of this package, which may be wrapped; None
+// for nil, Other for any other error, and for a call that its caller cancelled.
+func KindOf(err error) Kind {
+	var f *failure
+	switch {
+	case err == nil:
+		return None
+	case errors.As(err, &f):
+		return f.kind
+	}
+	return Other
+}
+
+var errNoAccount = errors.New("the answer names no account")
+
+// classify returns the kind of an error of the SDK. What AWS said goes first: an
+// error about credentials may be one that STS answered.
+func classify(err error) Kind {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		code := api.ErrorCode()
+		if kind, ok := codes[code]; ok {
+			return kind
+		}
+		if _, ok := retry.DefaultThrottleErrorCodes[code]; ok {
+			return Throttled
+		}
+		if strings.HasSuffix(code, ".NotFound") {
+			return NotFound
+		}
+	}
+	var chain *chainError
+	var answer interface{ HTTPStatusCode() int }
+	var network net.Error
+	switch {
+	case errors.As(err, &chain):
+		return NoCredentials
+	case errors.As(err, &answer) && answer.HTTPStatusCode() >= 500:
+		return Unreachable
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network):
+		return Unreachable
+	}
+	return Other
+}
+
+// A failure is an error of this package: a sentence for the operator, and beneath
+// it what the SDK said, which is not for the eyes.
+type failure struct {
+	kind Kind
+	what string // and where
+	text string // why, empty for err's own
+	err  error
+}
+
+func (f *failure) Error() string {
+	text := f.text
+	if text == "" {
+		text = f.err.Error()
+	}
+	return fmt.Sprintf("aws: %s: %s; %s", f.what, text, kinds[f.kind].remedy)
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// failed makes a failure of what went wrong with an operation, and forgets
+// credentials that AWS does not take. s is nil if there was no call.
+func (c *Client) failed(s *sdk, operation string, err error) error {
+	f, ok := err.(*failure)
+	if !ok {
+		f = &failure{kind: classify(err), err: err}
+		if f.kind == Expired || f.kind == NoCredentials {
+			c.forget(s)
+		}
+	}
+	// The innermost operation is the one that failed: AssumeRole, for example.
+	for op := (*smithy.OperationError)(nil); errors.As(err, &op); err = op.Err {
+		operation = op.Operation()
+	}
+	if f.text == "" {
+		f.text = s.redact(reason(err))
+	}
+	if f.what == "" {
+		f.what = operation + c.where()
+	}
+	return f
+}
+
+// where names the client's account and region, as the end of a phrase.
+func (c *Client) where() string {
+	where := ""
+	if region := c.Region(); region != "" {
+		where = " in " + region
+	}
+	if c.account.RoleARN != "" {
+		where += " as " + c.account.RoleARN
+	}
+	return where
+}
+
+// maxReason bounds what an error repeats of what others say, in bytes.
+const maxReason = 300
+
+// reason says in one line what the SDK's error means. Of an answer it repeats the
+// code and the message, less a message about a signature, which quotes the request;
+// of a request that got none the host, since a path may be a secret.
+func reason(err error) string {
+	var api smithy.APIError
+	var request *url.Error
+	var answer interface{ HTTPStatusCode() int }
+	text := ""
+	switch {
+	case errors.As(err, &api):
+		text = api.ErrorCode() + ": " + api.ErrorMessage()
+		if strings.Contains(api.ErrorCode(), "Signature") {
+			text = api.ErrorCode()
+		}
+		if api.ErrorCode() == "UnknownError" && errors.As(err, &answer) { // the SDK's word for none
+			text = fmt.Sprintf("status %d, and no reason", answer.HTTPStatusCode())
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		text = "no answer in time"
+	case errors.As(err, &request):
+		host := "the endpoint"
+		if u, err := url.Parse(request.URL); err == nil && u.Host != "" {
+			host = u.Host
+		}
+		text = "no answer from " + host + ": " + request.Err.Error()
+	default:
+		text = err.Error()
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
+	}
+	return text
+}
