@@ -7,9 +7,10 @@ import (
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// AppendFrame appends the event of a frame, at its time. uid is its event_uid.
-// As that of a flow the event itself has less than 5,000 bytes. It does not
-// allocate when dst has room, but for the first event of a session.
+// AppendFrame appends the event of a frame, at its time, with what is known of
+// its session by now. uid is its event_uid. As that of a flow the event itself
+// has less than 5,000 bytes. It does not allocate when dst has room, but for the
+// first event of a session.
 func (e *Events) AppendFrame(dst []byte, f *Frame, uid []byte) []byte {
 	dst = append(appendEpoch(append(dst, `{"time":`...), f.time), e.frame...)
 	begin := len(dst)
@@ -23,7 +24,7 @@ func (e *Events) AppendFrame(dst []byte, f *Frame, uid []byte) []byte {
 		}
 	}
 	dst[begin] = '{'
-	return e.end(dst, uid, f.session)
+	return e.end(dst, uid, f.session.Identified())
 }
 
 // FrameKeys returns the keys of a frame as an event, in order.
@@ -209,7 +210,7 @@ func frameCause(dst []byte, f *Frame, o *JSON) []byte {
 	if f.captured >= f.length || o.Cause == nil {
 		return dst
 	}
-	return appendString(dst, o.Cause(f.session, int(f.captured)))
+	return appendString(dst, o.Cause(f.session.Identified(), int(f.captured)))
 }
 
 func frameOuterSource(dst []byte, f *Frame, _ *JSON) []byte {

@@ -5,12 +5,13 @@
 //	    <account>_vpcflowlogs_<region>_<flow log>_<yyyymmdd>T<hhmm>Z_<hash>.log.gz
 //
 // A record is in the window in which its last packet came, UTC. Account and
-// region are those of the session, or "unknown". The flow log's identifier is
-// made of the fields, the hash is the CRC-32 of the text, so that the same
-// records give the same names. A line of text is what one end of a flow sent;
-// JSON, in .json.gz, has one for both ends. NODATA and SKIPDATA lines say which
-// sessions had no traffic in an interval, and of which something may be missing;
-// in JSON they are the ones with the key log_status.
+// region are those of the session as it is known when the line is written, or
+// "unknown". The flow log's identifier is made of the fields, the hash is the
+// CRC-32 of the text, so that the same records give the same names. A line of
+// text is what one end of a flow sent; JSON, in .json.gz, has one for both ends.
+// NODATA and SKIPDATA lines say which sessions had no traffic in an interval,
+// and of which something may be missing; in JSON they are the ones with the key
+// log_status.
 //
 // Workers copy records into a queue. One writer goroutine makes lines of them,
 // and compresses and writes those of a file a chunk at a time; a second one

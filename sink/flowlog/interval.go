@@ -183,15 +183,17 @@ func (w *writer) statuses(v *interval) {
 	words := make(map[*packet.Session]string)
 	if whole && !v.late && !v.unsure && !frames {
 		for _, s := range w.config.Sessions() {
-			if quiet(s, v) {
+			if s = s.Identified(); quiet(s, v) {
 				words[s] = record.NoData
 			}
 		}
 	}
 	for s, missed := range v.active {
-		delete(words, s)
-		if missed || frames {
+		switch s = s.Identified(); {
+		case missed || frames:
 			words[s] = record.SkipData
+		case words[s] == record.NoData:
+			delete(words, s)
 		}
 	}
 	sessions := make([]*packet.Session, 0, len(words))

@@ -123,6 +123,7 @@ func (w *writer) take(r *packet.Flow) {
 	}
 	w.counts.taken++
 	w.counts.held++
+	r.Session = r.Session.Identified()
 	f := w.file(slotFor(r.Session, end(r)))
 	if len(f.text) >= chunkText && !w.flush(f) {
 		w.counts.held--

@@ -198,6 +198,9 @@ func (b *budget) rollUp(k kind, send func(*packet.Flow)) {
 		all = append(all, top...)
 		delete(b.roll[k], session)
 	}
+	for i := range all {
+		all[i].Session = all[i].Session.Identified()
+	}
 	slices.SortFunc(all, func(x, y packet.Flow) int {
 		return cmp.Or(cmp.Compare(x.Session.ID, y.Session.ID), cmp.Compare(volume(&y), volume(&x)))
 	})

@@ -80,8 +80,9 @@ func due(now, at time.Time, every time.Duration) bool {
 	return !now.Before(at) || at.Sub(now) > every
 }
 
-// flow makes the events of a record.
+// flow makes the events of a record, with what is known of its session by now.
 func (e *encoder) flow(r *packet.Flow) {
+	r.Session = r.Session.Identified()
 	if e.s.cfg.Flow && !e.budget.holds(flowKind, r) {
 		e.appendFlow(r)
 	}
