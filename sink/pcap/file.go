@@ -24,9 +24,10 @@ type file struct {
 	opened int64     // the capture's clock at that moment
 	since  time.Time // the round of that moment
 
+	number uint64 // in the series; 0 before it is known
+
 	// Valid iff made.
 	path    string // with partialSuffix
-	number  uint64 // in the series
 	written int64  // bytes in it
 	stored  int64  // records in it
 	begun   int64  // bytes that the disk was asked to write
@@ -68,11 +69,27 @@ func (w *writer) add(c *chunk, e *entry) {
 		return
 	}
 	if s.file == nil {
-		s.file = &file{size: fileHeader, first: e.time, opened: w.clock, since: w.now}
+		s.file = w.newFile(s, e.time)
 	}
 	s.file.size += int64(e.length)
 	s.file.packets++
 	w.gather(s, c, e)
+}
+
+// newFile begins a file with a frame of the given time.
+func (w *writer) newFile(s *stream, first int64) *file {
+	f := &file{size: fileHeader, first: first, opened: w.clock, since: w.now}
+	w.reserve(f, s.series)
+	return f
+}
+
+// reserve gives a file its number before it is made, in replay: which of several
+// streams of a name is written first depends on rounds.
+func (w *writer) reserve(f *file, sr *series) {
+	f.number = 0
+	if w.replay && sr.load() == nil {
+		f.number = sr.next()
+	}
 }
 
 // due reports whether the file has to end before e. In replay the clock is the

@@ -96,6 +96,22 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A number that was not used is given back if it is the last that was taken.
+func TestGiveBack(t *testing.T) {
+	var s series
+	s.giveBack(0)
+	one, two := s.next(), s.next()
+	s.giveBack(one)
+	if s.last != 2 {
+		t.Errorf("the last is %d", s.last)
+	}
+	s.giveBack(two)
+	s.giveBack(0)
+	if n := s.next(); one != 1 || two != 2 || n != 2 {
+		t.Errorf("numbers %d, %d, then %d", one, two, n)
+	}
+}
+
 func record(data string) []byte {
 	b := make([]byte, recordHeader, recordHeader+len(data))
 	putRecordHeader(b, 1, len(data), len(data))

@@ -92,6 +92,20 @@ func newSeries(root, group string) *series {
 	return &series{group: group, name: name, dir: filepath.Join(root, name)}
 }
 
+// next takes a number; the series is loaded.
+func (s *series) next() uint64 {
+	s.last++
+	return s.last
+}
+
+// giveBack takes a number back that was not used, if it is the last: a full disk
+// would use up one a second. 0 is none.
+func (s *series) giveBack(number uint64) {
+	if number != 0 && number == s.last {
+		s.last--
+	}
+}
+
 // load finds the highest number in use in the directory, once.
 func (s *series) load() error {
 	if s.loaded {

@@ -57,7 +57,7 @@ func (w *writer) prepare(s *stream) error {
 func (w *writer) create(s *stream) error {
 	w.makeRoom()
 	fd := -1
-	path, number, err := w.claim(s.file, s.series, func(path string) (err error) {
+	path, number, err := w.claim(s.series, s.file, s.file.number, func(path string) (err error) {
 		fd, err = openFile(path, openFlags|unix.O_CREAT|unix.O_EXCL)
 		return err
 	})
@@ -69,8 +69,9 @@ func (w *writer) create(s *stream) error {
 }
 
 // claim finds a name in a series that is not in use, which take gives to the
-// file, or reports that it exists after all.
-func (w *writer) claim(f *file, sr *series, take func(path string) error) (path string, number uint64, err error) {
+// file, or reports that it exists after all. number is the one to try first; 0
+// stands for the next.
+func (w *writer) claim(sr *series, f *file, number uint64, take func(path string) error) (string, uint64, error) {
 	if err := w.lock.Check(); err != nil {
 		return "", 0, err
 	}
@@ -78,63 +79,31 @@ func (w *writer) claim(f *file, sr *series, take func(path string) error) (path 
 		return "", 0, err
 	}
 	for made := false; ; {
-		name := filepath.Join(sr.dir, fileName(sr.name, f.first, sr.last+1))
+		if number == 0 {
+			number = sr.next()
+		}
+		name := filepath.Join(sr.dir, fileName(sr.name, f.first, number))
 		if _, err := os.Lstat(name); err == nil {
-			sr.last++
+			number = 0
 			continue
 		}
 		path := name + partialSuffix
 		err := take(path)
 		switch {
 		case err == nil:
-			sr.last++
-			return path, sr.last, nil
+			return path, number, nil
 		case os.IsExist(err):
-			sr.last++
+			number = 0
+			continue
 		case os.IsNotExist(err) && !made:
 			made = true
-			if err := dir.Make(sr.dir); err != nil {
-				return "", 0, err
+			if err = dir.Make(sr.dir); err == nil {
+				continue
 			}
-		default:
-			return "", 0, err
 		}
+		sr.giveBack(number)
+		return "", 0, err
 	}
-}
-
-// rename has the stream go on under another name, and its file with it. A file
-// that cannot be renamed is completed under its own.
-func (w *writer) rename(s *stream, name string) {
-	before := s.series
-	if before.group == name {
-		return
-	}
-	s.series = w.seriesOf(name)
-	if f := s.file; f != nil && f.made() {
-		if err := w.move(f, s.series); err != nil {
-			w.log.Warn("capture file of a session that became known keeps its name", "path", f.path, "name", name, "err", err)
-			w.flush(s)
-			w.finish(s, ByEnd)
-		}
-	}
-	w.release(before)
-}
-
-// move gives the file a name in another series at once, so that it has it
-// whatever becomes of the process. Its directory goes with the last file.
-func (w *writer) move(f *file, to *series) error {
-	if err := f.checkName(); err != nil {
-		return err
-	}
-	from := f.path
-	path, number, err := w.claim(f, to, func(path string) error { return dir.Rename(from, path) })
-	if err != nil {
-		return err
-	}
-	f.path, f.number, f.looked = path, number, w.now
-	f.dirty, f.fresh = true, true // what syncs it by the old name does not find it
-	unix.Rmdir(filepath.Dir(from))
-	return nil
 }
 
 func (w *writer) created(f *file, path string, fd int) error {

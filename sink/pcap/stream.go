@@ -95,38 +95,6 @@ func (w *writer) admit(session *packet.Session) *member {
 	return w.join(session, to)
 }
 
-// identify has what is open of a session that has become another one go on as
-// that one's. If there is another stream for it already, the file is completed
-// under the new name.
-func (w *writer) identify(m *member) {
-	from, next := m.stream, m.session.Identified()
-	if next == m.session {
-		return
-	}
-	to := w.find(next)
-	if to == from && w.members[next] != nil {
-		return
-	}
-	if from.shared {
-		if to == nil {
-			to = w.begin(next)
-		}
-		w.join(m.session, to)
-		w.join(next, to)
-		return
-	}
-	name, shared := w.group.name(next)
-	w.rename(from, name)
-	if to == nil {
-		to = from
-		w.share(to, shared)
-	}
-	for _, earlier := range slices.Clone(from.members) {
-		w.join(earlier.session, to)
-	}
-	w.join(next, to)
-}
-
 // find returns the stream that a session's frames go to, or nil.
 func (w *writer) find(s *packet.Session) *stream {
 	if m := w.members[s]; m != nil {

@@ -85,8 +85,8 @@ func (w *writer) afterFailure(s *stream, err error) {
 	case f.empty():
 		// Not one record: the name would belong to a frame that is not there.
 		w.closeFile(f)
-		if os.Remove(f.path) == nil && s.series.last == f.number {
-			s.series.last-- // or a full disk would use up a number a second
+		if os.Remove(f.path) == nil {
+			s.series.giveBack(f.number)
 		}
 		s.file = nil
 	default:
