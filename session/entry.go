@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"reflect"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -72,9 +73,17 @@ func (e *Entry) Tenure() Tenure {
 	return Tenure{VNI: e.VNI, Source: e.Source, From: e.From}
 }
 
+// end returns when the entry ends, in ns.
+func (e *Entry) end() int64 {
+	if e.Until == 0 {
+		return math.MaxInt64
+	}
+	return e.Until
+}
+
 // covers reports whether the entry's time includes that of o.
 func (e *Entry) covers(o *Entry) bool {
-	return e.From <= o.From && (e.Until == 0 || o.Until != 0 && o.Until <= e.Until)
+	return e.From <= o.From && o.end() <= e.end()
 }
 
 // sameButUntil reports whether two entries differ in no more than when they end.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 
@@ -16,8 +15,9 @@ const maxName = 128
 // error; errors say line, column and key path, and several are joined, one a
 // line. There are either entries, in the order of the file, or an error.
 //
-// Names are unique, as are VNI and source together. The default name is the
-// session_id, else vni-<n>, with -<source> where there is one. A name
+// At any time a name is that of one entry, as are VNI and source together: several
+// have the same ones where each ends, by until, before the next begins. The default
+// name is the session_id, else vni-<n>, with -<source> where there is one. A name
 // vni-<n> that a VNI without entry could get too is an error. So is a file
 // without the key sessions, since it is likely one that is being written; an
 // empty list is none.
@@ -30,23 +30,20 @@ func Parse(name string, data []byte) ([]Entry, error) {
 	if err := doc.Decode(&d); err != nil {
 		return nil, err
 	}
-	c := checker{
-		doc:        doc,
-		names:      make(map[string]int, len(d.Sessions)),
-		identities: make(map[identity]int, len(d.Sessions)),
-	}
+	c := checker{doc: doc}
 	if !doc.Has("sessions") {
 		c.errorf("", "no key sessions; write sessions: [] for none")
 	}
 	entries := make([]Entry, 0, len(d.Sessions))
+	places := make([]int, 0, len(d.Sessions)) // of the entries in the file
 	for i := range d.Sessions {
-		c.at = fmt.Sprintf("sessions[%d]", i)
-		if !c.fields(&d.Sessions[i]) {
-			continue
+		c.at = at(i)
+		if c.fields(&d.Sessions[i]) {
+			entries, places = append(entries, d.Sessions[i].entry()), append(places, i)
+			c.name(&d.Sessions[i], &entries[len(entries)-1])
 		}
-		entries = append(entries, d.Sessions[i].entry())
-		c.unique(i, &entries[len(entries)-1], d.Sessions[i].Name != "")
 	}
+	c.apart(d.Sessions, entries, places)
 	if len(c.errs) > 0 {
 		return nil, doc.Join(c.errs)
 	}
@@ -55,11 +52,9 @@ func Parse(name string, data []byte) ([]Entry, error) {
 
 // A checker finds what YAML and types alone do not tell.
 type checker struct {
-	doc        *strictyaml.Document
-	at         string           // path of the entry being checked
-	names      map[string]int   // by name, the entry that has it
-	identities map[identity]int // by identity, the entry that has it
-	errs       []*strictyaml.Error
+	doc  *strictyaml.Document
+	at   string // path of the entry being checked
+	errs []*strictyaml.Error
 }
 
 // errorf reports an error about a key of the entry, or about the entry itself
@@ -79,39 +74,27 @@ func (c *checker) fields(f *entry) bool {
 	return len(c.errs) == before
 }
 
-// unique checks the name and the identity of entry i.
-func (c *checker) unique(i int, e *Entry, named bool) {
-	if first, taken := c.identities[e.identity()]; taken {
-		c.errorf("vni", "%s has the same vni and source; remove one of the two", c.where(first))
-		return
-	}
-	c.identities[e.identity()] = i
-
-	key := "" // what the name comes from
-	switch {
-	case named:
-		key = "name"
-	case e.Workload.SessionID != "":
-		key = "session_id"
-	}
-	switch first, taken := c.names[e.Name]; {
+// name checks the name of an entry by itself.
+func (c *checker) name(f *entry, e *Entry) {
+	switch key := f.nameKey(); {
 	case len(e.Name) > maxName:
 		c.errorf(key, "a name has at most %d bytes, not %d", maxName, len(e.Name))
 	case strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		c.errorf(key, "a name has printable characters only, unlike %q", e.Name)
 	case !e.isOwn(e.Name) && reserved(e.Name):
 		c.errorf(key, "%q is what an unknown VNI is named; choose another name", e.Name)
-	case taken:
-		c.errorf(key, "%q is the name of %s too; give each session its own name", e.Name, c.where(first))
-	default:
-		c.names[e.Name] = i
 	}
 }
 
-// where names an entry and its line.
-func (c *checker) where(i int) string {
-	path := fmt.Sprintf("sessions[%d]", i)
-	return fmt.Sprintf("%s in line %d", path, c.doc.Errorf(path, "").Line)
+// nameKey returns the key that the name comes from; "" if there is none.
+func (f *entry) nameKey() string {
+	switch {
+	case f.Name != "":
+		return "name"
+	case f.SessionID != "":
+		return "session_id"
+	}
+	return ""
 }
 
 // isOwn reports whether a name is the one that frames of the entry would have

@@ -194,11 +194,64 @@ func TestParseSeveralErrors(t *testing.T) {
 	}
 }
 
+// overlap reports whether there is a time of both.
+func overlap(a, b *session.Entry) bool {
+	return (a.Until == 0 || b.From < a.Until) && (b.Until == 0 || a.From < b.Until)
+}
+
+// Entries have the same VNI and source, and the same name, one after the other.
+func TestParseTenures(t *testing.T) {
+	const (
+		ten, eleven, noon = "2026-01-15T10:00:00Z", "2026-01-15T11:00:00Z", "2026-01-15T12:00:00Z"
+		later             = "2026-01-15T11:00:00.000000001Z"
+	)
+	entry := func(from, until string) string {
+		e := "- {vni: 1, name: a"
+		if from != "" {
+			e += ", from: " + from
+		}
+		if until != "" {
+			e += ", until: " + until
+		}
+		return e + "}\n"
+	}
+	tests := []struct {
+		name, file, want string // want is the beginning of the only error
+	}{
+		{"one when the other ends", entry(ten, eleven) + entry(eleven, noon), ""},
+		{"in any order", entry(eleven, noon) + entry(ten, eleven), ""},
+		{"a gap", entry("", ten) + entry(eleven, ""), ""},
+		{"no begin and no end", entry("", ten) + entry(ten, eleven) + entry(eleven, ""), ""},
+		{"a nanosecond of both", entry(ten, later) + entry(eleven, noon), "f:3:9: sessions[1].vni: sessions[0] in line 2 has the same vni and source at the same time; let one end (until)"},
+		{"the earlier one later in the file", entry(eleven, noon) + entry(ten, later), "f:3:9: sessions[1].vni: sessions[0] in line 2 has"},
+		{"no end", entry(ten, "") + entry(noon, ""), "f:3:9: sessions[1].vni: sessions[0] in line 2 has"},
+		{"within a long one, behind a short one", entry(ten, noon) + entry("", ten) + entry(eleven, later), "f:4:9: sessions[2].vni: sessions[0] in line 2 has"},
+		{"the same, and at all times", entry("", "") + entry("", ""), "f:3:9: sessions[1].vni: sessions[0] in line 2 has the same vni and source; remove one of the two"},
+		{"another source", entry(ten, "") + "- {vni: 1, source: 10.0.0.1, name: b}\n", ""},
+		{"a name of another vni, later", entry("", ten) + "- {vni: 2, name: a, from: " + ten + "}\n", ""},
+		{"a name of another vni, at the same time", entry("", later) + "- {vni: 2, name: a, from: " + eleven + "}\n", `f:3:18: sessions[1].name: "a" is the name of sessions[0] in line 2 too at the same time; let one end`},
+		{"a session id at the same time", "- {vni: 1, session_id: a}\n- {vni: 2, session_id: a, from: " + ten + "}\n", `f:3:24: sessions[1].session_id: "a" is the name of sessions[0] in line 2 too at the same time`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			entries, err := session.Parse("f", []byte("sessions:\n"+tt.file))
+			if tt.want == "" {
+				if err != nil || len(entries) != strings.Count(tt.file, "\n") {
+					t.Errorf("%v, %v", entries, err)
+				}
+			} else if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("sessions: []"))
 	f.Add([]byte("sessions: [{vni: 0}, {vni: 0, source: 10.0.0.1}, {vni: 0, source: 'fd00::1'}]"))
 	f.Add([]byte("sessions:\n- {vni: 0xffffff, name: a}\n- {vni: 1, name: vni-1}\n- {vni: 1, session_id: a b}"))
+	f.Add([]byte("sessions:\n- {vni: 1, until: 2026-01-01T00:00:00Z}\n- {vni: 1, from: 2026-01-01T00:00:00Z}\n- {vni: 1, from: 2025-01-01T00:00:00Z}"))
 	f.Add([]byte("sessions: [&a {vni: 1, mac: 0a11.2233.4455}, *a]"))
 	f.Add([]byte("sessions: [{vni: 1, source: '::1%x', from: 0000-01-01T00:00:00Z, until: 9999-12-31T23:59:59Z}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -208,7 +261,6 @@ func FuzzParse(f *testing.F) {
 		}
 		table := newTable(t, session.Config{})
 		table.Replace(entries)
-		names := make(map[string]bool)
 		for i := range entries {
 			e := &entries[i]
 			at := max(e.From, e.Until-1) // the last moment, or the first
@@ -216,10 +268,15 @@ func FuzzParse(f *testing.F) {
 			if reason != packet.None || s.Name != e.Name || s.VNI != e.VNI || s.Source != e.Source {
 				t.Errorf("entry %+v: found %+v, %v", e, s, reason)
 			}
-			if names[e.Name] || e.Name == "" || e.VNI > session.MaxVNI {
+			if e.Name == "" || e.VNI > session.MaxVNI {
 				t.Errorf("entry %+v accepted", e)
 			}
-			names[e.Name] = true
+			for j := range min(i, 50) {
+				o := &entries[j]
+				if (o.Name == e.Name || o.VNI == e.VNI && o.Source == e.Source) && overlap(e, o) {
+					t.Errorf("entries %+v and %+v accepted", e, o)
+				}
+			}
 		}
 		// No other VNI can be given a name that is taken.
 		for _, e := range entries {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"math"
 	"slices"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -83,7 +82,7 @@ func newTimeline(members []*member, ranks []int) timeline {
 		for len(ranks) > 0 && members[ranks[0]].entry.From <= now {
 			stack, ranks = append(stack, ranks[0]), ranks[1:]
 		}
-		for len(stack) > 0 && members[stack[len(stack)-1]].end() <= now {
+		for len(stack) > 0 && members[stack[len(stack)-1]].entry.end() <= now {
 			stack = stack[:len(stack)-1]
 		}
 		s := span{from: now}
@@ -96,14 +95,6 @@ func newTimeline(members []*member, ranks []int) timeline {
 		}
 	}
 	return line
-}
-
-// end returns when the member ends, in ns.
-func (m *member) end() int64 {
-	if m.entry.Until == 0 {
-		return math.MaxInt64
-	}
-	return m.entry.Until
 }
 
 // at returns the span at a time; its session is nil if there is none.
