@@ -18,9 +18,10 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and print the effective one",
-		Long: `Validate the configuration file and the session file it names, and print the
-configuration that would be in force, defaults filled in and secrets left out. A
-token file of sinks.splunk without a token is no error, and said on standard error.
+		Long: `Validate the configuration file and the files it names, of sessions, of filters
+and of address ranges, and print the configuration that would be in force,
+defaults filled in and secrets left out. A token file of sinks.splunk without a
+token is no error, and said on standard error.
 
 With --splunk it tries every endpoint of sinks.splunk instead, step by step: name,
 connection, health, token, indexes, acknowledgement. It sends one event of source

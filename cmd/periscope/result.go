@@ -122,6 +122,7 @@ func ledgerLines(l pipeline.Ledger) []line {
 	some("in flight", l.InFlight)
 	add("lost before us", l.Lost.Socket+l.Lost.Ring+l.Lost.NIC)
 	some("truncated", l.Truncated)
+	some("cut to headers", l.Cut)
 	some("late", l.Late)
 	each("anomaly: ", l.Anomalies)
 	for _, name := range slices.Sorted(maps.Keys(l.Sinks)) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"math"
 	"time"
+
+	"github.com/periscope-collector/periscope/packet"
 )
 
 // ledgerEvents makes the ledger events of a process: the account since its
@@ -40,6 +42,7 @@ type ledgerEvent struct {
 	DeliveredBytes uint64                `json:"delivered_bytes"`
 	InFlight       uint64                `json:"in_flight_packets"`
 	Truncated      uint64                `json:"truncated_packets"`
+	Cut            uint64                `json:"cut_packets"`
 	Late           uint64                `json:"late_packets"`
 	Imbalance      uint64                `json:"imbalance_packets"`
 	Ready          bool                  `json:"ready"`
@@ -67,6 +70,7 @@ func (e *ledgerEvents) next(l *Ledger, now time.Time, ready bool) []byte {
 		DeliveredBytes: l.Delivered.Bytes,
 		InFlight:       l.InFlight,
 		Truncated:      l.Truncated,
+		Cut:            l.Cut,
 		Late:           l.Late,
 		Imbalance:      l.Imbalance,
 		Ready:          ready,
@@ -97,8 +101,10 @@ func change(l *Ledger) ledgerChange {
 		c.NotDelivered += n
 	}
 	for _, s := range l.Sinks {
-		for _, n := range s.Dropped {
-			c.Dropped += n
+		for reason, n := range s.Dropped {
+			if reason != packet.DropPolicy.String() { // that is meant
+				c.Dropped += n
+			}
 		}
 	}
 	return c

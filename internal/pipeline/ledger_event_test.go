@@ -33,10 +33,12 @@ func ledgerOf(received, delivered, lost, dropped uint64) *Ledger {
 		NotDelivered: map[string]uint64{"not_tunnel": 1, "vxlan_flag": received - delivered - 1},
 		Lost:         Lost{Socket: lost - 3, Ring: 1, NIC: 2},
 		Truncated:    4,
+		Cut:          6,
 		Late:         5,
 		Sinks: map[string]SinkLedger{
 			"pcap":   {Offered: delivered, Stored: delivered - dropped - 7, Pending: 7, Dropped: map[string]uint64{"disk_full": dropped}},
 			"splunk": {Offered: 9, Dropped: map[string]uint64{"budget": 8, "refused": 1}},
+			"flows":  {Offered: 70, Dropped: map[string]uint64{"policy": 70}}, // not in sink_dropped
 		},
 		Balanced: true,
 	}
