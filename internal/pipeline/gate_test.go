@@ -3,7 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/filter"
 	"github.com/periscope-collector/periscope/packet"
@@ -23,119 +23,40 @@ import (
 // secret stands for payload, and is in no header.
 var secret = bytes.Repeat([]byte("\xa5secret\xa5"), 8)
 
-func be16(n int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(n)) }
-
-func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
-
-// ether is an Ethernet header, with VLAN tags in front of the type.
-func ether(etherType int, tags ...int) []byte {
-	b := make([]byte, 12, 22)
-	for _, tag := range tags {
-		b = append(append(b, 0x81, 0), be16(tag)...)
-	}
-	return append(b, be16(etherType)...)
-}
-
-// inet4 is an IPv4 header of 20 bytes before what follows.
-func inet4(protocol byte, fragment int, follows ...[]byte) []byte {
-	rest := join(follows...)
-	b := join([]byte{0x45, 0}, be16(20+len(rest)), []byte{0, 7}, be16(fragment), []byte{64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 7})
-	return append(b, rest...)
-}
-
-// inet6 is an IPv6 header before what follows.
-func inet6(next byte, follows ...[]byte) []byte {
-	rest := join(follows...)
-	b := join([]byte{0x60, 0, 0, 0}, be16(len(rest)), []byte{next, 64}, make([]byte, 32))
-	b[8], b[23], b[24], b[39] = 0xfd, 1, 0xfd, 2
-	return append(b, rest...)
-}
-
-// twoPorts are those of every packet here.
-var twoPorts = []byte{0x30, 0x39, 0x01, 0xbb} // 12345 and 443
-
-// segment is a TCP header with so many words in all.
-func segment(words int) []byte {
-	b := append(bytes.Clone(twoPorts), make([]byte, 16)...)
-	b[12], b[13] = byte(words<<4), 0x18
-	return append(b, make([]byte, max(0, words*4-20))...)
-}
-
-func datagramHeader() []byte { return join(twoPorts, be16(8+len(secret)), []byte{0, 0}) }
-
-// A shape is a frame with payload, and how long its headers are.
-type shape struct {
-	name    string
-	frame   []byte
-	headers int
-}
-
-func shapes() []shape {
-	arp := append([]byte{0, 1, 8, 0, 6, 4, 0, 1}, make([]byte, 20)...)
-	fragment6 := []byte{17, 0, 0, 0, 0, 0, 0, 9} // the first one
-	binary.BigEndian.PutUint16(fragment6[2:], 1)
-	later6 := bytes.Clone(fragment6)
-	binary.BigEndian.PutUint16(later6[2:], 8)
-	all := []shape{
-		{"TCP", join(ether(0x0800), inet4(6, 0, segment(5), secret)), 54},
-		{"TCP with options", join(ether(0x0800), inet4(6, 0, segment(8), secret)), 66},
-		{"TCP without payload", join(ether(0x0800), inet4(6, 0, segment(5))), 54},
-		{"TCP, trailer behind the packet", join(ether(0x0800), inet4(6, 0, segment(5)), secret), 54},
-		{"TCP, options beyond the packet", join(ether(0x0800), inet4(6, 0, segment(5)[:12], []byte{0xf0, 0x18}, make([]byte, 6)), secret), 54},
-		{"UDP", join(ether(0x0800), inet4(17, 0, datagramHeader(), secret)), 42},
-		{"ICMP, the packet it is about", join(ether(0x0800), inet4(1, 0, []byte{3, 1, 0, 0, 0, 0, 0, 0}, inet4(17, 0, datagramHeader(), secret))), 42},
-		{"SCTP", join(ether(0x0800), inet4(132, 0, append(bytes.Clone(twoPorts), make([]byte, 8)...), secret)), 46},
-		{"first fragment", join(ether(0x0800), inet4(17, 0x2000, datagramHeader(), secret)), 42},
-		{"later fragment", join(ether(0x0800), inet4(17, 6, secret)), 34},
-		{"a tunnel", join(ether(0x0800), inet4(47, 0, []byte{0, 0, 8, 0}, inet4(6, 0, segment(5), secret))), 34},
-		{"IPv4 header beyond its packet", func() []byte {
-			f := join(ether(0x0800), inet4(6, 0), secret)
-			f[14] = 0x4f
-			return f
-		}(), 34},
-		{"IPv4 of no length", func() []byte {
-			f := join(ether(0x0800), inet4(6, 0, segment(5), secret))
-			f[16], f[17] = 0, 0
-			return f
-		}(), 54},
-		{"one VLAN tag", join(ether(0x0800, 5), inet4(17, 0, datagramHeader(), secret)), 46},
-		{"two VLAN tags", join(ether(0x0800, 5, 6), inet4(17, 0, datagramHeader(), secret)), 50},
-		{"three VLAN tags", join(ether(0x0800, 5, 6, 7), inet4(17, 0, datagramHeader(), secret)), 22},
-		{"IPv6, TCP", join(ether(0x86dd), inet6(6, segment(5), secret)), 74},
-		{"IPv6, UDP behind an extension", join(ether(0x86dd), inet6(0, []byte{17, 0, 1, 4, 0, 0, 0, 0}, datagramHeader(), secret)), 70},
-		{"IPv6, an extension cut", join(ether(0x86dd), inet6(60, []byte{17, 31}, secret)), 54},
-		{"IPv6, first fragment", join(ether(0x86dd), inet6(44, fragment6, datagramHeader(), secret)), 70},
-		{"IPv6, later fragment", join(ether(0x86dd), inet6(44, later6, secret)), 62},
-		{"ICMPv6", join(ether(0x86dd), inet6(58, []byte{128, 0, 0, 0, 0, 0, 0, 0}, secret)), 62},
-		{"ARP with padding", join(ether(0x0806), arp, secret), 42},
-		{"ARP for other than IPv4", join(ether(0x0806), []byte{0, 9}, secret), 14},
-		{"unknown EtherType", join(ether(0x88cc), secret), 14},
-		{"a length for an EtherType", join(ether(len(secret)), secret), 14},
-		{"not an IP version", join(ether(0x0800), secret), 14},
-		{"shorter than Ethernet", secret[:13], 0},
-	}
-	for i := range all {
-		if i%2 == 0 && len(all[i].frame) > all[i].headers+5 && all[i].name != "shorter than Ethernet" {
-			truncated := all[i]
-			truncated.name += ", truncated"
-			truncated.frame = truncated.frame[:len(truncated.frame)-5]
-			all = append(all, truncated)
+// shapes are frames with secret, whole and truncated.
+func shapes() []traffic.Marked {
+	all := traffic.NewMarked(443, func(string) []byte { return secret })
+	for _, m := range all {
+		if len(m.Frame) >= m.Headers+5 && m.Headers > 0 {
+			m.Name += ", truncated"
+			m.Frame = m.Frame[:len(m.Frame)-5]
+			all = append(all, m)
 		}
 	}
 	return all
 }
 
+// shaped returns the frame of a name.
+func shaped(name string) []byte {
+	for _, m := range shapes() {
+		if m.Name == name {
+			return m.Frame
+		}
+	}
+	panic(name)
+}
+
 func TestCut(t *testing.T) {
 	for _, s := range shapes() {
-		f := packet.Frame{Data: s.frame, Length: len(s.frame)}
+		f := packet.Frame{Data: s.Frame, Length: len(s.Frame)}
 		decode.Decode(&f)
 		length, truncated := f.Length, f.Truncated()
-		behind := len(s.frame) - s.headers
-		if was := cut(&f); was != (behind > 0) || len(f.Data) != s.headers || cap(f.Data) > max(s.headers, len(f.Data)) && was {
-			t.Errorf("%s: cut %v, %d bytes of room %d, want %d", s.name, was, len(f.Data), cap(f.Data), s.headers)
+		behind := len(s.Frame) - s.Headers
+		if was := cut(&f); was != (behind > 0) || len(f.Data) != s.Headers || cap(f.Data) > max(s.Headers, len(f.Data)) && was {
+			t.Errorf("%s: cut %v, %d bytes of room %d, want %d", s.Name, was, len(f.Data), cap(f.Data), s.Headers)
 		}
 		if f.Cut != behind || f.Length != length || f.Truncated() != truncated {
-			t.Errorf("%s: %d bytes cut, length %d, truncated %v; want %d, %d, %v", s.name, f.Cut, f.Length, f.Truncated(), behind, length, truncated)
+			t.Errorf("%s: %d bytes cut, length %d, truncated %v; want %d, %d, %v", s.Name, f.Cut, f.Length, f.Truncated(), behind, length, truncated)
 		}
 	}
 }
@@ -143,7 +64,7 @@ func TestCut(t *testing.T) {
 // No byte is left that a header does not explain, whatever comes.
 func FuzzCut(f *testing.F) {
 	for _, s := range shapes() {
-		f.Add(s.frame)
+		f.Add(s.Frame)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		frame := packet.Frame{Data: data, Length: len(data)}
@@ -255,9 +176,9 @@ func vxlan(vni uint32, frames ...[]byte) (all [][]byte) {
 }
 
 var (
-	tcpFrame     = join(ether(0x0800), inet4(6, 0, segment(5), secret)) // 10.0.0.1 to 443
-	udpFrame     = join(ether(0x0800), inet4(17, 0, datagramHeader(), secret))
-	lldpFrame    = join(ether(0x88cc), secret)
+	tcpFrame     = shaped("TCP") // 10.0.0.1 to 443
+	udpFrame     = shaped("UDP")
+	lldpFrame    = shaped("unknown EtherType")
 	everySession = filter.Match{VNI: filter.AnyVNI}
 )
 
