@@ -36,7 +36,6 @@ type SessionRow struct {
 	SessionLedger
 	Flags     []string  `json:"flags"`
 	Resembles string    `json:"resembles,omitempty"` // of an unknown one: the known session of its VNI
-	Source    string    `json:"source,omitempty"`
 	Learned   bool      `json:"learned"`
 	Over      bool      `json:"over"`
 	Since     time.Time `json:"since,omitzero"` // when it began; of an unknown one the first frame
@@ -44,6 +43,12 @@ type SessionRow struct {
 	LastSeen  time.Time `json:"last_seen,omitzero"`
 	Stale     time.Time `json:"stale_since,omitzero"` // since when AWS has not been heard
 
+	Holder
+}
+
+// A Holder is whose a session is. What is not known is left out.
+type Holder struct {
+	Source            string            `json:"source,omitempty"`
 	MAC               string            `json:"mac,omitempty"`
 	Addresses         []string          `json:"addresses,omitempty"`
 	InterfaceID       string            `json:"interface_id,omitempty"`
@@ -84,27 +89,35 @@ func (p *Pipeline) SessionList(now time.Time, all bool, version string, discover
 }
 
 func newSessionRow(r *sessionRow, over bool) SessionRow {
-	s, w := r.session, &r.session.Workload
+	s := r.session
 	row := SessionRow{
 		SessionLedger: r.SessionLedger, Flags: []string{}, Learned: s.Learned, Over: over,
 		Since: moment(s.From), Until: moment(r.Until), LastSeen: moment(r.LastSeen),
-		InterfaceID: w.InterfaceID, AccountID: w.AccountID, Region: w.Region, VPCID: w.VPCID, SubnetID: w.SubnetID,
-		InstanceID: w.InstanceID, SessionID: w.SessionID, TargetID: w.TargetID,
-		Cluster: w.Cluster, Service: w.Service, TaskARN: w.TaskARN, TaskDefinitionARN: w.TaskDefinitionARN, Labels: w.Labels,
+		Holder: NewHolder(s.Source, s.MAC, s.Addresses, &s.Workload),
 	}
 	if !s.Known {
 		row.Since = moment(s.Since)
 	}
-	if !s.Source.IsZero() {
-		row.Source = s.Source.String()
-	}
-	if s.MAC != [6]byte{} {
-		row.MAC = net.HardwareAddr(s.MAC[:]).String()
-	}
-	for _, a := range s.Addresses {
-		row.Addresses = append(row.Addresses, a.String())
-	}
 	return row
+}
+
+// NewHolder returns a holder. Zero values are not known. It shares the labels.
+func NewHolder(source packet.Addr, mac [6]byte, addresses []packet.Addr, w *packet.Workload) Holder {
+	h := Holder{
+		InterfaceID: w.InterfaceID, AccountID: w.AccountID, Region: w.Region, VPCID: w.VPCID, SubnetID: w.SubnetID,
+		InstanceID: w.InstanceID, SessionID: w.SessionID, TargetID: w.TargetID,
+		Cluster: w.Cluster, Service: w.Service, TaskARN: w.TaskARN, TaskDefinitionARN: w.TaskDefinitionARN, Labels: w.Labels,
+	}
+	if !source.IsZero() {
+		h.Source = source.String()
+	}
+	if mac != [6]byte{} {
+		h.MAC = net.HardwareAddr(mac[:]).String()
+	}
+	for _, a := range addresses {
+		h.Addresses = append(h.Addresses, a.String())
+	}
+	return h
 }
 
 // moment returns a time of ns since 1970, or the zero time for 0.
