@@ -1,7 +1,13 @@
 package awsfake
 
 import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,18 +24,70 @@ type clients struct {
 	ecs  *ecssdk.Client
 	sts  *stssdk.Client
 	imds *imds.Client
+	wire *wire
+}
+
+// A wire remembers the last answer.
+type wire struct {
+	http.Transport
+	json bool
+	body []byte
+}
+
+// RoundTrip asks, and reads the answer whole.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := w.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	w.body, err = io.ReadAll(answer.Body)
+	w.json = strings.Contains(answer.Header.Get("Content-Type"), "json")
+	_ = answer.Body.Close() // nothing was written
+	answer.Body = io.NopCloser(bytes.NewReader(w.body))
+	return answer, err
+}
+
+// texts returns the values of the last answer, but for its id.
+func (w *wire) texts(t *testing.T) []string {
+	t.Helper()
+	if w.json {
+		return slices.Collect(maps.Values(leaves(t, w.body)))
+	}
+	var all []string
+	text, name := "", ""
+	decoder := xml.NewDecoder(bytes.NewReader(w.body))
+	for {
+		token, err := decoder.Token()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, w.body)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			text, name = "", token.Name.Local
+		case xml.CharData:
+			text += string(token)
+		case xml.EndElement:
+			if value := normal(strings.TrimSpace(text)); value != "" && !strings.EqualFold(name, "requestId") {
+				all = append(all, value)
+			}
+			text = ""
+		}
+	}
 }
 
 func newClients(t *testing.T) clients {
 	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
+	wire := &wire{}
+	t.Cleanup(wire.CloseIdleConnections)
 	c, err := config.LoadDefaultConfig(t.Context(), config.WithRetryMaxAttempts(1),
-		config.WithHTTPClient(&http.Client{Transport: transport, Timeout: 10 * time.Second}))
+		config.WithHTTPClient(&http.Client{Transport: wire, Timeout: 10 * time.Second}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return clients{ec2sdk.NewFromConfig(c), ecssdk.NewFromConfig(c), stssdk.NewFromConfig(c), imds.NewFromConfig(c)}
+	return clients{ec2sdk.NewFromConfig(c), ecssdk.NewFromConfig(c), stssdk.NewFromConfig(c), imds.NewFromConfig(c), wire}
 }
 
 // A clock stands until it is moved.
