@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -37,18 +38,28 @@ const (
 	families
 )
 
-// A rule is a compiled Rule. Its heads, the first 32 bits of the source and of
-// the destination, are all there is to compare in IPv4, and tell most packets
-// of IPv6 apart.
+// A rule is a compiled Rule. A packet that differs in a bit of gist or kind that
+// counts does not match, and most that do not match differ there.
 type rule struct {
-	heads, mask uint64 // a bit of heads counts where it is set in mask
-	long        *long  // what is behind the heads, nil if none of it counts
-	protocol    int16  // or AllProtocols
-	ports       bool   // from and span count
-	action      Action
-	from, span  [2]uint16 // of the source and the destination port
-	index       int32     // in Filter.Rules
+	gist, gistMask uint64 // of both addresses; a bit counts where it is set in the mask
+	kind, kindMask uint64
+	from, span     [2]uint16 // of the source and the destination port
+	action         Action
+	index          int32 // in Filter.Rules
+	long           *long // whole addresses of IPv6, nil if no bit counts
 }
+
+// kindOf puts a protocol and its ports into a word. shows says that ports of TCP
+// or UDP can be read.
+func kindOf(protocol uint8, shows bool, src, dst uint16) uint64 {
+	kind := uint64(src)<<48 | uint64(dst)<<32 | uint64(protocol)
+	if shows {
+		kind |= showsPorts
+	}
+	return kind
+}
+
+const showsPorts = 1 << 8
 
 // long is both addresses of IPv6, the source first.
 type long struct{ value, mask [4]uint64 }
@@ -82,46 +93,51 @@ func (f *Filter) Compile() (*Program, error) {
 }
 
 func (r *Rule) compile(index int) rule {
-	c := rule{
-		protocol: int16(r.Protocol),
-		ports:    !r.SourcePorts.All() || !r.DestinationPorts.All(),
-		action:   r.Action,
-		index:    int32(index),
+	c := rule{action: r.Action, index: int32(index)}
+	c.kind = kindOf(uint8(r.Protocol), true, r.SourcePorts.From, r.DestinationPorts.From)
+	if r.Protocol != AllProtocols {
+		c.kindMask = 0xff
 	}
 	for i, ports := range [2]Ports{r.SourcePorts, r.DestinationPorts} {
 		if ports.All() {
 			ports.To = 0xffff
+		} else {
+			c.kindMask |= showsPorts | uint64(common(ports))<<(48-16*i)
 		}
 		c.from[i], c.span[i] = ports.From, ports.To-ports.From
 	}
-	source, destination := r.Source.Masked().Addr(), r.Destination.Masked().Addr()
-	bits := [2]int{r.Source.Bits(), r.Destination.Bits()}
-	c.mask = ones(bits[0])>>32<<32 | ones(bits[1])>>32
-	src, dst := packet.AddrFrom(source), packet.AddrFrom(destination)
-	if source.Is4() {
-		c.heads = heads4(&src, &dst)
+	src, dst := packet.AddrFrom(r.Source.Masked().Addr()), packet.AddrFrom(r.Destination.Masked().Addr())
+	lengths := [2]int{r.Source.Bits(), r.Destination.Bits()}
+	if r.Source.Addr().Is4() {
+		c.gist, c.gistMask = gist4(&src, &dst), ones(lengths[0])>>32<<32|ones(lengths[1])>>32
 		return c
 	}
-	c.heads = heads6(&src, &dst)
-	if max(bits[0], bits[1]) > 32 {
+	c.gist, c.gistMask = gist6(&src, &dst), ones(lengths[0])<<32|ones(lengths[1])&(1<<32-1)
+	if lengths[0]+lengths[1] > 0 {
 		c.long = &long{
 			value: words(&src, &dst),
-			mask:  [4]uint64{ones(bits[0]), ones(bits[0] - 64), ones(bits[1]), ones(bits[1] - 64)},
+			mask:  [4]uint64{ones(lengths[0]), ones(lengths[0] - 64), ones(lengths[1]), ones(lengths[1] - 64)},
 		}
 	}
 	return c
 }
 
+// common returns the leading bits that all the ports have in common.
+func common(p Ports) uint16 { return ^(1<<bits.Len16(p.From^p.To) - 1) }
+
 // ones returns a word whose first n bits are set; none if n is negative, all if
 // n is more than 64.
 func ones(n int) uint64 { return ^(^uint64(0) >> max(n, 0)) }
 
-func heads4(src, dst *packet.Addr) uint64 {
+// gist4 is the whole of two IPv4 addresses.
+func gist4(src, dst *packet.Addr) uint64 {
 	return uint64(binary.BigEndian.Uint32(src[12:]))<<32 | uint64(binary.BigEndian.Uint32(dst[12:]))
 }
 
-func heads6(src, dst *packet.Addr) uint64 {
-	return uint64(binary.BigEndian.Uint32(src[:]))<<32 | uint64(binary.BigEndian.Uint32(dst[:]))
+// gist6 is bits 32 to 63 of two IPv6 addresses, by which VPCs, of 56 bits, and
+// subnets, of 64, differ.
+func gist6(src, dst *packet.Addr) uint64 {
+	return uint64(binary.BigEndian.Uint32(src[4:]))<<32 | uint64(binary.BigEndian.Uint32(dst[4:]))
 }
 
 func words(src, dst *packet.Addr) [4]uint64 {
@@ -141,25 +157,25 @@ func (p *Program) Accepts(f *packet.Frame) bool { return p.Match(f).Action == Ac
 // accepts as ingress, else as egress, else what rejects as ingress.
 func (p *Program) Match(f *packet.Frame) Verdict {
 	h := &f.Header
-	var heads uint64
+	var gist uint64
 	family := ipv4
 	switch h.Version {
 	case 4:
-		heads = heads4(&h.Src, &h.Dst)
+		gist = gist4(&h.Src, &h.Dst)
 	case 6:
-		heads, family = heads6(&h.Src, &h.Dst), ipv6
+		gist, family = gist6(&h.Src, &h.Dst), ipv6
 	default:
 		return Verdict{Reject, NoRule}
 	}
-	if isAmazonDNS(f) {
+	if (h.SrcPort == portDNS || h.DstPort == portDNS || h.Transport == 0) && isAmazonDNS(f) {
 		return Verdict{p.dns, AmazonDNS}
 	}
 	if f.Direction != packet.DirectionUnknown {
-		return match(p.rules[f.Direction][family], h, heads)
+		return match(p.rules[f.Direction][family], h, gist)
 	}
-	in := match(p.rules[packet.Ingress][family], h, heads)
+	in := match(p.rules[packet.Ingress][family], h, gist)
 	if in.Action == Reject {
-		if out := match(p.rules[packet.Egress][family], h, heads); out.Action == Accept {
+		if out := match(p.rules[packet.Egress][family], h, gist); out.Action == Accept {
 			return out
 		}
 	}
@@ -167,34 +183,24 @@ func (p *Program) Match(f *packet.Frame) Verdict {
 }
 
 // match returns the verdict of the first rule that matches.
-func match(rules []rule, h *packet.Header, heads uint64) Verdict {
-	ported := hasPorts(h)
+func match(rules []rule, h *packet.Header, gist uint64) Verdict {
+	shows := h.Transport != 0 && (h.Protocol == packet.ProtocolTCP || h.Protocol == packet.ProtocolUDP)
+	kind := kindOf(h.Protocol, shows, h.SrcPort, h.DstPort)
 	for i := range rules {
 		r := &rules[i]
-		if (heads^r.heads)&r.mask != 0 ||
-			r.protocol != AllProtocols && r.protocol != int16(h.Protocol) ||
-			r.ports && !(ported && h.SrcPort-r.from[0] <= r.span[0] && h.DstPort-r.from[1] <= r.span[1]) ||
-			r.long != nil && !r.long.holds(&h.Src, &h.Dst) {
-			continue
+		if (gist^r.gist)&r.gistMask|(kind^r.kind)&r.kindMask == 0 &&
+			h.SrcPort-r.from[0] <= r.span[0] && h.DstPort-r.from[1] <= r.span[1] &&
+			(r.long == nil || r.long.holds(&h.Src, &h.Dst)) {
+			return Verdict{r.action, int(r.index)}
 		}
-		return Verdict{r.action, int(r.index)}
 	}
 	return Verdict{Reject, NoRule}
 }
 
 func (l *long) holds(src, dst *packet.Addr) bool {
 	w := words(src, dst)
-	var differ uint64
-	for i := range w {
-		differ |= (w[i] ^ l.value[i]) & l.mask[i]
-	}
-	return differ == 0
-}
-
-// hasPorts reports whether ports can be read that a rule may name: those of TCP
-// and UDP.
-func hasPorts(h *packet.Header) bool {
-	return h.Transport != 0 && (h.Protocol == packet.ProtocolTCP || h.Protocol == packet.ProtocolUDP)
+	return (w[0]^l.value[0])&l.mask[0]|(w[1]^l.value[1])&l.mask[1]|
+		(w[2]^l.value[2])&l.mask[2]|(w[3]^l.value[3])&l.mask[3] == 0
 }
 
 // portDNS is DNS's port, over UDP and over TCP (RFC 1035, section 4.2).
@@ -205,14 +211,13 @@ const portDNS = 53
 // later fragment, since there is nothing else at these addresses.
 func isAmazonDNS(f *packet.Frame) bool {
 	h := &f.Header
-	if h.Protocol != packet.ProtocolUDP && h.Protocol != packet.ProtocolTCP {
-		return false
-	}
-	unread := h.Transport == 0
-	if !unread && h.SrcPort != portDNS && h.DstPort != portDNS {
-		return false
-	}
-	w := &f.Session.Workload
-	return (unread || h.DstPort == portDNS) && w.IsResolver(&h.Dst) ||
-		(unread || h.SrcPort == portDNS) && w.IsResolver(&h.Src)
+	return (h.Protocol == packet.ProtocolUDP || h.Protocol == packet.ProtocolTCP) &&
+		(isResolver(f, &h.Dst, h.DstPort) || isResolver(f, &h.Src, h.SrcPort))
+}
+
+func isResolver(f *packet.Frame, a *packet.Addr, port uint16) bool {
+	h := &f.Header
+	return (port == portDNS || h.Transport == 0) &&
+		(h.Version == 4 || !a.Is4()) && // an IPv4 address within IPv6 is not the server's
+		f.Session.Workload.IsResolver(a)
 }
