@@ -81,11 +81,6 @@ func (e *Entry) end() int64 {
 	return e.Until
 }
 
-// covers reports whether the entry's time includes that of o.
-func (e *Entry) covers(o *Entry) bool {
-	return e.From <= o.From && o.end() <= e.end()
-}
-
 // sameButUntil reports whether two entries differ in no more than when they end.
 func (e *Entry) sameButUntil(o *Entry) bool {
 	a, b := *e, *o

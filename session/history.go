@@ -82,7 +82,6 @@ func addTally(sum, t *packet.Tally) {
 	sum.NotDelivered.Add(t.NotDelivered.Load())
 	sum.Truncated.Add(t.Truncated.Load())
 	sum.Mismatched.Add(t.Mismatched.Load())
-	sum.Mismatched.Add(t.Mismatched.Load())
 	for d := range sum.Directions {
 		sum.Directions[d].Add(t.Directions[d].Load())
 	}

@@ -403,6 +403,38 @@ func TestStrangersInterleaved(t *testing.T) {
 	}
 }
 
+// A frame that does not tell its interface makes a stranger without one, and is the
+// latest's once there is one.
+func TestStrangersThatDoNotTell(t *testing.T) {
+	table, _ := strangers(t, 10)
+	untold := ethernet(1, bcast, router, peer, peer)
+	none, _ := table.Lookup(untold)
+	a, _ := table.Lookup(sent(1, macA))
+	if none.ByMAC || a == none || a.MAC != macA {
+		t.Errorf("first %+v, then %+v", none, a)
+	}
+	if s, _ := table.Lookup(untold); s != a {
+		t.Errorf("behind a: %+v", s)
+	}
+	b, _ := table.Lookup(sent(1, macB))
+	if s, _ := table.Lookup(untold); s != b {
+		t.Errorf("behind b: %+v", s)
+	}
+}
+
+// A frame without a source has room by VNI alone.
+func TestStrangersWithoutSource(t *testing.T) {
+	table, _ := strangers(t, 1)
+	for vni, want := range []string{"vni-0", "unknown_limit"} {
+		if got := whose(t, table, &packet.Frame{VNI: uint32(vni)}); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := whose(t, table, &packet.Frame{VNI: 1, Source: own}); got != "vni-1-10.0.0.1" {
+		t.Errorf("with a source: %s", got)
+	}
+}
+
 // Where there is no room by source there is room by VNI, and then none.
 func TestStrangersLimit(t *testing.T) {
 	table, told := strangers(t, 2)
@@ -498,6 +530,21 @@ func TestLearntFillsUnknown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the session file explains by now is not said to be another's.
+func TestLearntDoesNotFillWhatTheFileExplains(t *testing.T) {
+	table, _ := strangers(t, 1)
+	now := time.Now().UnixNano()
+	listed := session.Entry{Name: "listed", VNI: 7, From: now - 10, Until: now}
+	table.Replace([]session.Entry{listed})
+	s, _ := table.Lookup(sent(now, macA))
+	listed.Until = now + 10
+	table.Replace([]session.Entry{listed})
+	table.Learn([]session.Entry{learnt("a", macA, now-20, 0)})
+	if s.Known || s.Identified() != s {
+		t.Errorf("%+v became %+v", s, s.Identified())
 	}
 }
 

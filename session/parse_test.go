@@ -246,6 +246,18 @@ func TestParseTenures(t *testing.T) {
 	}
 }
 
+// What is within the time of a long tenure clashes with it, whatever lies between.
+func TestParseClashes(t *testing.T) {
+	_, err := session.Parse("f", []byte(`sessions:
+- {vni: 1, name: a, from: 2026-01-15T10:00:00Z}
+- {vni: 1, name: b, from: 2026-01-15T11:00:00Z, until: 2026-01-15T12:00:00Z}
+- {vni: 1, name: c, from: 2026-01-15T12:00:00Z}
+`))
+	if err == nil || strings.Count(err.Error(), "sessions[0] in line 2 has the same vni") != 2 {
+		t.Error(err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("sessions: []"))

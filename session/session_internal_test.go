@@ -2,6 +2,8 @@ package session
 
 import (
 	"log/slog"
+	"reflect"
+	"sync/atomic"
 	"testing"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -47,4 +49,42 @@ func TestIndexComparesIPv6(t *testing.T) {
 	if x.find(key, &a.Source) != a || x.find(key, &b.Source) != b || x.find(key, &other) != nil {
 		t.Errorf("found %v, %v, %v", x.find(key, &a.Source), x.find(key, &b.Source), x.find(key, &other))
 	}
+}
+
+// What is forgotten is counted on, every counter of it.
+func TestAddTally(t *testing.T) {
+	var sum, one packet.Tally
+	each := func(tally *packet.Tally, do func(name string, n any)) {
+		v := reflect.ValueOf(tally).Elem()
+		for i := range v.NumField() {
+			if name, field := v.Type().Field(i).Name, v.Field(i); field.Kind() == reflect.Array {
+				for d := range field.Len() {
+					do(name, field.Index(d).Addr().Interface())
+				}
+			} else if v.Type().Field(i).IsExported() {
+				do(name, field.Addr().Interface())
+			}
+		}
+	}
+	each(&one, func(_ string, n any) {
+		switch n := n.(type) {
+		case *atomic.Uint64:
+			n.Store(1)
+		case *atomic.Int64:
+			n.Store(1)
+		}
+	})
+	addTally(&sum, &one)
+	each(&sum, func(name string, n any) {
+		switch n := n.(type) {
+		case *atomic.Uint64:
+			if n.Load() != 1 {
+				t.Errorf("%s is not added", name)
+			}
+		case *atomic.Int64:
+			if n.Load() != 1 {
+				t.Errorf("%s is not added", name)
+			}
+		}
+	})
 }

@@ -115,7 +115,7 @@ func (t *Table) entries() []Entry {
 		if !ok {
 			i--
 		}
-		return i >= 0 && l[i].covers(e)
+		return i >= 0 && e.end() <= l[i].end()
 	}
 	all := slices.Clone(t.listed)
 	for i := range t.learnt {
