@@ -35,16 +35,26 @@ const Fields = "${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${pr
 func FlowLogs(t testing.TB, dir string) []Line {
 	t.Helper()
 	var lines []Line
+	EachFlowLog(t, dir, func(path, line string) {
+		parse := parseText
+		if strings.Contains(path, ".json.gz") {
+			parse = parseJSON
+		}
+		lines = append(lines, parse(t, line)...)
+	})
+	return lines
+}
+
+// EachFlowLog calls f for every line of every flow-log file below a directory,
+// of which there must be one.
+func EachFlowLog(t testing.TB, dir string, f func(path, line string)) {
+	t.Helper()
 	files := 0
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || !strings.Contains(e.Name(), ".gz") {
 			return err
 		}
 		files++
-		parse := parseText
-		if strings.Contains(e.Name(), ".json.gz") {
-			parse = parseJSON
-		}
 		file, err := os.Open(path)
 		if err != nil {
 			return err
@@ -56,14 +66,13 @@ func FlowLogs(t testing.TB, dir string) []Line {
 		}
 		scanner := bufio.NewScanner(plain)
 		for scanner.Scan() {
-			lines = append(lines, parse(t, scanner.Text())...)
+			f(path, scanner.Text())
 		}
 		return scanner.Err()
 	})
 	if err != nil || files == 0 {
 		t.Fatalf("%s: %d files of flow logs: %v", dir, files, err)
 	}
-	return lines
 }
 
 // SumLines returns the lines summed up.

@@ -22,7 +22,7 @@ func TestLab(t *testing.T) {
 	l := lab.New(t)
 	startServers(t, l)
 	wire := filepath.Join(t.TempDir(), "u0.pcap")
-	stop := l.Tcpdump(l.Collector, "u0", wire)
+	stop := l.Collector.Tcpdump("u0", wire)
 	sight := watch(t, l)
 	l.Connect()
 	talk(t, l)

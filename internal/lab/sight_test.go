@@ -23,7 +23,7 @@ func watch(t *testing.T, l *lab.Lab) *sight {
 	dir := t.TempDir()
 	for i, m := range l.Mirrors {
 		s.files[i] = filepath.Join(dir, m.Interface+".pcap")
-		s.stops[i] = l.Tcpdump(l.Host, m.Interface, s.files[i])
+		s.stops[i] = l.Host.Tcpdump(m.Interface, s.files[i])
 	}
 	return s
 }

@@ -2,7 +2,10 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/periscope-collector/periscope/tunnel"
@@ -38,7 +41,7 @@ type Task struct {
 	// Interface names the interface towards the peer, in the peer's namespace.
 	Interface string
 
-	MAC     [6]byte
+	MAC     net.HardwareAddr
 	Address netip.Addr
 	VNI     uint32
 }
@@ -61,19 +64,18 @@ func NewTasks(t testing.TB) *Tasks {
 	return l
 }
 
-// Run starts a task with the address, which no running task has, mirrored with
-// the VNI. Its MAC address is its own.
-func (l *Tasks) Run(address netip.Addr, vni uint32) *Task {
+// Run starts a task with the addresses, which no running task has, mirrored with
+// the VNI.
+func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr, vni uint32) *Task {
 	l.t.Helper()
 	l.n++
 	task := &Task{
 		Namespace: makeNamespaces(l.t, fmt.Sprintf("task%d", l.n))[0],
 		Interface: fmt.Sprintf("p%d", l.n),
-		MAC:       [6]byte{2, 1, 0, 0, byte(l.n >> 8), byte(l.n)},
+		MAC:       mac,
 		Address:   address,
 		VNI:       vni,
 	}
-	mac := fmt.Sprintf("02:01:00:00:%02x:%02x", task.MAC[4], task.MAC[5])
 	const peerMAC, underlayMAC, collectorMAC = "02:00:00:00:01:01", "02:00:00:00:09:02", "02:00:00:00:09:01"
 	join := func(name, ownMAC string, other *Namespace, otherName, otherMAC string) {
 		run(l.t, "ip", "link", "add", name, "mtu", "9000", "address", ownMAC, "netns", task.name,
@@ -84,7 +86,7 @@ func (l *Tasks) Run(address netip.Addr, vni uint32) *Task {
 	}
 	task.shell("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; ip link set lo up")
 	join("u0", underlayMAC, l.Collector, fmt.Sprintf("c%d", l.n), collectorMAC)
-	join("t0", mac, l.Peer, task.Interface, peerMAC)
+	join("t0", mac.String(), l.Peer, task.Interface, peerMAC)
 	l.Peer.shell(fmt.Sprintf(`
 		ip neighbour replace %[1]s lladdr %[2]s dev %[3]s nud permanent
 		ip route replace %[1]s/32 dev %[3]s src %[4]s`, address, mac, task.Interface, PeerAddr))
@@ -108,4 +110,14 @@ func (l *Tasks) Run(address netip.Addr, vni uint32) *Task {
 func (t *Task) Stop() {
 	t.t.Helper()
 	t.remove()
+}
+
+// Sent returns how many frames of the task were mirrored so far.
+func (t *Task) Sent() int {
+	t.t.Helper()
+	frames, err := strconv.Atoi(strings.TrimSpace(t.Run("cat", "/sys/class/net/x0/statistics/tx_packets")))
+	if err != nil {
+		t.t.Fatal(err)
+	}
+	return frames
 }

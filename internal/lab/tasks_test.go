@@ -24,7 +24,8 @@ func TestTasks(t *testing.T) {
 	defer socket.Close()
 	address := netip.MustParseAddr("10.1.0.7")
 	for n, vni := range []uint32{7, 7} {
-		task := l.Run(address, vni)
+		mac := net.HardwareAddr{2, 1, 0, 0, 0, byte(n)}
+		task := l.Run(address, mac, vni)
 		l.Peer.Run("ping", "-c", "1", "-W", "5", address.String())
 		for i := range 2 {
 			b := make([]byte, 9000)
@@ -36,13 +37,13 @@ func TestTasks(t *testing.T) {
 				t.Fatalf("task %d, datagram %d: %v", n, i, err)
 			}
 			v, frame, fault := tunnel.ParseVXLAN(b[:size])
-			own := [6]byte(frame)
-			if i == 1 {
-				own = [6]byte(frame[6:])
+			own := net.HardwareAddr(frame[6*i:][:6])
+			if fault != tunnel.OK || v.VNI != vni || from.Addr() != address || own.String() != mac.String() {
+				t.Errorf("task %d, datagram %d: VNI %d from %s, MAC %s, want %s", n, i, v.VNI, from, own, mac)
 			}
-			if fault != tunnel.OK || v.VNI != vni || from.Addr() != address || own != task.MAC {
-				t.Errorf("task %d, datagram %d: VNI %d from %s, MAC %x, want %x", n, i, v.VNI, from, own, task.MAC)
-			}
+		}
+		if sent := task.Sent(); sent != 2 {
+			t.Errorf("task %d: %d frames mirrored, want 2", n, sent)
 		}
 		task.Stop()
 	}
