@@ -30,6 +30,7 @@ func TestHelp(t *testing.T) {
 		"check":   {"config", "splunk"},
 		"version": {},
 
+		"sessions":     {"config", "admin", "token-file", "json", "all", "journal", "at", "address"},
 		"spool":        {},
 		"spool list":   {"config", "dir"},
 		"spool show":   {"config", "dir", "n"},
@@ -107,7 +108,9 @@ func TestHelpExamples(t *testing.T) {
 	config := strings.NewReplacer("/var/lib/periscope/captures", "shipped", "allow: [", "allow: [127.0.0.1/32, ").Replace(string(shipped))
 	writeFile(t, filepath.Join(dir, "periscope.yaml"), []byte(config))
 
-	var run, send, other []string
+	writeJournal(t, filepath.Join(dir, "sessions.journal"))
+
+	var run, send, ask, other []string
 	for _, cmd := range commands(newRootCommand()) {
 		for _, line := range exampleLines(cmd) {
 			line = strings.NewReplacer("/etc/periscope/", "", "collector.example.com", "127.0.0.1").Replace(line)
@@ -116,19 +119,21 @@ func TestHelpExamples(t *testing.T) {
 				run = append(run, line)
 			case strings.HasPrefix(line, "periscope send"):
 				send = append(send, line)
+			case strings.HasPrefix(line, "periscope sessions"): // in JSON, too, each is a line with a session's name
+				ask = append(ask, line+" | grep -e vni-1 -e shop-22222222 >session")
 			default:
 				other = append(other, line)
 			}
 		}
 	}
-	if len(run) < 2 || len(send) < 2 || len(other) < 7 {
-		t.Errorf("examples %q, %q, %q", run, send, other)
+	if len(run) < 2 || len(send) < 2 || len(ask) < 3 || len(other) < 7 {
+		t.Errorf("examples %q, %q, %q, %q", run, send, ask, other)
 	}
 	script := serveHEC(t) + strings.Join(other, "\n") + "\n"
 	for _, line := range run {
 		script += line + " &\npid=$!\n" +
 			"until curl -sf -o /dev/null http://127.0.0.1:9477/readyz; do kill -0 $pid; sleep 0.1; done\n" +
-			strings.Join(send, "\n") + "\nkill -INT $pid\nwait $pid\n"
+			strings.Join(append(send, ask...), "\n") + "\nkill -INT $pid\nwait $pid\n"
 	}
 	shell(t, dir, script)
 	if n := records(readTree(t, filepath.Join(dir, "frames"))); n != m.frames {

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/periscope-collector/periscope/internal/pipeline"
+)
+
+// printSessions shows a list to people: the sessions, a line for each flag with
+// what to do, and how it stands with AWS.
+func printSessions(w io.Writer, list pipeline.SessionList) error {
+	var b strings.Builder
+	if len(list.Sessions) == 0 {
+		b.WriteString("No session is known, and no frame has come.\n")
+	} else {
+		sessionTable(&list).write(&b)
+	}
+	lines := flagLines(&list)
+	if len(lines) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(lines, "\n"))
+	}
+	b.WriteByte('\n')
+	if d := list.Discovery; d != nil {
+		scopeTable(d.Scopes, list.Time).write(&b)
+	} else {
+		b.WriteString("AWS is not asked: the configuration has no aws.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func sessionTable(list *pipeline.SessionList) *table {
+	t := &table{columns: []column{
+		{title: "SESSION", soft: true}, {title: "VNI", right: true}, {title: "INTERFACE", soft: true}, {title: "WORKLOAD", soft: true},
+		{title: "SINCE"}, {title: "PACKETS", right: true}, {title: "BYTES", right: true}, {title: "LAST SEEN"}, {title: "LOST", right: true},
+	}}
+	for i := range list.Sessions {
+		s := &list.Sessions[i]
+		t.add(plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), plain(cmp.Or(s.InterfaceID, "-")), plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
+			ago(s.Since, list.Time), packets(s.Packets), humanize.IBytes(s.Bytes), ago(s.LastSeen, list.Time), humanize.IBytes(s.LostBytes))
+	}
+	return t
+}
+
+// workload says in a word or two who is behind a session.
+func workload(service, cluster, taskARN, instance string) string {
+	if taskARN == "" && service == "" {
+		return cmp.Or(instance, "-")
+	}
+	task := taskARN[strings.LastIndexByte(taskARN, '/')+1:]
+	return strings.Trim(cmp.Or(service, cluster)+"/"+task[:min(len(task), 8)], "/")
+}
+
+// packets shows a number in at most nine characters.
+func packets(n uint64) string {
+	if n < 10_000_000 {
+		return comma(n)
+	}
+	return humanize.SIWithDigits(float64(n), 1, "")
+}
+
+// spans are lengths of time in one letter.
+var spans = []humanize.RelTimeMagnitude{
+	{D: time.Second, Format: "now", DivBy: time.Second},
+	{D: time.Minute, Format: "%ds %s", DivBy: time.Second},
+	{D: time.Hour, Format: "%dm %s", DivBy: time.Minute},
+	{D: 48 * time.Hour, Format: "%dh %s", DivBy: time.Hour},
+	{D: math.MaxInt64, Format: "%dd %s", DivBy: 24 * time.Hour},
+}
+
+// ago says how long before now a time is, "-" for the zero time.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return humanize.CustomRelTime(t, now, "ago", "ahead", spans)
+}
+
+// flagLines says what each flag of each session means, and what to do.
+func flagLines(list *pipeline.SessionList) (lines []string) {
+	named := make(map[string]*pipeline.SessionRow)
+	for i := range list.Sessions {
+		named[list.Sessions[i].Name] = &list.Sessions[i]
+	}
+	for i := range list.Sessions {
+		s := &list.Sessions[i]
+		for _, flag := range s.Flags {
+			text := flag
+			if explain := flagTexts[flag]; explain != nil {
+				text = explain(s, named[s.Resembles], list)
+			}
+			lines = append(lines, fmt.Sprintf("%s: %s (VNI %d): %s", plain(flag), cut(plain(s.Name), 40), s.VNI, plain(text)))
+		}
+	}
+	return lines
+}
+
+// flagTexts say why a session has a flag and what to do. known is the known
+// session of the VNI of an unknown one, if it is in the list.
+var flagTexts = map[string]func(s, known *pipeline.SessionRow, list *pipeline.SessionList) string{
+	pipeline.FlagSilent: func(s, _ *pipeline.SessionRow, list *pipeline.SessionList) string {
+		since := "no frame yet"
+		if !s.LastSeen.IsZero() {
+			since = "the last frame came " + ago(s.LastSeen, list.Time)
+		}
+		return since + "; see that its mirror session exists, its filter accepts and its target is this collector"
+	},
+	pipeline.FlagUnknown: func(_, _ *pipeline.SessionRow, list *pipeline.SessionList) string {
+		if list.Discovery == nil {
+			return "nothing explains its VNI; add it to the session file, or have AWS asked with aws in the configuration"
+		}
+		return "neither the session file nor AWS explains its VNI; see that aws.accounts and aws.targets name its account and target"
+	},
+	pipeline.FlagMismatch: func(s, known *pipeline.SessionRow, _ *pipeline.SessionList) string {
+		switch {
+		case s.Resembles == "":
+			return fmt.Sprintf("%s of its %s frames come from an address that its interface does not have; correct its addresses, or find who sends them",
+				comma(s.Mismatched), comma(s.Packets))
+		case known != nil && known.Source != "" && known.Source == s.Source:
+			return fmt.Sprintf("it has VNI and source of %s, and another interface; the address has passed on, or somebody copies it", s.Resembles)
+		}
+		return fmt.Sprintf("it has the VNI of %s, and another source; add it to the session file, or find who sends it", s.Resembles)
+	},
+	pipeline.FlagDirection: func(s, _ *pipeline.SessionRow, _ *pipeline.SessionList) string {
+		seen, missing := "ingress", "egress"
+		if s.Ingress == 0 {
+			seen, missing = missing, seen
+		}
+		return fmt.Sprintf("all of it is %s; see that its mirror filter has a rule that accepts %s", seen, missing)
+	},
+	pipeline.FlagStale: func(s, _ *pipeline.SessionRow, list *pipeline.SessionList) string {
+		return fmt.Sprintf("AWS was last heard %s, so the address may have passed on; the error is below", ago(s.Stale, list.Time))
+	},
+}
+
+func scopeTable(scopes []pipeline.Scope, now time.Time) *table {
+	t := &table{columns: []column{
+		{title: "AWS ACCOUNT"}, {title: "REGION"}, {title: "SESSIONS", right: true}, {title: "LAST SUCCESS"}, {title: "ERROR", soft: true},
+	}}
+	for i := range scopes {
+		s := &scopes[i]
+		t.add(plain(cmp.Or(s.Account, "-")), plain(cmp.Or(s.Region, "-")), comma(uint64(s.Sessions)),
+			cmp.Or(strings.TrimSuffix(ago(s.LastSuccess, now), "-"), "never"), plain(cmp.Or(s.Error, "-")))
+	}
+	return t
+}
