@@ -54,7 +54,7 @@ func (p *paging) of(arns []string, size int) (page []string, token string, err e
 		page = page[:size]
 		token = base64.StdEncoding.EncodeToString([]byte(page[size-1]))
 	}
-	return slices.Concat([]string{}, page), token, nil
+	return append([]string{}, page...), token, nil
 }
 
 func (c *call) arn(kind string, names ...string) string {
@@ -149,7 +149,7 @@ func (c *call) count(of func(*Task) bool) (running, pending int) {
 // asked returns the tags if the request includes them.
 func asked(include []string, tags []Tag) []Tag {
 	if slices.Contains(include, "TAGS") {
-		return slices.Concat([]Tag{}, tags)
+		return append([]Tag{}, tags...)
 	}
 	return nil
 }

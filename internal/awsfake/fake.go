@@ -27,6 +27,7 @@ type Fake struct {
 	faults   []*Fault
 	delay    Delay
 	hidden   map[string]*hiding // by id
+	indexes  map[*Region]*index
 	calls    map[string]int
 	replies  map[string]reply // to operations that happen once, by account, region and token
 	requests uint64
@@ -44,7 +45,10 @@ func New(now func() time.Time) *Fake {
 	if now == nil {
 		now = time.Now
 	}
-	return &Fake{now: now, hidden: make(map[string]*hiding), calls: make(map[string]int), replies: make(map[string]reply)}
+	return &Fake{
+		now: now, hidden: make(map[string]*hiding), indexes: make(map[*Region]*index),
+		calls: make(map[string]int), replies: make(map[string]reply),
+	}
 }
 
 // State returns a copy of what it knows.
@@ -63,6 +67,7 @@ func (f *Fake) Change(change func(*State)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.state)
+	clear(f.indexes)
 }
 
 // Region returns what an account has in a region, made if it is not there. It
@@ -139,6 +144,7 @@ func (f *Fake) Load(path string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state = state
+	clear(f.indexes)
 	return nil
 }
 

@@ -63,10 +63,8 @@ func (f *Fake) Mirror(account, region, interfaceID string, vni uint32) (MirrorSe
 		}
 	}
 	number := int32(1)
-	for _, s := range c.Sessions {
-		if s.InterfaceID == interfaceID {
-			number = max(number, s.Number+1)
-		}
+	for _, s := range c.index().sessions[interfaceID] {
+		number = max(number, s.Number+1)
 	}
 	wanted := int32(vni)
 	out, err := createSession(c, &createSessionIn{
@@ -88,14 +86,19 @@ func (f *Fake) DeleteInterface(account, region, id string) {
 }
 
 func (c *call) detach(id string) {
+	i := c.Interfaces[id]
+	if i == nil {
+		return
+	}
+	x := c.index()
+	for _, s := range x.sessions[id] {
+		delete(c.Sessions, s.ID)
+		delete(c.hidden, s.ID)
+	}
+	delete(x.sessions, id)
+	x.release(i)
 	delete(c.Interfaces, id)
 	delete(c.hidden, id)
-	for session, s := range c.Sessions {
-		if s.InterfaceID == id {
-			delete(c.Sessions, session)
-			delete(c.hidden, session)
-		}
-	}
 }
 
 // subnet returns the subnet of the id, or the first; where there is none, it
@@ -129,22 +132,20 @@ func (c *call) attach(s *Subnet, address netip.Addr) (*Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ID, err)
 	}
-	taken := make(map[string]bool)
-	for _, i := range c.Interfaces {
-		for _, a := range i.Addresses {
-			taken[a.Address] = i.VPCID == s.VPCID || taken[a.Address]
-		}
-	}
+	x := c.index()
 	if !address.IsValid() {
-		address = block.Masked().Addr()
-		for range 4 {
+		if address = x.free[s.ID]; !address.IsValid() {
+			address = block.Masked().Addr()
+			for range 4 {
+				address = address.Next()
+			}
+		}
+		for x.addresses[place{s.VPCID, address.String()}] {
 			address = address.Next()
 		}
-		for taken[address.String()] {
-			address = address.Next()
-		}
+		x.free[s.ID] = address
 	}
-	if taken[address.String()] || !block.Contains(address) || !block.Contains(address.Next()) {
+	if x.addresses[place{s.VPCID, address.String()}] || !block.Contains(address) || !block.Contains(address.Next()) {
 		return nil, fmt.Errorf("%s has no free address, or %s is not free", s.ID, address)
 	}
 	sum := c.serial()
@@ -154,6 +155,7 @@ func (c *call) attach(s *Subnet, address netip.Addr) (*Interface, error) {
 		Address: address.String(), SourceDestCheck: true, Type: "interface",
 		Addresses: Set[IPv4]{{address.String(), true}},
 	}
+	x.take(made)
 	c.hide(made.ID)
 	return put(&c.Interfaces, made.ID, made), nil
 }

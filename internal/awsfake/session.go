@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 )
 
@@ -94,6 +95,8 @@ func createSession(c *call, in *createSessionIn) (any, error) {
 		return nil, err
 	}
 	made.ID = c.id("tms")
+	of := c.index().sessions
+	of[made.InterfaceID] = append(of[made.InterfaceID], made)
 	put(&c.Sessions, made.ID, made)
 	c.hide(made.ID)
 	return sessionOut{made, in.ClientToken}, nil
@@ -155,9 +158,12 @@ type deleteSessionOut struct {
 }
 
 func deleteSession(c *call, in *deleteSessionIn) (any, error) {
-	if c.Sessions[in.TrafficMirrorSessionID] == nil {
+	old := c.Sessions[in.TrafficMirrorSessionID]
+	if old == nil {
 		return nil, sessions.absent(in.TrafficMirrorSessionID)
 	}
+	of := c.index().sessions
+	of[old.InterfaceID] = slices.DeleteFunc(of[old.InterfaceID], func(s *MirrorSession) bool { return s == old })
 	delete(c.Sessions, in.TrafficMirrorSessionID)
 	delete(c.hidden, in.TrafficMirrorSessionID)
 	return deleteSessionOut{in.TrafficMirrorSessionID}, nil
@@ -173,17 +179,23 @@ func (c *call) setVNI(s *MirrorSession, wanted *int32) error {
 		s.VNI = uint32(*wanted)
 		return nil
 	}
-	taken := make(map[uint32]bool)
-	for _, there := range c.state.Accounts[c.account].Regions {
-		for _, other := range there.Sessions {
-			taken[other.VNI] = true
-		}
-	}
 	random := rand.New(rand.NewPCG(c.state.Serial, 0))
-	for s.VNI = 0; s.VNI == 0 || taken[s.VNI]; {
+	for s.VNI = 0; s.VNI == 0 || c.used(s.VNI); {
 		s.VNI = random.Uint32N(1 << 24)
 	}
 	return nil
+}
+
+// used reports whether a session of the account has the VNI, in any region.
+func (c *call) used(vni uint32) bool {
+	for _, there := range c.state.Accounts[c.account].Regions {
+		for _, s := range there.Sessions {
+			if s.VNI == vni {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // check refuses a session that AWS would: for what it names, or for a quota.
@@ -221,7 +233,21 @@ func (c *call) check(s *MirrorSession) error {
 }
 
 func (c *call) checkQuotas(s *MirrorSession, target *MirrorTarget) error {
-	ofInterface := 0
+	ofInterface := 1
+	for _, other := range c.index().sessions[s.InterfaceID] {
+		if other.ID == s.ID {
+			continue
+		}
+		if ofInterface++; other.Number == s.Number {
+			return refuse("InvalidParameterValue", "Session number %d of %s is in use by %s", s.Number, s.InterfaceID, other.ID)
+		}
+	}
+	if ofInterface > cmp.Or(c.state.Quotas.SessionsPerInterface, 3) {
+		return refuse("TrafficMirrorSessionsPerInterfaceLimitExceeded", "Sessions per interface limit reached (%d)", ofInterface)
+	}
+	if target.InterfaceID == "" {
+		return nil
+	}
 	sources := map[string]bool{s.InterfaceID: true}
 	for _, account := range c.state.Accounts {
 		there := account.Regions[c.region]
@@ -229,22 +255,10 @@ func (c *call) checkQuotas(s *MirrorSession, target *MirrorTarget) error {
 			continue
 		}
 		for id, other := range there.Sessions {
-			if id == s.ID {
-				continue
-			}
-			if other.TargetID == target.ID && target.InterfaceID != "" {
+			if id != s.ID && other.TargetID == target.ID {
 				sources[other.InterfaceID] = true
 			}
-			if other.InterfaceID != s.InterfaceID {
-				continue
-			}
-			if ofInterface++; other.Number == s.Number {
-				return refuse("InvalidParameterValue", "Session number %d of %s is in use by %s", s.Number, s.InterfaceID, id)
-			}
 		}
-	}
-	if ofInterface >= cmp.Or(c.state.Quotas.SessionsPerInterface, 3) {
-		return refuse("TrafficMirrorSessionsPerInterfaceLimitExceeded", "Sessions per interface limit reached (%d)", ofInterface+1)
 	}
 	if len(sources) > cmp.Or(c.state.Quotas.SourcesPerTarget, 10) {
 		return refuse("TrafficMirrorSourcesPerTargetLimitExceeded", "Sources per interface-target limit reached (%d)", len(sources))
