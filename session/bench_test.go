@@ -9,44 +9,123 @@ import (
 	"github.com/periscope-collector/periscope/session"
 )
 
-// sequence is drawn beforehand, and long enough that neither the branch
-// predictor nor the caches learn it.
-type asked struct {
-	vni    uint32
-	source packet.Addr
-}
-
-func sequence(entries []session.Entry) []asked {
+// sequence returns frames of the entries in random order. It is drawn beforehand,
+// and long enough that neither the branch predictor nor the caches learn it; the
+// frames' bytes are few, as those of a batch that was just received are at hand.
+func sequence(entries []session.Entry) []packet.Frame {
 	random := rand.New(rand.NewPCG(1, 2))
-	s := make([]asked, 1<<16)
+	s := make([]packet.Frame, 1<<16)
+	var frames [256][]byte
+	for i := range frames {
+		frames[i] = sent(0, macA).Data
+	}
 	for i := range s {
 		e := &entries[random.IntN(len(entries))]
-		s[i] = asked{e.VNI, e.Source}
+		s[i] = packet.Frame{VNI: e.VNI, Source: e.Source, Time: e.From, Data: frames[i%len(frames)]}
 		if e.Source.IsZero() {
-			s[i].source = packet.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+			s[i].Source = packet.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		}
 	}
 	return s
 }
 
-// BenchmarkLookup asks for sessions in random order. What 10000 costs more
-// than 1 is the price of many sessions: at most 15 ns is wanted.
+// lookup asks for frames in turn. Each has the MAC address of its session, which is
+// written here: that is what reading the frame costs in a collector.
+func lookup(b *testing.B, t *session.Table, frames []packet.Frame, macs map[packet.Addr][6]byte) {
+	b.Helper()
+	own := make([][6]byte, len(frames))
+	for i := range frames {
+		own[i] = macs[frames[i].Source]
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		f := &frames[i&(len(frames)-1)]
+		if macs != nil {
+			copy(f.Data[6:12], own[i&(len(frames)-1)][:])
+		}
+		i++
+		if _, reason := t.Lookup(f); reason != packet.None {
+			b.Fatal(reason)
+		}
+	}
+}
+
+// BenchmarkLookup asks for sessions in random order: of the session file, and
+// learnt ones, whose frames have their MAC addresses. What 10000 costs more than 1
+// is the price of many sessions: at most 15 ns is wanted.
 func BenchmarkLookup(b *testing.B) {
-	for _, kind := range []string{"vni", "ipv4", "ipv6"} {
+	for _, kind := range []string{"vni", "ipv4", "ipv6", "learnt"} {
 		for _, n := range []int{1, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
-				entries := many(kind, n)
-				t := newTable(b, session.Config{UnknownMax: 256})
-				t.Replace(entries)
-				s := sequence(entries)
-				b.ReportAllocs()
+				t := newTable(b, session.Config{UnknownMax: 256, BySource: kind == "learnt"})
+				if kind != "learnt" {
+					entries := many(kind, n)
+					t.Replace(entries)
+					lookup(b, t, sequence(entries), nil)
+					return
+				}
+				entries := many("ipv4", n)
+				macs := withMACs(entries)
+				t.Learn(entries)
+				lookup(b, t, sequence(entries), macs)
+			})
+		}
+	}
+}
+
+// withMACs gives entries a MAC address each, and returns those by source.
+func withMACs(entries []session.Entry) map[packet.Addr][6]byte {
+	macs := make(map[packet.Addr][6]byte, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		e.MAC = [6]byte{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
+		macs[e.Source] = e.MAC
+	}
+	return macs
+}
+
+// BenchmarkLookupTenures is what frames of the past of one VNI and source cost: of
+// tenures one after the other, and of as many that never ended.
+func BenchmarkLookupTenures(b *testing.B) {
+	for _, kind := range []string{"ended", "open"} {
+		for _, n := range []int{1, 2, 100, 5000} {
+			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
+				t := newTable(b, session.Config{UnknownMax: 256, BySource: true})
+				entries := make([]session.Entry, n)
+				for i := range entries {
+					entries[i] = learnt(fmt.Sprint(i), macA, int64(100*i), 0)
+					if kind == "ended" {
+						entries[i].Until = int64(100*i + 100)
+					}
+				}
+				t.Learn(entries)
+				lookup(b, t, sequence(entries), map[packet.Addr][6]byte{own: macA})
+			})
+		}
+	}
+}
+
+// BenchmarkSwap is what a swap costs that changes one session: of different VNIs,
+// and of one.
+func BenchmarkSwap(b *testing.B) {
+	for _, n := range []int{1000, 10_000} {
+		for _, kind := range []string{"vnis", "tenures"} {
+			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
+				entries := many("ipv4", n)
+				withMACs(entries)
+				for i := range entries {
+					entries[i].Workload.InterfaceID = fmt.Sprint(i)
+					if kind == "tenures" {
+						entries[i].VNI, entries[i].Source, entries[i].From = 7, own, int64(i)
+					}
+				}
+				t := newTable(b, session.Config{})
 				i := 0
 				for b.Loop() {
-					a := &s[i&(len(s)-1)]
+					entries[i%n].Name += "'"
 					i++
-					if _, reason := t.Lookup(&packet.Frame{VNI: a.vni, Source: a.source}); reason != packet.None {
-						b.Fatal(reason)
-					}
+					t.Learn(entries)
 				}
 			})
 		}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -45,6 +46,9 @@ func read(path string) ([]byte, os.FileInfo, error) {
 	}
 	if len(data) > MaxFile {
 		return nil, nil, fmt.Errorf("session file: %s is larger than %d MiB; split it over several collectors", path, MaxFile>>20)
+	}
+	if bytes.HasPrefix(data, []byte(`{"periscope":"session journal"`)) {
+		return nil, nil, fmt.Errorf("session file: %s is a session journal; give it to replay --sessions, or name it in aws.journal", path)
 	}
 	return data, info, nil
 }

@@ -90,7 +90,7 @@ func replayWorkers(cfg *config.Config, report bool) int {
 }
 
 func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log *slog.Logger) (*Replay, error) {
-	entries, err := loadSessions(cfg)
+	table, err := replayTable(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +98,6 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	if err != nil {
 		return nil, err
 	}
-	table := newTable(cfg, log)
-	table.Replace(entries)
 	out, err := openOutputs(cfg, surroundings{version: what.Version, replay: true, sessions: table.Sessions, log: log})
 	if err != nil {
 		return nil, err

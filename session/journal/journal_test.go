@@ -311,6 +311,14 @@ func TestIsJournal(t *testing.T) {
 	}
 }
 
+// Who takes a journal for a session file is told.
+func TestNotASessionFile(t *testing.T) {
+	k := fresh(t)
+	if _, err := session.Load(k.path); err == nil || !strings.Contains(err.Error(), "is a session journal; give it to replay --sessions") {
+		t.Error(err)
+	}
+}
+
 func names(entries []session.Entry) (n []string) {
 	for i := range entries {
 		n = append(n, entries[i].Name)
