@@ -45,6 +45,9 @@ and record once more, in files of its own. For a clean result name an empty one.
   # their flows, as VPC Flow Logs would have them
   periscope replay --flows flows mirror.pcap
 
+  # a capture of last week, with the tasks of last week
+  periscope replay --out frames --sessions sessions.journal mirror.pcap
+
   # what VPC Flow Logs would leave out of them
   periscope replay --report blind-spots mirror.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,7 +104,7 @@ and record once more, in files of its own. For a clean result name an empty one.
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core, less one for sinks; one where frames are only counted)")
 	f.StringVar(&pace, "pace", "max", "max, real, or a factor such as 2x")
 	f.Int64Var(&bareVNI, "bare-vni", -1, "the files hold inner frames of VNI `N`, not datagrams")
-	f.StringVar(&sessions, "sessions", "", "session `FILE`")
+	f.StringVar(&sessions, "sessions", "", "session `FILE`, or the journal of a collector that asks AWS: each frame is of who held its address then")
 	f.StringVar(&summary, "summary", "", "write the ledger as JSON to `FILE`, - for standard output")
 	return cmd
 }
