@@ -3,7 +3,6 @@ package awsapi
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"sync"
@@ -137,8 +136,10 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 	if s != nil {
 		return s, nil
 	}
+	var noMetadata error
 	if region == "" {
-		self, _ := Metadata(ctx) // what it lacks, the environment may have
+		var self Self
+		self, noMetadata = Metadata(ctx) // what it lacks, the environment may have
 		region = self.Region
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region),
@@ -146,9 +147,10 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(c.timeout)))
 	switch {
 	case err != nil:
-		return nil, &failure{kind: NoCredentials, what: "the SDK's configuration", err: err}
+		return nil, &failure{kind: NoCredentials, what: "configuration of the SDK", text: reason(err, nil), err: err}
 	case cfg.Region == "":
-		return nil, &failure{kind: NoMetadata, what: "the region is not known", err: errNoRegion}
+		return nil, &failure{kind: NoMetadata, what: "the region is not known", err: noMetadata,
+			text: "neither aws.accounts[].regions nor AWS_REGION names one, and " + noMetadata.Error()}
 	}
 	s = c.setUp(cfg)
 	c.mu.Lock()
@@ -156,8 +158,6 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 	c.sdk, c.region = s, cfg.Region
 	return s, nil
 }
-
-var errNoRegion = errors.New("there are no instance metadata; set aws.accounts[].regions or AWS_REGION")
 
 // setUp makes the SDK's clients, which share connections, pace and count.
 func (c *Client) setUp(cfg aws.Config) *sdk {

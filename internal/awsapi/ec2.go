@@ -29,6 +29,17 @@ type MirrorSession struct {
 	Tags         map[string]string
 }
 
+// A Target is what mirror sessions send to: an interface, a network load balancer,
+// or a gateway load balancer's endpoint.
+type Target struct {
+	ID   string // never empty
+	Type string // network-interface, network-load-balancer, gateway-load-balancer-endpoint
+
+	InterfaceID, LoadBalancerARN, EndpointID string // of these the one that Type says
+
+	OwnerID string
+}
+
 // An Interface is a network interface.
 type Interface struct {
 	ID                      string // never empty
@@ -76,6 +87,21 @@ func (c *Client) Sessions(ctx context.Context) ([]MirrorSession, error) {
 		})
 }
 
+// Targets returns the account's mirror targets, and those that others share with
+// it.
+func (c *Client) Targets(ctx context.Context) ([]Target, error) {
+	return list(ctx, c, "DescribeTrafficMirrorTargets", target,
+		func(ctx context.Context, s *sdk, token *string) ([]types.TrafficMirrorTarget, *string, error) {
+			out, err := s.ec2.DescribeTrafficMirrorTargets(ctx, &ec2.DescribeTrafficMirrorTargetsInput{
+				MaxResults: aws.Int32(ec2Page), NextToken: token,
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			return out.TrafficMirrorTargets, out.NextToken, nil
+		})
+}
+
 // Interfaces returns the network interfaces with the given identifiers, less
 // those that are not there.
 func (c *Client) Interfaces(ctx context.Context, ids []string) ([]Interface, error) {
@@ -114,6 +140,18 @@ func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
 	length, ok3 := small(from.PacketLength, 1<<16-1)
 	m.VNI, m.Number, m.PacketLength = uint32(vni), number, length
 	return m, m.ID != "" && m.InterfaceID != "" && from.VirtualNetworkId != nil && ok1 && ok2 && ok3
+}
+
+func target(from *types.TrafficMirrorTarget) (Target, bool) {
+	t := Target{
+		ID:              aws.ToString(from.TrafficMirrorTargetId),
+		Type:            string(from.Type),
+		InterfaceID:     aws.ToString(from.NetworkInterfaceId),
+		LoadBalancerARN: aws.ToString(from.NetworkLoadBalancerArn),
+		EndpointID:      aws.ToString(from.GatewayLoadBalancerEndpointId),
+		OwnerID:         aws.ToString(from.OwnerId),
+	}
+	return t, t.ID != ""
 }
 
 func networkInterface(from *types.NetworkInterface) (Interface, bool) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
@@ -38,7 +39,7 @@ var kinds = [NumKinds]struct{ word, remedy string }{
 	Throttled:     {"throttled", "it is tried again; see what else uses the account's rate"},
 	Unreachable:   {"unreachable", "see to the route, the VPC endpoint, the proxy and the name resolution"},
 	NoCredentials: {"no_credentials", "give the instance a role, or set AWS_PROFILE"},
-	NoMetadata:    {"no_metadata", "allow instance metadata with a hop limit of 2, or do without"},
+	NoMetadata:    {"no_metadata", "allow them, with a hop limit of 2 for a container, or do without"},
 	NotFound:      {"not_found", "it is gone, or in another region"},
 	Other:         {"other", "see what AWS says of it"},
 }
@@ -123,16 +124,12 @@ func classify(err error) Kind {
 type failure struct {
 	kind Kind
 	what string // and where
-	text string // why, empty for err's own
+	text string // why
 	err  error
 }
 
 func (f *failure) Error() string {
-	text := f.text
-	if text == "" {
-		text = f.err.Error()
-	}
-	return fmt.Sprintf("aws: %s: %s; %s", f.what, text, kinds[f.kind].remedy)
+	return fmt.Sprintf("aws: %s: %s; %s", f.what, f.text, kinds[f.kind].remedy)
 }
 
 func (f *failure) Unwrap() error { return f.err }
@@ -140,23 +137,18 @@ func (f *failure) Unwrap() error { return f.err }
 // failed makes a failure of what went wrong with an operation, and forgets
 // credentials that AWS does not take. s is nil if there was no call.
 func (c *Client) failed(s *sdk, operation string, err error) error {
-	f, ok := err.(*failure)
-	if !ok {
-		f = &failure{kind: classify(err), err: err}
-		if f.kind == Expired || f.kind == NoCredentials {
-			c.forget(s)
-		}
+	if f, ok := err.(*failure); ok {
+		return f
+	}
+	f := &failure{kind: classify(err), err: err}
+	if f.kind == Expired || f.kind == NoCredentials {
+		c.forget(s)
 	}
 	// The innermost operation is the one that failed: AssumeRole, for example.
 	for op := (*smithy.OperationError)(nil); errors.As(err, &op); err = op.Err {
 		operation = op.Operation()
 	}
-	if f.text == "" {
-		f.text = s.redact(reason(err))
-	}
-	if f.what == "" {
-		f.what = operation + c.where()
-	}
+	f.what, f.text = operation+c.where(), reason(err, s.secrets())
 	return f
 }
 
@@ -175,23 +167,16 @@ func (c *Client) where() string {
 // maxReason bounds what an error repeats of what others say, in bytes.
 const maxReason = 300
 
-// reason says in one line what the SDK's error means. Of an answer it repeats the
-// code and the message, less a message about a signature, which quotes the request;
-// of a request that got none the host, since a path may be a secret.
-func reason(err error) string {
+// reason says in one line what the SDK's error means, without the secrets. Of an
+// answer it repeats the code and the message, less what quotes the request's
+// signature; of a request that got none the host, since a path may be a secret.
+func reason(err error, secrets []string) string {
 	var api smithy.APIError
 	var request *url.Error
-	var answer interface{ HTTPStatusCode() int }
 	text := ""
 	switch {
 	case errors.As(err, &api):
-		text = api.ErrorCode() + ": " + api.ErrorMessage()
-		if strings.Contains(api.ErrorCode(), "Signature") {
-			text = api.ErrorCode()
-		}
-		if api.ErrorCode() == "UnknownError" && errors.As(err, &answer) { // the SDK's word for none
-			text = fmt.Sprintf("status %d, and no reason", answer.HTTPStatusCode())
-		}
+		text = said(api, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "no answer in time"
 	case errors.As(err, &request):
@@ -203,9 +188,28 @@ func reason(err error) string {
 	default:
 		text = err.Error()
 	}
-	text = strings.Join(strings.Fields(text), " ")
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	text, _, _ = strings.Cut(text, "AWS4-") // where a signature begins
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 	if len(text) > maxReason {
 		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
 	}
 	return text
+}
+
+// said repeats the code and the message of an answer.
+func said(api smithy.APIError, err error) string {
+	var answer interface{ HTTPStatusCode() int }
+	switch code := api.ErrorCode(); {
+	case strings.Contains(code, "Signature"):
+		return code
+	case code == "UnknownError" && errors.As(err, &answer): // the SDK's word for none
+		return fmt.Sprintf("status %d, and no reason", answer.HTTPStatusCode())
+	default:
+		return code + ": " + api.ErrorMessage()
+	}
 }

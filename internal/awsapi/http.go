@@ -31,6 +31,11 @@ var (
 )
 
 func (c *checkedHTTP) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		// The SDK closes a body when the answer comes, and one that writes itself
+		// then fails what is still looking whether there is more to send.
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
 	resp, err := c.HTTPClient.Do(r)
 	if err != nil {
 		return resp, err

@@ -2,7 +2,7 @@ package awsapi
 
 import (
 	"context"
-	"strings"
+	"slices"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,21 +33,16 @@ type chainError struct{ err error }
 func (e *chainError) Error() string { return e.err.Error() }
 func (e *chainError) Unwrap() error { return e.err }
 
-// redact blots the credentials of s out of a text. A nil sdk has none.
-func (s *sdk) redact(text string) string {
+// secrets returns the credentials that s has used. A nil sdk has none.
+func (s *sdk) secrets() []string {
+	var all []string
 	if s == nil {
-		return text
+		return nil
 	}
 	for _, k := range s.keys {
-		last := k.last.Load()
-		if last == nil {
-			continue
-		}
-		for _, secret := range []string{last.SecretAccessKey, last.SessionToken, last.AccessKeyID} {
-			if secret != "" {
-				text = strings.ReplaceAll(text, secret, "***")
-			}
+		if last := k.last.Load(); last != nil {
+			all = append(all, last.SecretAccessKey, last.SessionToken, last.AccessKeyID)
 		}
 	}
-	return text
+	return slices.DeleteFunc(all, func(secret string) bool { return secret == "" })
 }

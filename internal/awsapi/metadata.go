@@ -55,7 +55,8 @@ func Metadata(ctx context.Context) (Self, error) {
 type metadata struct {
 	imds   *imds.Client
 	http   *checkedHTTP
-	status int // of the last answer
+	status int   // of the last answer
+	err    error // of the last request without one
 }
 
 func newMetadata() *metadata {
@@ -66,9 +67,10 @@ func newMetadata() *metadata {
 	return m
 }
 
-// Do notes the status, which the SDK does not tell of a token that is refused.
+// Do notes what came, which the SDK does not tell of a token that it does not get.
 func (m *metadata) Do(r *http.Request) (*http.Response, error) {
 	resp, err := m.http.Do(r)
+	m.status, m.err = 0, err
 	if err == nil {
 		m.status = resp.StatusCode
 	}
@@ -76,13 +78,15 @@ func (m *metadata) Do(r *http.Request) (*http.Response, error) {
 }
 
 func (m *metadata) reason(err error) string {
-	switch m.status {
-	case 0:
-		return reason(err)
-	case http.StatusForbidden:
+	switch {
+	case m.err != nil:
+		return reason(m.err, nil)
+	case m.status == http.StatusForbidden:
 		return "they are switched off (status 403)"
+	case m.status >= 300:
+		return fmt.Sprintf("the answer has status %d", m.status)
 	}
-	return fmt.Sprintf("the answer has status %d: %s", m.status, reason(err))
+	return reason(err, nil)
 }
 
 func (m *metadata) self(ctx context.Context) (Self, error) {

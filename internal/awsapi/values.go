@@ -61,6 +61,12 @@ func addresses(from []*string) ([]netip.Addr, bool) {
 	return to, true
 }
 
+// prefix returns a block of addresses, its host bits cleared.
+func prefix(s *string) (netip.Prefix, bool) {
+	p, err := netip.ParsePrefix(aws.ToString(s))
+	return p.Masked(), err == nil
+}
+
 // small returns a number from 0 to limit; 0 for nil.
 func small(n *int32, limit int) (int, bool) {
 	v := int(aws.ToInt32(n))

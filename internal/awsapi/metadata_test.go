@@ -1,0 +1,139 @@
+package awsapi_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/awsfake"
+)
+
+// instanceOf makes the metadata those of a new instance in a region.
+func instanceOf(t *testing.T, fake *awsfake.Server, region string) (awsfake.Instance, awsfake.Interface) {
+	t.Helper()
+	instance, card, err := fake.RunInstance(home, region, "", netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake.Change(func(s *awsfake.State) { s.Self = awsfake.Self{Account: home, Region: region, Instance: instance.ID} })
+	return instance, card
+}
+
+func TestMetadata(t *testing.T) {
+	fake := awsfake.Start(t)
+	instance, card := instanceOf(t, fake, "eu-west-1")
+	vpc := fake.State().Accounts[home].Regions["eu-west-1"].VPCs[card.VPCID]
+	block := netip.MustParsePrefix(vpc.CIDR)
+	subnet := fake.State().Accounts[home].Regions["eu-west-1"].Subnets[card.SubnetID]
+	got, err := awsapi.Metadata(t.Context())
+	want := awsapi.Self{InstanceID: instance.ID, Region: "eu-west-1", AccountID: home, AZID: subnet.ZoneID,
+		Interfaces: []string{card.ID}, Addresses: []netip.Addr{netip.MustParseAddr(card.Address)},
+		VPCCIDRs: []netip.Prefix{block}, Resolver: block.Addr().Next().Next()}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// The instance's region goes before AWS_REGION, which stands in for it.
+func TestRegion(t *testing.T) {
+	fake := awsfake.Start(t)
+	c := open(t, awsapi.Config{})[0]
+	if _, err := c.Identity(t.Context()); err != nil || c.Region() != region {
+		t.Errorf("without an instance: %q, %v", c.Region(), err)
+	}
+	instanceOf(t, fake, "eu-west-1")
+	c = open(t, awsapi.Config{})[0]
+	if c.Region() != "" {
+		t.Errorf("before it was asked: %q", c.Region())
+	}
+	if _, err := c.Identity(t.Context()); err != nil || c.Region() != "eu-west-1" {
+		t.Errorf("on an instance: %q, %v", c.Region(), err)
+	}
+}
+
+func TestRegionUnknown(t *testing.T) {
+	awsfake.Start(t)
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_DEFAULT_REGION", "")
+	_, err := open(t, awsapi.Config{})[0].Sessions(t.Context())
+	if awsapi.KindOf(err) != awsapi.NoMetadata || !strings.Contains(err.Error(), "AWS_REGION") {
+		t.Errorf("%v: %v", awsapi.KindOf(err), err)
+	}
+}
+
+func TestNoMetadata(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := "http://" + l.Addr().String()
+	l.Close()
+	status := func(code int) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for name, test := range map[string]struct{ endpoint, disabled, want string }{
+		"nobody":       {nobody, "", "no answer from " + strings.TrimPrefix(nobody, "http://")},
+		"switched off": {status(403), "", "switched off"},
+		"not there":    {status(404), "", "status 404"},
+		"broken":       {status(500), "", "status 500"},
+		"not wanted":   {status(200), "true", "disabled"},
+		"not json":     {status(200), "", "in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", test.endpoint)
+			t.Setenv("AWS_EC2_METADATA_DISABLED", test.disabled)
+			t.Setenv("HTTP_PROXY", nobody)
+			self, err := awsapi.Metadata(t.Context())
+			if awsapi.KindOf(err) != awsapi.NoMetadata || !strings.HasPrefix(err.Error(), "aws: instance metadata: ") ||
+				!strings.Contains(err.Error(), test.want) || !reflect.DeepEqual(self, awsapi.Self{}) {
+				t.Errorf("%+v, %v: %v", self, awsapi.KindOf(err), err)
+			}
+		})
+	}
+}
+
+// Without any credentials; then with those of the instance, then of a file.
+func TestCredentials(t *testing.T) {
+	fake := awsfake.Start(t)
+	file := filepath.Join(t.TempDir(), "credentials")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	c := open(t, awsapi.Config{})[0]
+	_, err := c.Sessions(t.Context())
+	if awsapi.KindOf(err) != awsapi.NoCredentials || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v: %v", awsapi.KindOf(err), err)
+	}
+	instanceOf(t, fake, region)
+	if id, err := c.Identity(t.Context()); err != nil || id != home {
+		t.Errorf("of the instance: %q, %v", id, err)
+	}
+	write := func(account string) {
+		t.Helper()
+		text := "[default]\naws_access_key_id = AKIA" + account + "\naws_secret_access_key = secret\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake.Change(func(s *awsfake.State) { s.Region("444444444444", region) })
+	write("444444444444")
+	if id, err := c.Identity(t.Context()); err != nil || id != home {
+		t.Errorf("good ones are kept: %q, %v", id, err)
+	}
+	fake.Fail(awsfake.Fault{Operation: "GetCallerIdentity", Kind: awsfake.Expired, Times: 1})
+	if _, err := c.Identity(t.Context()); awsapi.KindOf(err) != awsapi.Expired {
+		t.Errorf("%v: %v", awsapi.KindOf(err), err)
+	}
+	if id, err := c.Identity(t.Context()); err != nil || id != "444444444444" {
+		t.Errorf("refused ones are read again: %q, %v", id, err)
+	}
+}
