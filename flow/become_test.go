@@ -101,6 +101,22 @@ func TestFlowGoesOnUnderWhatTheSessionBecame(t *testing.T) {
 	}
 }
 
+// A session that becomes one of any source is found by the clock.
+func TestFlowGoesOnElsewhere(t *testing.T) {
+	r, before := record(t, nil), stranger(1, 7)
+	r.give(start, of(before, start, udp(1)))
+	after := known(7)
+	before.Become(after)
+	before.Ended.Store(true)
+	for at := start; at < start+2*second; at += 10 * milli {
+		r.clock(at)
+	}
+	r.give(start+2*second, udp(1).frame(after, start+2*second))
+	if got := r.end()[0]; got.Session != after || got.Side[0].Packets != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What was written stays as it was; the flow's next record knows who it is, and
 // who began it.
 func TestRecordsWrittenBeforeStay(t *testing.T) {

@@ -95,6 +95,34 @@ func TestLostWriteAtClose(t *testing.T) {
 	}
 }
 
+// A file that was renamed is synced under its new name in time, although nothing
+// was written since the last sync.
+func TestRenamedFileIsSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var synced []string
+		s, err := Open(Config{Dir: t.TempDir(), Sync: time.Second, fdatasync: func(fd int) error {
+			path, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
+			synced = append(synced, filepath.Base(filepath.Dir(path)))
+			return err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := &packet.Session{ID: 1, Name: "vni-7"}
+		offerTo(s, before)
+		time.Sleep(5 * time.Second)
+		before.Become(&packet.Session{ID: 2, Name: "web"})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := fmt.Sprint(synced); got != "[vni-7 web]" {
+			t.Errorf("synced in the directories %s", got)
+		}
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A file that waits for its sync counts for retention.
 func TestCompletingCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

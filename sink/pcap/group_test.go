@@ -116,7 +116,13 @@ func TestSessionBecomesOneOfAGroup(t *testing.T) {
 			after := learn(before, "web-1", "web")
 			give(s, frame(after, 2, 60), frame(before, 3, 60), frame(other, 4, 60))
 		}, map[string]string{"web/web_000001.pcap": "[1 2 3 4]", "web/web_000002.pcap": "[0]"}},
-		"with frames in the round": {pcap.ByService, func(s *pcap.Sink) {
+		"of a service that has a file, with frames in the round": {pcap.ByService, func(s *pcap.Sink) {
+			before, other := stranger(7), task("web-2", "web")
+			give(s, frame(before, 0, 60), frame(other, 1, 60))
+			after := learn(before, "web-1", "web")
+			give(s, frame(before, 2, 60), frame(after, 3, 60))
+		}, map[string]string{"web/web_000001.pcap": "[1 3]", "web/web_000002.pcap": "[0 2]"}},
+		"before anything is written": {pcap.ByService, func(s *pcap.Sink) {
 			before, other := stranger(7), task("web-2", "web")
 			s.Offer(0, frame(before, 0, 60))
 			s.Offer(0, frame(other, 1, 60))

@@ -3,12 +3,15 @@ package pcap
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/periscope-collector/periscope/packet"
 )
 
 func TestEscape(t *testing.T) {
@@ -109,6 +112,42 @@ func TestGiveBack(t *testing.T) {
 	s.giveBack(0)
 	if n := s.next(); one != 1 || two != 2 || n != 2 {
 		t.Errorf("numbers %d, %d, then %d", one, two, n)
+	}
+}
+
+// The writer holds nothing of sessions that ended, whatever they became.
+func TestNothingIsHeldOfEndedSessions(t *testing.T) {
+	for group := range numGroups {
+		c := Config{Dir: t.TempDir(), Group: group}
+		if err := c.setDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		w := newWriter(newSink(&c), &c, nil, nil)
+		w.rotate = new(Rotate)
+		var all []*packet.Session
+		add := func(id uint32, source byte, service string) *packet.Session {
+			s := &packet.Session{ID: id, VNI: 7, Source: packet.AddrFrom4([4]byte{10, 0, 0, source}), Name: fmt.Sprint("s", id)}
+			s.Workload.Service = service
+			all = append(all, s)
+			w.stream(s)
+			return s
+		}
+		first, second := add(1, 1, ""), add(2, 2, "")
+		add(3, 3, "web")
+		first.Become(add(4, 1, "web"))
+		second.Become(add(5, 2, ""))
+		for i := range 100 {
+			w.now = time.Unix(int64(i), 0)
+			w.sweep()
+			if i == 50 {
+				for _, s := range all {
+					s.Ended.Store(true)
+				}
+			}
+		}
+		if len(w.members)+len(w.places)+len(w.shared)+len(w.series) != 0 || w.recent != [numLanes]*member{} {
+			t.Errorf("group %d: held are members %v, places %v, streams %v, series %v", group, w.members, w.places, w.shared, w.series)
+		}
 	}
 }
 
