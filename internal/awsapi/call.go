@@ -20,7 +20,7 @@ const maxPages = 1000
 func list[In, Out any](ctx context.Context, c *Client, operation string, convert func(*In) (Out, bool),
 	ask func(ctx context.Context, s *sdk, token *string) ([]In, *string, error),
 ) ([]Out, error) {
-	ctx = context.WithValue(ctx, leftKey{}, newLeft(maxAnswer))
+	ctx = context.WithValue(ctx, leftKey{}, newLeft(c.longest))
 	var all []Out
 	var token *string
 	leftOut := 0

@@ -42,6 +42,7 @@ type Client struct {
 	account Account
 	timeout time.Duration
 	backoff time.Duration // the longest wait before a retry
+	longest int64         // bytes of a list
 	log     *slog.Logger
 	pacer   pacer
 
@@ -85,6 +86,7 @@ func Open(cfg Config) []*Client {
 				region:  region,
 				timeout: cmp.Or(cfg.Timeout, 10*time.Second),
 				backoff: 2 * time.Second,
+				longest: maxAnswer,
 				log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 				pacer: pacer{
 					interval: time.Duration(float64(time.Second) / cmp.Or(cfg.RatePerSecond, 5)),

@@ -1,10 +1,19 @@
 package awsapi
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Hasty makes the client wait d at most before a retry.
 func (c *Client) Hasty(d time.Duration) *Client {
 	c.backoff = d
+	return c
+}
+
+// AtMost makes the client read n bytes of a list at most.
+func (c *Client) AtMost(n int64) *Client {
+	c.longest = n
 	return c
 }
 
@@ -13,3 +22,9 @@ const (
 	MaxReason = maxReason
 	MaxPages  = maxPages
 )
+
+// NewPacer returns the wait of a pacer.
+func NewPacer(interval time.Duration, burst int) func(context.Context) error {
+	p := &pacer{interval: interval, burst: burst}
+	return p.wait
+}

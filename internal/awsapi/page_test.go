@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
 )
 
 // policy holds the page of operations to the operations that were used: the
@@ -39,6 +41,15 @@ func policy(t *testing.T, used []string) {
 	}
 }
 
+// The page has every kind.
+func TestKindsOnPage(t *testing.T) {
+	for k := awsapi.None + 1; k < awsapi.NumKinds; k++ {
+		if !strings.Contains(section(t), "\n| `"+k.String()+"` | ") {
+			t.Errorf("docs/operations.md does not say what %v means", k)
+		}
+	}
+}
+
 type document struct {
 	Version   string
 	Statement []struct {
@@ -66,8 +77,8 @@ func (d *document) actions() []string {
 	return all
 }
 
-// policies returns the JSON documents below the page's heading "What AWS is asked".
-func policies(t *testing.T) []document {
+// section returns what is below the heading "What AWS is asked" of the page.
+func section(t *testing.T) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -75,8 +86,14 @@ func policies(t *testing.T) []document {
 	}
 	_, section, _ := strings.Cut(string(page), "\n## What AWS is asked\n")
 	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
+
+// policies returns the section's JSON documents.
+func policies(t *testing.T) []document {
+	t.Helper()
 	var all []document
-	for i, part := range strings.Split(section, "```json\n") {
+	for i, part := range strings.Split(section(t), "```json\n") {
 		if i == 0 {
 			continue
 		}
