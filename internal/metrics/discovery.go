@@ -10,13 +10,13 @@ import (
 // those configured, and operations and kinds of errors a closed set.
 var discoveryRows = []metric{
 	{"periscope_discovery_up", gauge, []string{"account", "region"},
-		"1 while the sessions of an account in a region are as AWS says, 0 while AWS does not answer, or not all of what is asked, and what was known last is in force.", "1.",
+		"1 while AWS lists the sessions of an account in a region, 0 until it has done so, and when it has not for three polls, so that what was known last is in force.", "1.",
 		eachScope(func(c *pipeline.Scope) float64 { return float(c.StaleSince.IsZero() && !c.LastSuccess.IsZero()) })},
 	{"periscope_discovery_last_success_timestamp_seconds", gauge, []string{"account", "region"},
-		"When AWS last answered all that was asked, in seconds since 1970 UTC; 0 for never.", "Not longer ago than aws.poll.",
+		"When AWS last listed them, in seconds since 1970 UTC; 0 for never.", "Not longer ago than aws.poll.",
 		eachScope(func(c *pipeline.Scope) float64 { return seconds(c.LastSuccess) })},
 	{"periscope_discovery_sessions", gauge, []string{"account", "region"},
-		"Mirror sessions that AWS lists and that come here.", "",
+		"Mirror sessions that are known and have not ended.", "",
 		eachScope(func(c *pipeline.Scope) float64 { return float64(c.Sessions) })},
 	{"periscope_discovery_calls_total", counter, []string{"operation"},
 		"Calls of AWS, by operation.", "docs/operations.md says how many an hour.",
@@ -28,7 +28,7 @@ var discoveryRows = []metric{
 			}
 		}},
 	{"periscope_discovery_errors_total", counter, []string{"kind"},
-		"Calls of AWS that failed, by what is wrong.", stays0,
+		"Polls in which AWS did not answer all that was asked, by what is wrong.", stays0,
 		func(s *Snapshot, emit emit) {
 			if s.Discovery != nil {
 				for kind, n := range s.Discovery.Errors {
