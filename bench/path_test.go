@@ -74,12 +74,18 @@ const interval = 2 * time.Second
 // path measures a pipeline with sinks. None of it loses a frame: a sink waits
 // for room.
 func path(b *testing.B, t load, sinks ...func(*testing.B) pipeline.Sink) {
+	pathBy(b, t, pipeline.Rules{}, sinks...)
+}
+
+// pathBy is path with rules. They refuse nothing.
+func pathBy(b *testing.B, t load, rules pipeline.Rules, sinks ...func(*testing.B) pipeline.Sink) {
 	log := slog.New(slog.DiscardHandler)
 	cfg := pipeline.Config{
 		Workers:  1,
 		Live:     true,
 		Allow:    []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Sessions: session.New(session.Config{Workers: 1, UnknownMax: 256, Log: log}),
+		Sessions: session.New(session.Config{Workers: 1, UnknownMax: max(256, t.sessions), Log: log}),
+		Rules:    rules,
 		Flows:    pipeline.FlowConfig{Table: tableLen, Interval: interval, Idle: 2 * time.Minute},
 		Log:      log,
 	}

@@ -111,6 +111,9 @@ func (s *source) Next() (*packet.Batch, error) {
 func (s *source) set(payload []byte) {
 	const stride = 611_953 // a prime: a round has all flows
 	n := uint64(s.n)
+	if s.sessions > batchLen {
+		tunnel.AppendVXLAN(payload[:0], uint32(1+n%uint64(s.sessions)))
+	}
 	flow, sequence := uint32(n), uint32(0)
 	switch {
 	case s.flows == 0:

@@ -87,20 +87,21 @@ func (g *gate) filterOf(s *packet.Session) *filter.Program {
 	return nil
 }
 
-// admits reports whether the filter of the frame's session, if it has one,
-// accepts it.
-func (g *gate) admits(worker int, f *packet.Frame) bool {
-	program := g.decide(worker, f.Session).filter
-	return program == nil || program.Accepts(f)
-}
-
 // offer gives the sinks what the rules leave them of a frame, which is whole
-// again when it returns.
-func (p *Pipeline) offer(g *gate, worker int, f *packet.Frame) {
+// again when it returns. It reports whether the filter of the frame's session
+// accepts the frame: otherwise nobody gets it.
+func (p *Pipeline) offer(g *gate, worker int, f *packet.Frame) bool {
+	d := g.decide(worker, f.Session)
+	switch {
+	case d.filter != nil && !d.filter.Accepts(f):
+		return false
+	case len(p.frameSinks) == 0:
+		return true
+	}
 	w := &p.workers[worker]
-	keep := g.keep.Of(g.decide(worker, f.Session).keep, f)
+	keep := g.keep.Of(d.keep, f)
 	whole := f.Data
-	if keep == filter.Headers && len(p.frameSinks) > 0 && cut(f) {
+	if keep == filter.Headers && cut(f) {
 		w.cut++
 	}
 	for i := range p.frameSinks {
@@ -112,6 +113,7 @@ func (p *Pipeline) offer(g *gate, worker int, f *packet.Frame) {
 		s.Offer(worker, f)
 	}
 	f.Data, f.Cut = whole, 0
+	return true
 }
 
 // cut leaves of a frame what its headers take, and reports whether it was more.

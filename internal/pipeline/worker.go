@@ -115,15 +115,11 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		p.announcer.Saw(f) // there is nothing new about other frames of a run
 		r.source, r.stray = f.Source, stray(f)
 	}
-	g := p.gate.Load()
-	switch {
-	case g == nil:
+	if g := p.gate.Load(); g == nil {
 		for i := range p.frameSinks {
 			p.frameSinks[i].Offer(worker, f)
 		}
-	case g.admits(worker, f):
-		p.offer(g, worker, f)
-	default:
+	} else if !p.offer(g, worker, f) {
 		f.Reason = packet.Filtered
 		w.refuse(worker, f)
 		return
