@@ -92,6 +92,19 @@ var protocols = map[string]protocol{
 	"gre": 47, "esp": 50, "ah": 51, "icmpv6": packet.ProtocolICMPv6, "sctp": packet.ProtocolSCTP,
 }
 
+// protocolName returns the name of a rule's protocol, or its number.
+func protocolName(number int) string {
+	if number == AllProtocols {
+		return "all"
+	}
+	for name, known := range protocols {
+		if int(known) == number {
+			return name
+		}
+	}
+	return strconv.Itoa(number)
+}
+
 // UnmarshalText reads a name, or a number of 0 to 255.
 func (p *protocol) UnmarshalText(text []byte) error {
 	if known, ok := protocols[string(text)]; ok {

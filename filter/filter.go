@@ -168,3 +168,16 @@ func (r *Rule) check() *fault {
 	}
 	return nil
 }
+
+// String says which packets the rule is about, such as
+// "tcp 0.0.0.0/0 > 10.0.0.0/16 port 443".
+func (r *Rule) String() string {
+	return protocolName(r.Protocol) + " " + end(r.Source, r.SourcePorts) + " > " + end(r.Destination, r.DestinationPorts)
+}
+
+func end(prefix netip.Prefix, ports Ports) string {
+	if ports.All() {
+		return prefix.String()
+	}
+	return prefix.String() + " port " + ports.String()
+}

@@ -1,10 +1,13 @@
-// Package report sums flow records up by class and prints what VPC Flow Logs
-// leave out of them: the blind spots.
+// Package report says two things of a replay, as text: what VPC Flow Logs leave
+// out, and what other mirror filters would have mirrored.
 //
-// A [Report] is a sink of flow records for replay, where nothing is lost. Its
-// result does not depend on the number of workers. It owns the records on their
-// way, up to 8 MiB, and for each of 14 classes at most 8,192 pairs of addresses
-// of some 130 bytes: 15 MB in all. One goroutine of its own sums up.
+// A [Report] is a sink of flow records, which it sums up by class: the blind
+// spots. Nothing is lost, and its result does not depend on the number of
+// workers. It owns the records on their way, up to 8 MiB, and for each of 14
+// classes at most 8,192 pairs of addresses of some 130 bytes: 15 MB in all. One
+// goroutine of its own sums up.
+//
+// A [Simulation] is shown frames, and counts by rule and by session.
 //
 // It is not a sink for live traffic, and keeps no record.
 package report
