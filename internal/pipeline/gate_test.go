@@ -327,6 +327,47 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// Rules may change at any time; every frame meets one set of them.
+func TestRulesChangeUnderTraffic(t *testing.T) {
+	web := everySession
+	web.VNI = 1
+	sets := []Rules{
+		{},
+		{Keep: keepRules(t, filter.KeepRule{Match: web, Keep: filter.None})},
+		{Sessions: []SessionRule{{web, accept(t, packet.Egress, 1)}}},
+		{Sinks: map[string]*filter.Program{"pile": accept(t, packet.Egress, 1)}},
+		{Keep: keepRules(t, filter.KeepRule{Match: web, Keep: filter.Headers})},
+	}
+	p := newTestPipeline(t, 1, session.Keep, Sink{Name: "pile", Sink: &pile{}})
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			p.SetRules(sets[i%len(sets)])
+			if l := p.Ledger(); !l.Balanced {
+				t.Errorf("unbalanced: %+v", l)
+				return
+			}
+		}
+	}()
+	const batches = 2000
+	payloads := vxlan(1, tcpFrame, udpFrame, lldpFrame)
+	if err := p.Run(t.Context(), newMemorySource(batches, payloads)); err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	<-done
+	l := p.Ledger()
+	if s := l.Sinks["pile"]; !l.Balanced || l.Received.Packets != batches*uint64(len(payloads)) || s.Offered != l.Delivered.Packets {
+		t.Errorf("%+v", l)
+	}
+}
+
 // A frame that made a sink panic leaves nothing to the next one in its place.
 func TestPanicOnACutFrame(t *testing.T) {
 	out := &pile{panicAt: 1}
