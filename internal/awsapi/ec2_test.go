@@ -107,8 +107,11 @@ func TestSessionsMalformed(t *testing.T) {
 			if body == "" {
 				answers = []answer{page("DescribeTrafficMirrorSessions", "trafficMirrorSessionSet", "again", session1)}
 			}
-			c := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": answers}).client(t, awsapi.Config{})
-			got, err := c.Sessions(t.Context())
+			e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": answers})
+			got, err := e.client(t, awsapi.Config{}).Sessions(t.Context())
+			if n := len(e.requests("DescribeTrafficMirrorSessions")); n > 3 {
+				t.Errorf("%d requests", n)
+			}
 			if got != nil || awsapi.KindOf(err) != awsapi.Other || strings.ContainsAny(err.Error(), "\n\x00") {
 				t.Errorf("got %v, %v (%v)", got, err, awsapi.KindOf(err))
 			}

@@ -143,6 +143,7 @@ func (a answer) write(w http.ResponseWriter, r *http.Request, shape string) {
 		return
 	}
 	if a.echo {
+		a.text += r.Header.Get("Authorization") + " "
 		var headers strings.Builder
 		_ = r.Header.Write(&headers)
 		a.text += strings.ReplaceAll(headers.String(), "\r\n", " ")

@@ -142,6 +142,9 @@ func TestNoSecrets(t *testing.T) {
 	for _, code := range []string{"SignatureDoesNotMatch", "IncompleteSignature", "UnauthorizedOperation", "Weird"} {
 		t.Run(code, func(t *testing.T) {
 			fault := []answer{{status: 403, code: code, text: "your secret " + secret + " ", echo: true}}
+			if strings.Contains(code, "Signature") {
+				fault[0].text = "The canonical string should have been 'POST / x-amz-date:20260115T100000Z' "
+			}
 			e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": fault, "ListClusters": fault})
 			c := e.client(t, awsapi.Config{})
 			silent(t, e, second(c.Sessions(t.Context())))
@@ -157,7 +160,7 @@ func silent(t *testing.T, e *endpoint, err error) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, word := range []string{keyID, secret, token, "Signature="} {
+	for _, word := range []string{keyID, secret, token, "SignedHeaders", "x-amz-date"} {
 		if strings.Contains(err.Error(), word) {
 			t.Errorf("%q is in the error: %v", word, err)
 		}

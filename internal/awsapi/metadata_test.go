@@ -101,7 +101,24 @@ func TestNoMetadata(t *testing.T) {
 	}
 }
 
-// Without any credentials; then with those of the instance, then of a file.
+// A service that gives no token is not asked without one.
+func TestMetadataVersion1(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write([]byte(`{"region":"eu-west-1","instanceId":"i-1","accountId":"1"}`))
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", s.URL)
+	if self, err := awsapi.Metadata(t.Context()); awsapi.KindOf(err) != awsapi.NoMetadata {
+		t.Errorf("%+v, %v", self, err)
+	}
+}
+
+// Without any credentials; then with those of a file, of which others are read once
+// AWS refuses the first; then with those of the instance.
 func TestCredentials(t *testing.T) {
 	fake := awsfake.Start(t)
 	file := filepath.Join(t.TempDir(), "credentials")
@@ -113,16 +130,16 @@ func TestCredentials(t *testing.T) {
 	if awsapi.KindOf(err) != awsapi.NoCredentials || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v: %v", awsapi.KindOf(err), err)
 	}
-	instanceOf(t, fake, region)
-	if id, err := c.Identity(t.Context()); err != nil || id != home {
-		t.Errorf("of the instance: %q, %v", id, err)
-	}
 	write := func(account string) {
 		t.Helper()
 		text := "[default]\naws_access_key_id = AKIA" + account + "\naws_secret_access_key = secret\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	write(home)
+	if id, err := c.Identity(t.Context()); err != nil || id != home {
+		t.Errorf("of a file: %q, %v", id, err)
 	}
 	fake.Change(func(s *awsfake.State) { s.Region("444444444444", region) })
 	write("444444444444")
@@ -135,5 +152,13 @@ func TestCredentials(t *testing.T) {
 	}
 	if id, err := c.Identity(t.Context()); err != nil || id != "444444444444" {
 		t.Errorf("refused ones are read again: %q, %v", id, err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	instanceOf(t, fake, region)
+	c = open(t, awsapi.Config{})[0]
+	if id, err := c.Identity(t.Context()); err != nil || id != home {
+		t.Errorf("of the instance: %q, %v", id, err)
 	}
 }
