@@ -12,8 +12,8 @@ import (
 // An index finds sessions by a 64-bit key in one open-addressed array. Any
 // number of goroutines may find while one adds; nothing is ever removed.
 //
-// A slot takes 16 bytes and the array is at most 3/4 full, so 10,000 sessions
-// take 256 KiB, which fits the second-level cache, and a look-up usually
+// A slot takes 32 bytes and the array is at most 3/4 full, so 10,000 sessions
+// take 512 KiB, which fits the second-level cache, and a look-up usually
 // touches one cache line. The seed is random, so that a sender cannot choose
 // VNIs that share a place.
 type index struct {
@@ -22,10 +22,26 @@ type index struct {
 	seed  uint64
 }
 
-// A slot is free while its key is 0. The session is stored before the key.
+// A slot is free while its key is 0, which is stored last. What says whether the
+// session holds a frame is beside it, so that the session, which is somewhere else
+// in memory, need not be read. That of put is not kept.
 type slot struct {
 	key     atomic.Uint64
 	session atomic.Pointer[packet.Session]
+	from    int64
+	mac     [6]byte
+	byMAC   bool
+	open    bool // it has not ended
+}
+
+// surely reports whether the session holds a frame, without a look at it; where it
+// does not, that may still be.
+func (s *slot) surely(f *packet.Frame) bool {
+	if !s.open || f.Time < s.from {
+		return false
+	}
+	d := f.Data
+	return !s.byMAC || len(d) >= packet.EthernetLen && ([6]byte(d[6:]) == s.mac || [6]byte(d) == s.mac)
 }
 
 // newIndex returns an index with room for n sessions.
@@ -71,17 +87,24 @@ func mix(v uint64) uint64 {
 
 func (x *index) place(key uint64) uint64 { return mix(key^x.seed) >> x.shift }
 
-// find returns the session with the key, or nil. The source is compared where
-// the key does not hold all of it.
+// find returns the session with the key, or nil.
 func (x *index) find(key uint64, source *packet.Addr) *packet.Session {
+	if s := x.slot(key, source); s != nil {
+		return s.session.Load()
+	}
+	return nil
+}
+
+// slot returns the slot with the key, or nil. The source is compared where the key
+// does not hold all of it.
+func (x *index) slot(key uint64, source *packet.Addr) *slot {
 	mask := uint64(len(x.slots) - 1)
 	for i := x.place(key); ; i++ {
 		s := &x.slots[i&mask]
 		switch s.key.Load() {
 		case key:
-			found := s.session.Load()
-			if key&ipv6Source == 0 || found.Source == *source {
-				return found
+			if key&ipv6Source == 0 || s.session.Load().Source == *source {
+				return s
 			}
 		case 0:
 			return nil
@@ -107,15 +130,17 @@ func (x *index) findMAC(vni uint32, source *packet.Addr, mac [6]byte) *packet.Se
 }
 
 // add puts a session in that is not there yet; the caller knows that there is
-// room and that nobody else adds.
-func (x *index) add(key uint64, s *packet.Session) {
+// room and that nobody else adds. open says that the session has no end.
+func (x *index) add(key uint64, s *packet.Session, open bool) {
 	mask := uint64(len(x.slots) - 1)
 	i := x.place(key)
 	for x.slots[i&mask].key.Load() != 0 {
 		i++
 	}
-	x.slots[i&mask].session.Store(s)
-	x.slots[i&mask].key.Store(key)
+	free := &x.slots[i&mask]
+	free.session.Store(s)
+	free.from, free.mac, free.byMAC, free.open = s.From, s.MAC, s.ByMAC, open
+	free.key.Store(key)
 }
 
 // put puts a session in, in place of the one with the same key if there is one.

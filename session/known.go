@@ -50,9 +50,9 @@ func newKnown(members []*member) *known {
 		last := g[len(g)-1]
 		id := last.entry.identity()
 		if id.source.IsZero() {
-			k.byVNI.add(vniKey(id.vni), last.session)
+			k.byVNI.add(vniKey(id.vni), last.session, last.entry.Until == 0)
 		} else {
-			k.bySource.add(k.bySource.sourceKey(id.vni, &id.source), last.session)
+			k.bySource.add(k.bySource.sourceKey(id.vni, &id.source), last.session, last.entry.Until == 0)
 		}
 		if len(g) > 1 {
 			k.several[id] = newTenures(g)
@@ -65,23 +65,28 @@ func newKnown(members []*member) *known {
 func (k *known) find(f *packet.Frame) *packet.Session {
 	vni := f.VNI & MaxVNI
 	if k.bySource != nil {
-		if s := k.bySource.find(k.bySource.sourceKey(vni, &f.Source), &f.Source); s != nil {
-			if holds(s, f) {
-				return s
-			}
-			if s = k.earlier(identity{vni, f.Source}, f); s != nil {
+		if slot := k.bySource.slot(k.bySource.sourceKey(vni, &f.Source), &f.Source); slot != nil {
+			if s := k.holder(slot, f, &f.Source); s != nil {
 				return s
 			}
 		}
 	}
-	if k.byVNI == nil {
-		return nil
+	if k.byVNI != nil {
+		if slot := k.byVNI.slot(vniKey(vni), &f.Source); slot != nil {
+			return k.holder(slot, f, &packet.Addr{})
+		}
 	}
-	s := k.byVNI.find(vniKey(vni), &f.Source)
-	if s == nil || holds(s, f) {
+	return nil
+}
+
+// holder returns the session of a frame among those of the identity of a slot, or
+// nil.
+func (k *known) holder(slot *slot, f *packet.Frame, source *packet.Addr) *packet.Session {
+	s := slot.session.Load()
+	if slot.surely(f) || holds(s, f) {
 		return s
 	}
-	return k.earlier(identity{vni: vni}, f)
+	return k.earlier(identity{f.VNI & MaxVNI, *source}, f)
 }
 
 // earlier returns the session that held an identity when the frame came, if not

@@ -44,8 +44,8 @@ func TestIndexComparesIPv6(t *testing.T) {
 	other := packet.Addr{0: 0xfd, 15: 3}
 	x := newIndex(2)
 	key := x.sourceKey(7, &a.Source)
-	x.add(key, a)
-	x.add(key, b)
+	x.add(key, a, true)
+	x.add(key, b, true)
 	if x.find(key, &a.Source) != a || x.find(key, &b.Source) != b || x.find(key, &other) != nil {
 		t.Errorf("found %v, %v, %v", x.find(key, &a.Source), x.find(key, &b.Source), x.find(key, &other))
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	// UnknownMax is how many of them are kept apart at once; frames of further
 	// ones are not delivered, reason unknown_limit. 0 keeps none. Each costs
 	// about 600 bytes and 128 a worker, and the room in the index is taken at
-	// once: 21 to 43 bytes each, and three times that with BySource.
+	// once: 43 to 86 bytes each, and three times that with BySource.
 	UnknownMax int
 
 	// BySource keeps unknown senders apart by source and interface as well, so

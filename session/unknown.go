@@ -81,9 +81,9 @@ func (u *strangers) roomFor(s *packet.Session) *atomic.Int64 {
 // time.
 func (u *strangers) add(s *packet.Session) {
 	if s.Source.IsZero() {
-		u.index.add(vniKey(s.VNI), s)
+		u.index.add(vniKey(s.VNI), s, true)
 	} else {
-		u.index.add(u.index.macKey(s.VNI, &s.Source, s.MAC), s)
+		u.index.add(u.index.macKey(s.VNI, &s.Source, s.MAC), s, true)
 		key := u.index.sourceKey(s.VNI, &s.Source)
 		if s.ByMAC || u.index.find(key, &s.Source) == nil {
 			u.index.put(key, s)
