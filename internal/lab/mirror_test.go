@@ -112,7 +112,7 @@ func write(t *testing.T, name, text string) {
 func build(t *testing.T) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "periscope")
-	out, err := exec.Command("go", "build", "-race", "-o", name, "../../cmd/periscope").CombinedOutput()
+	out, err := exec.Command("go", "build", "-race", "-pgo=off", "-o", name, "../../cmd/periscope").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
