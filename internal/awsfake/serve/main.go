@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -28,13 +29,17 @@ func main() {
 	state := flag.String("state", "", "`file` to keep the state in")
 	account := flag.String("account", awsfake.HomeAccount, "`number` of an account to have")
 	flag.Parse()
-	if err := serve(*listen, *state, *account); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := serve(ctx, os.Stdout, *listen, *state, *account)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "awsfake:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(listen, path, account string) error {
+// serve serves until the context ends.
+func serve(ctx context.Context, out io.Writer, listen, path, account string) error {
 	fake := awsfake.New(nil)
 	if path != "" {
 		if err := fake.Load(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -46,15 +51,12 @@ func serve(listen, path, account string) error {
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
-	for _, variable := range awsfake.Environ(url, account) {
-		fmt.Println("export", variable)
-	}
 	server := &http.Server{Handler: fake, ReadHeaderTimeout: time.Minute}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	unwatch := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer unwatch()
+	for _, variable := range awsfake.Environ("http://"+listener.Addr().String(), account) {
+		fmt.Fprintln(out, "export", variable)
+	}
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
