@@ -106,24 +106,6 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// FuzzRequest: whatever comes has an answer, and none is the server's fault.
-func FuzzRequest(f *testing.F) {
-	f.Add(scopeEC2, "", "Action=CreateTrafficMirrorFilter&Version=2016-11-15&TagSpecification.1.ResourceType=traffic-mirror-filter&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b")
-	f.Add(scopeEC2, "", "Action=CreateTrafficMirrorFilterRule&Version=2016-11-15&TrafficMirrorFilterId=tmf-1&TrafficDirection=egress&RuleNumber=1&RuleAction=accept&Protocol=6&SourcePortRange.FromPort=1&SourcePortRange.ToPort=2&SourceCidrBlock=::/0&DestinationCidrBlock=::/0")
-	f.Add(scopeEC2, "", "Action=DescribeNetworkInterfaces&Version=2016-11-15&Filter.1.Name=tag:a&Filter.1.Value.1=*&MaxResults=5")
-	f.Add(scopeECS, ecsTarget+"DescribeTasks", `{"cluster":"prod","tasks":["x"]}`)
-	f.Add(scopeECS, ecsTarget+"ListTasks", `{"nextToken":"AA=="}`)
-	fake := New(nil)
-	if _, err := fake.RunTask(Run{Account: HomeAccount, Region: HomeRegion, Cluster: "prod"}); err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, scope, target, body string) {
-		if status, text := ask(fake, scope, target, body); status >= 500 {
-			t.Errorf("%d %s", status, text)
-		}
-	})
-}
-
 // TestRulesOfFilters: what DescribeTrafficMirrorFilterRules tells is what the
 // filters have; the command line does not know it.
 func TestRulesOfFilters(t *testing.T) {
