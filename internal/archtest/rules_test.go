@@ -39,6 +39,8 @@ var limits = []limit{
 	{"sink/queue", nil, "it carries items of any type"},
 	{"bench/traffic", []string{module + "packet", module + "tunnel", "golang.org/x/sys"}, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
+	{"internal/discovery", []string{module + "packet", module + "session", module + "internal/awsapi", module + "internal/config"},
+		"it tells the table and the journal what AWS says, and knows no frames"},
 }
 
 // A confinement names the only packages that may import a path, their tests

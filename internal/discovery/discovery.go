@@ -1,0 +1,271 @@
+package discovery
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/session/journal"
+)
+
+// A Config says whom to ask and whom to tell.
+type Config struct {
+	AWS     config.AWS
+	Table   *session.Table
+	Journal *journal.Journal // nil for none
+	Log     *slog.Logger     // must not be nil
+}
+
+// A Discovery keeps a table in step with AWS. Its methods may be called from any
+// goroutine, Run once.
+type Discovery struct {
+	table     *session.Table
+	journal   *journal.Journal
+	log       *slog.Logger
+	poll      time.Duration
+	targets   map[string]bool // that are configured; empty: this instance's
+	metadata  func(context.Context) (awsapi.Self, error)
+	scopes    []*scope
+	strangers strangers
+	started   time.Time
+	static    sync.Once // logged that there are no credentials
+
+	imds     sync.Mutex // held while metadata are asked
+	self     *awsapi.Self
+	selfless pause
+
+	mu      sync.Mutex // guards what follows
+	tenures []tenure
+	learnt  int  // tenures in the table
+	unsaved bool // the journal does not take what it is given
+}
+
+// New returns a discovery whose table knows what the journal says. It asks
+// nothing before Run.
+func New(c Config) *Discovery {
+	d := &Discovery{
+		table: c.Table, journal: c.Journal, log: c.Log, poll: time.Duration(c.AWS.Poll),
+		targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
+		strangers: strangers{waiting: make(chan identity, maxWaiting), asked: make(map[identity]pause)},
+	}
+	for _, id := range c.AWS.Targets {
+		d.targets[id] = true
+	}
+	api := awsapi.Config{Log: c.Log}
+	for _, a := range c.AWS.Accounts {
+		api.Accounts = append(api.Accounts, awsapi.Account{RoleARN: a.RoleARN, ExternalID: a.ExternalID, Regions: a.Regions})
+	}
+	for _, client := range awsapi.Open(api) {
+		d.scopes = append(d.scopes, newScope(d, client))
+	}
+	d.remember(d.started)
+	return d
+}
+
+// remember begins with the tenures of the journal.
+func (d *Discovery) remember(now time.Time) {
+	if d.journal == nil {
+		return
+	}
+	entries, err := d.journal.Current(now.Add(-endedStay))
+	if err != nil {
+		d.log.Error("what the journal of sessions says is not known until AWS says it", "error", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range entries {
+		t := tenure{Entry: e, scope: scopeName(e.Workload.AccountID, e.Workload.Region)}
+		if e.Until != 0 {
+			t.ended = time.Unix(0, e.Until)
+		}
+		d.tenures = append(d.tenures, t)
+	}
+	d.learn(now)
+	if d.learnt > 0 {
+		d.log.Info("sessions of the journal are in use until AWS says otherwise", "sessions", d.learnt)
+	}
+}
+
+// Run asks AWS again and again until ctx is done.
+func (d *Discovery) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, s := range d.scopes {
+		wg.Go(func() { s.run(ctx) })
+	}
+	wg.Go(func() { d.answer(ctx) })
+	wg.Wait()
+	for _, s := range d.scopes {
+		s.api.Close()
+	}
+}
+
+// apply takes over what one look found.
+func (d *Discovery) apply(v *inventory, now time.Time) (skipped map[string]int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.adopt(v.scope)
+	next, changed, skipped := resolve(v, d.tenures, now)
+	d.tenures = next
+	d.save(changed)
+	if len(changed) == 0 && d.inTable(now) == d.learnt {
+		return skipped
+	}
+	d.learn(now)
+	d.strangers.known(changed)
+	if len(changed) > 0 {
+		ended := 0
+		for i := range changed {
+			if changed[i].Until != 0 {
+				ended++
+			}
+		}
+		d.log.Info("sessions of AWS changed", "account", v.account, "region", v.region,
+			"sessions", len(v.sessions), "changed", len(changed)-ended, "ended", ended)
+	}
+	return skipped
+}
+
+// adopt gives a scope the tenures of accounts and regions that are configured no
+// more, so that they end. The caller holds mu.
+func (d *Discovery) adopt(scope string) {
+	names := make(map[string]bool, len(d.scopes))
+	for _, s := range d.scopes {
+		account, region := s.where()
+		if account == "" || region == "" {
+			return
+		}
+		names[scopeName(account, region)] = true
+	}
+	for i := range d.tenures {
+		if !names[d.tenures[i].scope] {
+			d.tenures[i].scope = scope
+		}
+	}
+}
+
+// save appends to the journal, after a failure everything that is known, of which
+// the journal writes what it does not say. The caller holds mu.
+func (d *Discovery) save(changed []session.Entry) {
+	if d.journal == nil {
+		return
+	}
+	if d.unsaved {
+		changed = slices.Clone(changed)
+		for i := range d.tenures {
+			changed = append(changed, d.tenures[i].Entry)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
+	err := d.journal.Append(changed)
+	switch {
+	case err != nil && !d.unsaved:
+		d.log.Error("the journal of sessions cannot be written; a restart will not know the latest ones", "error", err)
+	case err == nil && d.unsaved:
+		d.log.Info("the journal of sessions can be written again")
+	}
+	d.unsaved = err != nil
+}
+
+func (d *Discovery) inTable(now time.Time) int {
+	n := 0
+	for i := range d.tenures {
+		if d.tenures[i].inTable(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// learn gives the table its tenures. The caller holds mu.
+func (d *Discovery) learn(now time.Time) {
+	entries := make([]session.Entry, 0, len(d.tenures))
+	for i := range d.tenures {
+		if d.tenures[i].inTable(now) {
+			entries = append(entries, d.tenures[i].Entry)
+		}
+	}
+	d.learnt = len(entries)
+	d.table.Learn(entries)
+}
+
+// pursue returns, of the tenures that an inventory's scope has, the interfaces
+// whose tasks are known for good, and the tasks of sessions that are gone, by
+// cluster.
+func (d *Discovery) pursue(v *inventory) (done map[string]bool, gone map[string][]string) {
+	listed := make(map[string]bool, len(v.sessions))
+	for i := range v.sessions {
+		face, asked := v.interfaces[v.sessions[i].InterfaceID]
+		listed[v.sessions[i].ID] = face != nil || !asked
+	}
+	done, gone = make(map[string]bool), make(map[string][]string)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.tenures {
+		t := &d.tenures[i]
+		w := &t.Workload
+		switch {
+		case t.scope != v.scope || w.TaskARN == "" || t.Until != 0:
+		case !listed[w.SessionID]:
+			gone[w.ClusterARN] = append(gone[w.ClusterARN], w.TaskARN)
+		case len(w.ContainerIDs) > 0:
+			done[w.InterfaceID] = true
+		}
+	}
+	return done, gone
+}
+
+// own returns what is known of this instance, or nil.
+func (d *Discovery) own(ctx context.Context, now time.Time) *awsapi.Self {
+	d.imds.Lock()
+	defer d.imds.Unlock()
+	if d.self == nil && d.selfless.due(now) {
+		self, err := d.metadata(ctx)
+		if err != nil {
+			d.selfless.extend(now, refreshEvery, refreshEvery)
+			return nil
+		}
+		d.self = &self
+	}
+	return d.self
+}
+
+// ours returns whether a mirror target is this instance's, as far as any scope
+// has listed it.
+func (d *Discovery) ours(target string) (ours, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.scopes {
+		if ours, known = s.targets[target]; known {
+			return ours, true
+		}
+	}
+	return false, false
+}
+
+// Status returns what is known of each account and region. The slice is the
+// caller's.
+func (d *Discovery) Status() []Scope {
+	now := time.Now()
+	sessions := make(map[string]int)
+	d.mu.Lock()
+	for i := range d.tenures {
+		if d.tenures[i].Until == 0 {
+			sessions[d.tenures[i].scope]++
+		}
+	}
+	d.mu.Unlock()
+	all := make([]Scope, 0, len(d.scopes))
+	for _, s := range d.scopes {
+		status := s.status(now)
+		status.Sessions = sessions[scopeName(status.Account, status.Region)]
+		all = append(all, status)
+	}
+	return all
+}

@@ -1,0 +1,19 @@
+// Package discovery keeps the table of sessions, and the journal, in step with
+// AWS: it asks which mirror sessions there are, which interface each is of, and
+// which task or instance is behind that, and says since when.
+//
+// A look at one account in one region lists all mirror sessions; only what is new
+// in the list is asked about further, and everything once in ten minutes, for
+// names that changed. There is a look every poll, and at once when a stranger
+// sends. What one look found becomes tenures by a pure function (resolve). What
+// cannot be asked, or is not listed once, changes nothing: sessions stay as they
+// were known last, by the journal also over a restart.
+//
+// Of a session some 2 KiB are kept, of its interface, instance and task some 4 KiB
+// more, so 10,000 sessions take 60 MiB, and as much again for a moment during a
+// look. At most 20,000 sessions, and 50,000 tasks of others with 500 bytes each,
+// are kept of a scope, 4,096 strangers in all. A hostile entry has 32 KiB at most.
+//
+// Each scope has a goroutine of its own, so that one that fails or is slow holds
+// up no other. It does not talk to AWS itself, and reads no packets.
+package discovery

@@ -1,0 +1,149 @@
+package discovery
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/session"
+)
+
+// endedStay is how long a tenure that ended stays in the table: longer than a
+// frame takes from the interface to the worker.
+const endedStay = time.Minute
+
+// A holder is one session of one interface under one VNI. An identity, which
+// frames are matched by, is the first half of it.
+type (
+	identity struct {
+		vni    uint32
+		source packet.Addr
+	}
+	holder struct {
+		identity
+		iface, session string
+	}
+)
+
+func identityOf(e *session.Entry) identity { return identity{e.VNI, e.Source} }
+
+func holderOf(e *session.Entry) holder {
+	return holder{identityOf(e), e.Workload.InterfaceID, e.Workload.SessionID}
+}
+
+// A tenure is a holder's time.
+type tenure struct {
+	session.Entry
+	scope  string    // who lists it: account/region
+	number int       // of the mirror session: of several, AWS takes the lowest
+	listed bool      // by the last look
+	misses int       // looks in a row that did not list it
+	floor  int64     // From is not before it
+	ended  time.Time // when the end was found out
+}
+
+// inTable reports whether frames of the tenure may still come.
+func (t *tenure) inTable(now time.Time) bool { return t.Until == 0 || now.Sub(t.ended) < endedStay }
+
+// resolve brings the tenures known until now in step with an inventory. It
+// returns those known from now on, of several that frames do not tell apart the
+// one first that AWS prefers, the entries that are new or changed, and how many
+// sessions were left out, by reason. It changes nothing that it is given.
+func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, changed []session.Entry, skipped map[string]int) {
+	l := v.list()
+	next = make([]tenure, 0, len(known)+len(l.order))
+	for _, t := range known {
+		before := t.Entry
+		h := holderOf(&t.Entry)
+		switch c := l.candidates[h]; {
+		case c != nil:
+			t.confirm(c, v.scope, now)
+			delete(l.candidates, h)
+		case t.scope == v.scope:
+			t.miss(l, v.stopped[t.Workload.TaskARN], now)
+		}
+		if reflect.DeepEqual(before, t.Entry) {
+			t.Entry = before // which the table has too
+		} else {
+			changed = append(changed, t.Entry)
+		}
+		if t.listed || t.inTable(now) {
+			next = append(next, t)
+		}
+	}
+	ended := make(map[identity][]session.Entry)
+	for i := range next {
+		if next[i].Until != 0 {
+			ended[identityOf(&next[i].Entry)] = append(ended[identityOf(&next[i].Entry)], next[i].Entry)
+		}
+	}
+	for _, h := range l.order {
+		if c := l.candidates[h]; c != nil {
+			t := begin(c, ended[h.identity], v.scope, now)
+			next, changed = append(next, t), append(changed, t.Entry)
+		}
+	}
+	slices.SortStableFunc(next, func(a, b tenure) int {
+		return cmp.Or(cmp.Compare(a.VNI, b.VNI), slices.Compare(a.Source[:], b.Source[:]), cmp.Compare(a.number, b.number))
+	})
+	return next, changed, l.skipped
+}
+
+// begin returns the tenure of a holder that is new, after those of the same
+// identity that ended. From another session of the same interface only time tells
+// it apart.
+func begin(c *candidate, before []session.Entry, scope string, now time.Time) tenure {
+	t := tenure{Entry: c.Entry, scope: scope, number: c.number, listed: true}
+	for i := range before {
+		if c.start == 0 || before[i].Workload.InterfaceID == c.Workload.InterfaceID {
+			t.floor = max(t.floor, before[i].Until)
+		}
+	}
+	t.From = max(c.start, t.floor)
+	t.end(c.Until, now)
+	return t
+}
+
+// confirm takes over what is known now of a holder that is listed. When it
+// began changes only if that becomes known better: with its task.
+func (t *tenure) confirm(c *candidate, scope string, now time.Time) {
+	c.keep(&t.Entry)
+	from, until := t.From, t.Until
+	if t.Workload.TaskARN == "" && c.Workload.TaskARN != "" && c.start != 0 {
+		from = max(c.start, t.floor)
+	}
+	t.Entry, t.From = c.Entry, from
+	t.scope, t.number, t.listed, t.misses = scope, c.number, true, 0
+	if c.Until == 0 || until == 0 {
+		t.end(c.Until, now)
+	} else {
+		t.Until = until
+	}
+}
+
+// miss says that a look did not list the holder. It has ended if its task has,
+// or its VNI is another one now, or its identity is another one's; else AWS may
+// be late, and only a second look that agrees ends it.
+func (t *tenure) miss(l *listing, stopped, now time.Time) {
+	t.listed = l.unsure[t.Workload.SessionID]
+	if t.Until != 0 || t.listed {
+		return
+	}
+	t.misses++
+	switch {
+	case nanoseconds(stopped) != 0:
+		t.end(nanoseconds(stopped), now)
+	case l.there[t.Workload.SessionID], l.held[identityOf(&t.Entry)], t.misses >= 2:
+		t.end(now.UnixNano(), now)
+	}
+}
+
+// end sets when the tenure ends; 0 opens it again.
+func (t *tenure) end(until int64, now time.Time) {
+	t.Until, t.ended = until, now
+	if until != 0 {
+		t.Until = max(until, t.From+1)
+	}
+}

@@ -1,0 +1,120 @@
+package discovery
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+)
+
+// between is the least time between two looks at a scope, so that strangers have
+// at most 30 made in a minute.
+const between = 2 * time.Second
+
+// A scope is one account in one region. One goroutine looks at it.
+type scope struct {
+	d    *Discovery
+	api  client
+	wake chan struct{} // of one place: a stranger showed
+
+	failing    pause // the list of sessions cannot be had
+	interfaces cache[awsapi.Interface]
+	instances  cache[awsapi.Instance]
+	vpcs       cache[awsapi.VPC]
+	subnets    cache[awsapi.Subnet]
+	tasks      tasks
+
+	nameless   failure         // the account cannot be asked
+	targetless failure         // nor the targets
+	listed     time.Time       // when targets were
+	strange    map[string]bool // targets that were in no list then
+	surplus    int             // sessions of the last list beyond maxSessions
+
+	targets map[string]bool // by id: whether it is this instance's; guarded by d.mu
+
+	mu      sync.Mutex // guards what follows
+	account string
+	success time.Time
+	problem error
+	skipped map[string]int
+	errors  map[string]uint64
+}
+
+func newScope(d *Discovery, api client) *scope {
+	s := &scope{d: d, api: api, wake: make(chan struct{}, 1), tasks: tasks{api: api}, errors: make(map[string]uint64)}
+	s.interfaces = cache[awsapi.Interface]{ask: api.Interfaces, id: func(i *awsapi.Interface) string { return i.ID }}
+	s.instances = cache[awsapi.Instance]{ask: api.Instances, id: func(i *awsapi.Instance) string { return i.ID }}
+	s.vpcs = cache[awsapi.VPC]{ask: api.VPCs, id: func(v *awsapi.VPC) string { return v.ID }}
+	s.subnets = cache[awsapi.Subnet]{ask: api.Subnets, id: func(v *awsapi.Subnet) string { return v.ID }}
+	if arn := strings.Split(api.RoleARN(), ":"); len(arn) > 4 {
+		s.account = arn[4]
+	}
+	return s
+}
+
+func scopeName(account, region string) string { return account + "/" + region }
+
+// where returns the account and the region, empty where not known yet.
+func (s *scope) where() (account, region string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account, s.api.Region()
+}
+
+// run looks at once, then every poll, and when a stranger shows.
+func (s *scope) run(ctx context.Context) {
+	for {
+		now := time.Now()
+		s.look(ctx, now)
+		next := time.NewTimer(time.Until(s.next(now)))
+		for again := false; !again; {
+			select {
+			case <-ctx.Done():
+				next.Stop()
+				return
+			case <-next.C:
+				again = true
+			case <-s.wake:
+				if s.failing.delay == 0 { // else it waits for AWS to come back
+					next.Reset(time.Until(now.Add(between)))
+				}
+			}
+		}
+		select {
+		case <-s.wake: // this look answers it
+		default:
+		}
+	}
+}
+
+// next returns when to look again: give or take a tenth, so that collectors that
+// start at once do not go on asking at once.
+func (s *scope) next(now time.Time) time.Time {
+	delay := s.d.poll
+	if s.failing.delay != 0 {
+		delay = s.failing.delay
+	}
+	return now.Add(delay - delay/10 + rand.N(delay/5))
+}
+
+// look asks what there is, and has it taken over.
+func (s *scope) look(ctx context.Context, now time.Time) {
+	v, problem := s.gather(ctx, now)
+	if ctx.Err() != nil {
+		return // what failed did because of that
+	}
+	var skipped map[string]int
+	if v == nil {
+		s.failing.extend(now, s.d.poll, max(failLongest, s.d.poll))
+	} else {
+		s.failing = pause{}
+		skipped = s.d.apply(v, now)
+		if n := s.surplus; n > 0 {
+			skipped["limit"] = n
+		}
+	}
+	s.report(v, skipped, problem, now)
+}

@@ -1,0 +1,80 @@
+package discovery
+
+import (
+	"maps"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+)
+
+// stalePolls is after how many polls without success a scope's sessions are
+// stale.
+const stalePolls = 3
+
+// A Scope is how it stands with one account in one region.
+type Scope struct {
+	Account, Region string // empty as long as they are not known
+	Role            string // ARN of the role taken on, empty for none
+
+	LastSuccess time.Time // when the sessions were listed last; zero: not yet
+	StaleSince  time.Time // since when what is known may be out of date; zero: it is not
+
+	Error     string // what the last look could not do, empty for nothing
+	ErrorKind string // in a word
+
+	Sessions int               // known and not ended
+	Skipped  map[string]int    // sessions that the last list had and that cannot be matched, by reason
+	Calls    map[string]uint64 // requests since the start, by operation
+	Errors   map[string]uint64 // looks that could not do all, by ErrorKind
+}
+
+func (s *scope) status(now time.Time) Scope {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := Scope{
+		Account: s.account, Region: s.api.Region(), Role: s.api.RoleARN(),
+		LastSuccess: s.success, Skipped: s.skipped, Calls: s.api.Calls(), Errors: maps.Clone(s.errors),
+	}
+	since := s.success
+	if since.IsZero() {
+		since = s.d.started
+	}
+	if now.Sub(since) > stalePolls*s.d.poll {
+		status.StaleSince = since
+	}
+	if s.problem != nil {
+		status.Error, status.ErrorKind = s.problem.Error(), awsapi.KindOf(s.problem).String()
+	}
+	return status
+}
+
+// report takes down how a look went, and logs what is other than before.
+func (s *scope) report(v *inventory, skipped map[string]int, problem error, now time.Time) {
+	s.mu.Lock()
+	before := s.problem
+	s.problem = problem
+	kind := awsapi.KindOf(problem)
+	if problem != nil {
+		s.errors[kind.String()]++
+	}
+	if v != nil {
+		s.success, s.skipped = now, skipped
+	}
+	s.mu.Unlock()
+	account, region := s.where()
+	where := []any{"account", account, "region", region}
+	if role := s.api.RoleARN(); role != "" {
+		where = append(where, "role", role)
+	}
+	switch {
+	case kind == awsapi.KindOf(before):
+	case kind == awsapi.None:
+		s.d.log.Info("AWS answers again", where...)
+	case kind == awsapi.NoCredentials, kind == awsapi.NoMetadata:
+		s.d.static.Do(func() {
+			s.d.log.Warn("AWS cannot be asked: sessions are those of the session file and the journal", "error", problem)
+		})
+	default:
+		s.d.log.Warn("AWS does not answer all; what is known stays in use", append(where, "kind", kind.String(), "error", problem)...)
+	}
+}
