@@ -12,12 +12,16 @@ import (
 
 // newTable returns a table without sessions.
 func newTable(cfg *config.Config, log *slog.Logger) *session.Table {
-	return session.New(session.Config{
+	return session.New(tableConfig(cfg, log))
+}
+
+func tableConfig(cfg *config.Config, log *slog.Logger) session.Config {
+	return session.Config{
 		Workers:    cfg.Capture.Workers,
 		Unknown:    policy(cfg),
 		UnknownMax: cfg.Sessions.UnknownMax,
 		Log:        log,
-	})
+	}
 }
 
 func loadSessions(cfg *config.Config) ([]session.Entry, error) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -21,8 +22,9 @@ import (
 //
 // It starts from the sinks upstream and stops from the sockets downstream, so
 // that there is always somewhere for a frame to go: lock and salvage the
-// capture directory, read the session file, open the rings and sockets; then, at
-// the end, read them empty, finish the batches, flush the sinks.
+// capture directory, read the session file and the journal, open the rings and
+// sockets, ask AWS; then, at the end, read them empty, finish the batches, ask no
+// more, flush the sinks.
 type Live struct {
 	*Pipeline
 	log   *slog.Logger
@@ -35,6 +37,7 @@ type Live struct {
 	unwatch context.CancelFunc
 
 	table   *session.Table
+	finder  *finder // nil unless AWS is asked
 	inputs  *inputs
 	outputs outputs
 	made    atomic.Pointer[Pipeline] // Pipeline, once it is there
@@ -52,7 +55,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 			l.abandon()
 		}
 	}()
-	l.table = newTable(&cfg, log)
+	l.table = newLiveTable(&cfg, log, &l.finder)
 	l.outputs, err = openOutputs(&cfg, surroundings{
 		version: version, sessions: l.table.Sessions, lost: l.lost, ledger: l.account, log: log,
 	})
@@ -63,6 +66,11 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 	if l.watcher != nil {
 		if err := l.watcher.Reload(); err != nil {
 			return nil, &FileError{err}
+		}
+	}
+	if cfg.AWS != nil {
+		if l.finder, err = openFinder(cfg.AWS, l.table, log); err != nil {
+			return nil, err
 		}
 	}
 	rules, err := loadRules(&cfg)
@@ -93,6 +101,7 @@ func (l *Live) abandon() {
 	if l.inputs != nil {
 		l.inputs.close()
 	}
+	l.finder.close()
 	l.outputs.close()
 }
 
@@ -127,6 +136,7 @@ func (l *Live) Run() error {
 	l.running = true
 	l.watch()
 	l.mu.Unlock()
+	defer l.finder.start()()
 	defer func() {
 		l.mu.Lock()
 		l.running = false
@@ -142,11 +152,7 @@ func (l *Live) Stop() { l.inputs.stop() }
 // Close flushes the sinks until ctx is done, and closes the sockets and rings.
 // It comes after Run.
 func (l *Live) Close(ctx context.Context) error {
-	err := l.Pipeline.Close(ctx)
-	if e := l.inputs.close(); err == nil {
-		err = e
-	}
-	return err
+	return errors.Join(l.Pipeline.Close(ctx), l.inputs.close(), l.finder.close())
 }
 
 // Groups describes the sockets.

@@ -75,7 +75,7 @@ func (s *Service) listen(cfg config.Config) error {
 	handler := admin.Handler(admin.Config{
 		Ready:     s.Ready,
 		Ledger:    func() any { return s.Ledger() },
-		Sessions:  func(all bool) any { return s.live.SessionList(time.Now(), all, s.version, nil) },
+		Sessions:  func(all bool) any { return s.live.SessionList(time.Now(), all, s.version, s.live.Discovery()) },
 		Gatherer:  metrics.NewRegistry(s.snapshot),
 		TokenFile: cfg.Admin.TokenFile,
 		Log:       s.log,
@@ -233,6 +233,7 @@ func (s *Service) snapshot() metrics.Snapshot {
 		Skew:    s.skew.get(),
 
 		SessionFile: s.live.SessionFileErr(),
+		Discovery:   s.live.Discovery(),
 	}
 	m.Interface, m.NIC = s.live.NIC()
 	if p := s.live.PCAP(); p != nil {
