@@ -46,7 +46,7 @@ and record once more, in files of its own. For a clean result name an empty one.
   periscope replay --flows flows mirror.pcap
 
   # a capture of last week, with the tasks of last week
-  periscope replay --out frames --sessions sessions.journal mirror.pcap
+  periscope replay --out last-week --sessions sessions.journal mirror.pcap
 
   # what VPC Flow Logs would leave out of them
   periscope replay --report blind-spots mirror.pcap`,
