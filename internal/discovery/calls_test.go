@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/periscope-collector/periscope/internal/awsfake"
 )
@@ -48,7 +51,16 @@ func TestCallsPerHour(t *testing.T) {
 		{100, 9, 144, 6},
 		{10_000, 265, 1518, 114},
 	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range tests {
+		row := fmt.Sprintf(`(?m)^\| %s \|.*\| %s \| %d \| %d \|$`,
+			humanize.Comma(int64(tt.sessions)), humanize.Comma(int64(tt.hour)), tt.start, tt.change)
+		if !regexp.MustCompile(row).Match(page) {
+			t.Errorf("docs/operations.md has no row %s", row)
+		}
 		if n, _ := strconv.Atoi(os.Getenv("SESSIONS")); tt.sessions > max(100, n) {
 			continue
 		}

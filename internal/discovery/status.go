@@ -33,7 +33,7 @@ func (s *scope) status(now time.Time) Scope {
 	defer s.mu.Unlock()
 	status := Scope{
 		Account: s.account, Region: s.api.Region(), Role: s.api.RoleARN(),
-		LastSuccess: s.success, Skipped: s.skipped, Calls: s.api.Calls(), Errors: maps.Clone(s.errors),
+		LastSuccess: s.success, Skipped: maps.Clone(s.skipped), Calls: s.api.Calls(), Errors: maps.Clone(s.errors),
 	}
 	since := s.success
 	if since.IsZero() {
