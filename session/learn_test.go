@@ -461,10 +461,10 @@ func TestStrangersLimit(t *testing.T) {
 	}
 }
 
-// One sender with a million MAC addresses takes what room there is, once.
-func TestMillionMACs(t *testing.T) {
+// One sender with any number of MAC addresses takes what room there is, once.
+func TestManyMACs(t *testing.T) {
 	table, told := strangers(t, 256)
-	for n := range 1_000_000 {
+	for n := range 50_000 {
 		table.Lookup(sent(1, [6]byte{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}))
 	}
 	if len(*told) != 257 || len(table.Sessions()) != 257 { // one is of the VNI alone
