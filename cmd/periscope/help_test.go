@@ -25,7 +25,7 @@ func TestHelp(t *testing.T) {
 	}
 	for name, flags := range map[string][]string{
 		"run":     {"config", "listen", "out", "flows", "backend", "interface", "workers", "summary"},
-		"replay":  {"config", "out", "flows", "report", "workers", "pace", "bare-vni", "sessions", "summary"},
+		"replay":  {"config", "out", "flows", "report", "simulate-filter", "workers", "pace", "bare-vni", "sessions", "summary"},
 		"send":    {"to", "vni", "rate", "count", "flows", "size"},
 		"check":   {"config", "splunk"},
 		"version": {},
@@ -101,6 +101,7 @@ func TestHelpExamples(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "mirror.pcap"), m.file)
 	frames, _ := capturedFrames(30, traffic.LinkEthernet)
 	writeFile(t, filepath.Join(dir, "frames.pcap"), frames)
+	writeFile(t, filepath.Join(dir, "filters.yaml"), []byte(mirrorFilters))
 	shipped, err := os.ReadFile("../../deploy/periscope.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 )
 
 func newReplayCommand() *cobra.Command {
-	var path, out, flows, pace, sessions, report, summary string
+	var path, out, flows, pace, sessions, report, simulate, summary string
 	var workers int
 	var bareVNI int64
 	cmd := &cobra.Command{
@@ -49,7 +49,10 @@ and record once more, in files of its own. For a clean result name an empty one.
   periscope replay --out last-week --sessions sessions.journal mirror.pcap
 
   # what VPC Flow Logs would leave out of them
-  periscope replay --report blind-spots mirror.pcap`,
+  periscope replay --report blind-spots mirror.pcap
+
+  # what other mirror filters would leave of them
+  periscope replay --simulate-filter filters.yaml mirror.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("replay needs a capture file, or - for standard input")}
@@ -83,16 +86,17 @@ and record once more, in files of its own. For a clean result name an empty one.
 			if cmd.Flags().Changed("report") && report != blindSpots {
 				return usageError{fmt.Errorf("--report %q: want %s", report, blindSpots)}
 			}
-			if report != "" && summary == "-" {
-				return usageError{errors.New("--report and --summary - both write to standard output; write the summary to a file")}
+			if err := oneResult(cmd.Flags(), summary, "report", "simulate-filter"); err != nil {
+				return err
 			}
 			return replay(cmd, *cfg, pipeline.ReplayConfig{
-				Paths:   args,
-				Stdin:   cmd.InOrStdin(),
-				BareVNI: bareVNI,
-				Pace:    speed,
-				Report:  report != "",
-				Version: version,
+				Paths:    args,
+				Stdin:    cmd.InOrStdin(),
+				BareVNI:  bareVNI,
+				Pace:     speed,
+				Report:   report != "",
+				Simulate: simulate,
+				Version:  version,
 			}, summary)
 		},
 	}
@@ -101,6 +105,7 @@ and record once more, in files of its own. For a clean result name an empty one.
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
 	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
 	f.StringVar(&report, "report", "", "print a `REPORT` on the flows: "+blindSpots)
+	f.StringVar(&simulate, "simulate-filter", "", "print what the mirror filters of `FILE` would have mirrored")
 	f.IntVar(&workers, "workers", 0, "number of workers (default: one a core, less one for sinks; one where frames are only counted)")
 	f.StringVar(&pace, "pace", "max", "max, real, or a factor such as 2x")
 	f.Int64Var(&bareVNI, "bare-vni", -1, "the files hold inner frames of VNI `N`, not datagrams")
@@ -174,7 +179,7 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	}
 	if dirs := sinkDirs(&cfg); dirs != nil {
 		log.Info("replaying", dirs...)
-	} else if !what.Report {
+	} else if !what.Report && what.Simulate == "" {
 		log.Info("replaying without a sink: frames are only counted; --out DIR writes them, --flows DIR their flows")
 	}
 	done := showProgress(ctx, screen, r)
@@ -189,7 +194,7 @@ func replay(cmd *cobra.Command, cfg config.Config, what pipeline.ReplayConfig, s
 	if n := l.Received.Packets; n > 0 && l.NotDelivered[packet.NotTunnel.String()] == n {
 		log.Warn("no packet goes to a tunnel port; if the files hold inner frames, name their VNI: --bare-vni N")
 	}
-	if what.Report && closed == nil { // of a damaged file too, up to the damage
+	if closed == nil { // of a damaged file too, up to the damage
 		err = errors.Join(err, r.WriteReport(cmd.OutOrStdout()))
 	}
 	return errors.Join(err, unwritten(l), finish(l, summary, cmd.OutOrStdout()))

@@ -43,6 +43,7 @@ func TestCheck(t *testing.T) {
 		"internal/strictyaml/a.go imports go.yaml.in/yaml/v40: " + part,
 		"there is a rule for tunnel, and no such package",
 		"there is a rule for session, and no such package",
+		"there is a rule for filter, and no such package",
 		"there is a rule for session/journal, and no such package",
 		"there is a rule for sink/pcap, and no such package",
 		"there is a rule for sink, and no such package",

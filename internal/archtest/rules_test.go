@@ -23,6 +23,7 @@ var limits = []limit{
 		"github.com/cilium/ebpf", "github.com/klauspost/compress"}, stage},
 	{"decode", []string{module + "packet"}, stage},
 	{"session", []string{module + "packet", module + "tunnel", module + "internal/strictyaml"}, stage},
+	{"filter", []string{module + "packet", module + "internal/strictyaml"}, stage},
 	{"session/journal", []string{module + "session", module + "sink/dir", "golang.org/x/sys"},
 		"it keeps what is learnt, whoever learns it"},
 	{"sink", []string{module + "packet"}, "it is the contract between workers and sinks, not a sink"},

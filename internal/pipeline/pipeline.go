@@ -10,6 +10,7 @@ import (
 
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/flow"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/sink"
 )
@@ -43,6 +44,10 @@ type Config struct {
 	// Lost returns the datagrams that never reached the sources. May be nil.
 	Lost func() Lost
 
+	// See is shown every decoded frame, before the rules are applied, as a sink
+	// is offered it. May be nil.
+	See func(worker int, f *packet.Frame)
+
 	Log *slog.Logger // must not be nil
 }
 
@@ -60,6 +65,7 @@ type Pipeline struct {
 	others     []sink.Sink          // those that do not
 	table      *flow.Table          // nil without flowSinks
 	lost       func() Lost
+	see        func(worker int, f *packet.Frame) // may be nil
 	log        *slog.Logger
 	announcer  *session.Announcer
 
@@ -100,6 +106,7 @@ func New(cfg Config) (*Pipeline, error) {
 		sessions:  cfg.Sessions,
 		sinks:     cfg.Sinks,
 		lost:      cfg.Lost,
+		see:       cfg.See,
 		log:       cfg.Log,
 		announcer: session.NewAnnouncer(cfg.Log),
 		workers:   make([]worker, cfg.Workers),

@@ -33,8 +33,10 @@ type ReplayConfig struct {
 	// Version is the program's.
 	Version string
 
-	// Report says that a report on the flows is wanted, see WriteReport.
-	Report bool
+	// Report says that a report on the flows is wanted, and Simulate names the
+	// filter file of a simulation; empty means none. See WriteReport.
+	Report   bool
+	Simulate string
 }
 
 // A Replay is a pipeline on capture files. The clock is the capture's, nothing
@@ -46,6 +48,8 @@ type Replay struct {
 	pace   float64
 	report *report.Report // nil unless wanted
 	splunk *splunk.Sink   // nil when it is off
+
+	simulation *report.Simulation // nil unless wanted
 }
 
 // NewReplay opens the files and everything that cfg names.
@@ -98,17 +102,25 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	if err != nil {
 		return nil, err
 	}
+	simulation, err := loadSimulation(what.Simulate, cfg.Capture.Workers)
+	if err != nil {
+		return nil, err
+	}
 	out, err := openOutputs(cfg, surroundings{version: what.Version, replay: true, sessions: table.Sessions, log: log})
 	if err != nil {
 		return nil, err
 	}
-	r := &Replay{files: files, pace: what.Pace, splunk: out.splunk}
+	r := &Replay{files: files, pace: what.Pace, splunk: out.splunk, simulation: simulation}
 	sinks := out.list()
 	if what.Report {
 		r.report = report.New(cfg.Capture.Workers)
 		sinks = append(sinks, Sink{Name: "report", Sink: r.report})
 	}
-	r.Pipeline, err = New(Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Rules: rules, Flows: flowConfig(cfg), Log: log})
+	c := Config{Workers: cfg.Capture.Workers, Sessions: table, Sinks: sinks, Rules: rules, Flows: flowConfig(cfg), Log: log}
+	if simulation != nil {
+		c.See = simulation.See
+	}
+	r.Pipeline, err = New(c)
 	if err != nil {
 		closeUnused(sinks)
 		return nil, err
@@ -116,9 +128,20 @@ func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log 
 	return r, nil
 }
 
-// WriteReport prints the report on the flows. It comes after Close.
+// WriteReport prints what is wanted of the report on the flows and the
+// simulation of filters. It comes after Close.
 func (r *Replay) WriteReport(w io.Writer) error {
-	return r.report.Write(w, append(r.sessions.Sessions(), r.sessions.Ended()...))
+	var errs []error
+	if r.report != nil {
+		errs = append(errs, r.report.Write(w, append(r.sessions.Sessions(), r.sessions.Ended()...)))
+	}
+	if r.report != nil && r.simulation != nil {
+		io.WriteString(w, "\n")
+	}
+	if r.simulation != nil {
+		errs = append(errs, r.simulation.Write(w))
+	}
+	return errors.Join(errs...)
 }
 
 // Run replays the files to their end, or until ctx is done. The error names

@@ -115,6 +115,9 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		p.announcer.Saw(f) // there is nothing new about other frames of a run
 		r.source, r.stray = f.Source, stray(f)
 	}
+	if p.see != nil {
+		p.see(worker, f)
+	}
 	if g := p.gate.Load(); g == nil {
 		for i := range p.frameSinks {
 			p.frameSinks[i].Offer(worker, f)

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// oneResult returns an error if a flag that prints is set and the summary goes to
+// standard output too.
+func oneResult(flags *pflag.FlagSet, summary string, names ...string) error {
+	for _, name := range names {
+		if summary == "-" && flags.Changed(name) {
+			return usageError{fmt.Errorf("--%s and --summary - both write to standard output; write the summary to a file", name)}
+		}
+	}
+	return nil
+}
