@@ -9,6 +9,7 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
 )
@@ -51,7 +52,7 @@ func New(c Config) *Discovery {
 	d := &Discovery{
 		table: c.Table, journal: c.Journal, log: c.Log, poll: time.Duration(c.AWS.Poll),
 		targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
-		strangers: strangers{waiting: make(chan identity, maxWaiting), asked: make(map[identity]pause)},
+		strangers: strangers{waiting: make(chan *packet.Session, maxWaiting), asked: make(map[identity]pause)},
 	}
 	for _, id := range c.AWS.Targets {
 		d.targets[id] = true

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,5 +179,22 @@ func TestEntriesFitTheJournal(t *testing.T) {
 	}
 	if taken < 100 {
 		t.Errorf("%d entries say little", taken)
+	}
+}
+
+// Networks that could not be asked this time are as they were.
+func TestNetworksNotAsked(t *testing.T) {
+	w := newWorld()
+	block := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/16")}
+	w.vpcs = map[string]*awsapi.VPC{"vpc-1": {ID: "vpc-1", CIDRs: block}}
+	w.subnets = map[string]*awsapi.Subnet{"subnet-1": {ID: "subnet-1", CIDRs: block}}
+	w.mirror("1", 7, eni("a", "10.0.0.1", 100))
+	w.look(110)
+	w.vpcs, w.subnets = nil, nil
+	w.look(120)
+	wl := &w.known[0].Workload
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}
+	if !slices.Equal(wl.VPCCIDRs, want) || !slices.Equal(wl.SubnetCIDRs, want) || len(w.saved) != 0 {
+		t.Errorf("networks %v and %v, want %v; changed %v", wl.VPCCIDRs, wl.SubnetCIDRs, want, w.changes())
 	}
 }

@@ -32,6 +32,7 @@ type scope struct {
 	listed     time.Time       // when targets were
 	strange    map[string]bool // targets that were in no list then
 	surplus    int             // sessions of the last list beyond maxSessions
+	full       bool            // that there are some was logged
 
 	targets map[string]bool // by id: whether it is this instance's; guarded by d.mu
 
@@ -112,9 +113,14 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 	} else {
 		s.failing = pause{}
 		skipped = s.d.apply(v, now)
-		if n := s.surplus; n > 0 {
-			skipped["limit"] = n
+		if s.surplus > 0 {
+			skipped["limit"] = s.surplus
 		}
+		if s.surplus > 0 && !s.full {
+			s.d.log.Warn("further mirror sessions of an account and region are left out", "account", v.account, "region", v.region,
+				"kept", maxSessions, "left_out", s.surplus)
+		}
+		s.full = s.surplus > 0
 	}
 	s.report(v, skipped, problem, now)
 }

@@ -17,11 +17,15 @@ const (
 	// maxWaiting is how many strangers may wait to be looked at: all that show
 	// before one look is over are answered by the next.
 	maxWaiting = 256
+
+	// answered is how long an answer takes at most, as a rule: two seconds until
+	// the next look, and a few calls.
+	answered = 4 * time.Second
 )
 
 // strangers are the senders that AWS is asked about, and was.
 type strangers struct {
-	waiting chan identity
+	waiting chan *packet.Session
 
 	mu    sync.Mutex // guards what follows
 	asked map[identity]pause
@@ -30,8 +34,9 @@ type strangers struct {
 // Stranger has AWS asked about an unknown session, unless it was lately. It does
 // not wait, and may be called by a worker.
 func (d *Discovery) Stranger(s *packet.Session) {
+	s.Await(time.Now().Add(answered).UnixNano())
 	select {
-	case d.strangers.waiting <- identity{s.VNI, s.Source}:
+	case d.strangers.waiting <- s:
 	default: // those that wait have a look made
 	}
 }
@@ -42,8 +47,9 @@ func (d *Discovery) answer(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case id := <-d.strangers.waiting:
-			if !d.strangers.ask(id, time.Now()) {
+		case s := <-d.strangers.waiting:
+			if !d.strangers.ask(identity{s.VNI, s.Source}, time.Now()) {
+				s.Await(0)
 				continue
 			}
 			for _, s := range d.scopes {

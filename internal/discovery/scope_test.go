@@ -1,0 +1,161 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/awsfake"
+)
+
+func TestSessionsAreBounded(t *testing.T) {
+	d := newDesk("111122223333")
+	face := eni("a", "10.0.0.1", 100)
+	d.interfaces[face.ID] = *face
+	for n := range maxSessions + 3 {
+		id := fmt.Sprintf("tms-%05d", n)
+		d.sessions[id] = awsapi.MirrorSession{ID: id, InterfaceID: face.ID, VNI: uint32(n + 1), Number: n}
+	}
+	r := newRig(t, nil, d)
+	for n := range 2 {
+		r.scopes[0].look(context.Background(), second(30*n))
+	}
+	status := r.scopes[0].status(second(30))
+	if n := len(r.tenures); n != maxSessions || status.Skipped["limit"] != 3 {
+		t.Errorf("%d sessions, skipped %v", n, status.Skipped)
+	}
+	if n := r.log.lines("are left out"); n != 1 {
+		t.Errorf("%d lines about it", n)
+	}
+}
+
+func TestClusterTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk("111122223333")
+		d.run("a", "10.0.0.1", 7, now())
+		d.change(func() {
+			face := d.interfaces["eni-a"]
+			face.Tags = map[string]string{clusterTag: "prod"}
+			d.interfaces["eni-a"] = face
+		})
+		r := newRig(t, nil, d)
+		r.start(t)
+		if got := r.name(7, "10.0.0.1", "a"); got != "web-aaaaaaaa" {
+			t.Errorf("got %s", got)
+		}
+		if n := d.Calls()["Clusters"]; n != 0 {
+			t.Errorf("clusters were listed %d times although the interface names its own", n)
+		}
+	})
+}
+
+// A task that is to stop is in the list of those that stopped.
+func TestWholeTaskThatStops(t *testing.T) {
+	w := newWhole(t, nil)
+	task := w.runTask(7)
+	if _, err := w.SetTask(task.ARN, "DEACTIVATING"); err != nil {
+		t.Fatal(err)
+	}
+	w.after(time.Second)
+	check(t, "it is found", w.table(), nameOfTask(task)+" 7 10.0.0.4 0-")
+	w.stopTask(task)
+	w.after(time.Second)
+	check(t, "it has stopped", w.table(), nameOfTask(task)+" 7 10.0.0.4 0-1")
+}
+
+// A task is described until all its containers run, and then no more.
+func TestWholeTaskThatStarts(t *testing.T) {
+	w := newWhole(t, nil)
+	task, err := w.RunTask(awsfake.Run{Account: home, Region: region, Service: "web", Status: "PENDING"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Mirror(home, region, task.Interface(), 7); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{"ACTIVATING", "RUNNING", "RUNNING", "RUNNING"} {
+		w.after(30 * time.Second)
+		if _, err := w.SetTask(task.ARN, status); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.after(30 * time.Second)
+	if ids := w.tenures[0].Workload.ContainerIDs; len(ids) != 1 {
+		t.Errorf("containers %v", ids)
+	}
+	if n := w.Server.Calls()["DescribeTasks"]; n != 3 {
+		t.Errorf("the task was described %d times", n)
+	}
+}
+
+// What the journal did not take is given to it again.
+func TestJournalFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk("111122223333")
+		d.run("a", "10.0.0.1", 7, now())
+		path := filepath.Join(t.TempDir(), "journal")
+		j := openJournal(t, path)
+		r := newRig(t, j, d)
+		j.Close()
+		for range 3 {
+			r.scopes[0].look(t.Context(), time.Now())
+		}
+		if n := r.log.lines("cannot be written"); n != 1 {
+			t.Errorf("%d lines about the failure", n)
+		}
+		if got := r.name(7, "10.0.0.1", "a"); got != "web-aaaaaaaa" {
+			t.Errorf("without a journal: %s", got)
+		}
+		r.journal = openJournal(t, path)
+		r.scopes[0].look(t.Context(), time.Now())
+		all, err := r.journal.Entries()
+		if err != nil || len(all) != 1 || all[0].Name != "web-aaaaaaaa" {
+			t.Errorf("the journal has %v, %v", all, err)
+		}
+		if n := r.log.lines("can be written again"); n != 1 {
+			t.Errorf("%d lines about the recovery", n)
+		}
+	})
+}
+
+func TestCacheAsksForWhatIsMissing(t *testing.T) {
+	asked := 0
+	there := map[string]bool{"a": true}
+	c := cache[string]{
+		ask: func(_ context.Context, ids []string) (found []string, err error) {
+			asked++
+			for _, id := range ids {
+				if there[id] {
+					found = append(found, id)
+				}
+			}
+			return found, nil
+		},
+		id: func(s *string) string { return *s },
+	}
+	wanted := map[string]bool{"a": true, "b": true}
+	var at []int // seconds at which it asked
+	for n := range 600 {
+		before := asked
+		if err := c.fill(t.Context(), wanted, second(n)); err != nil {
+			t.Fatal(err)
+		}
+		if asked != before {
+			at = append(at, n)
+		}
+	}
+	if want := []int{0, 1, 31, 91, 211, 451}; fmt.Sprint(at) != fmt.Sprint(want) {
+		t.Errorf("asked for what is missing at seconds %v, want %v", at, want)
+	}
+	there["a"] = false
+	if err := c.fill(t.Context(), wanted, second(600)); err != nil || c.items["a"] != nil { // all are asked for again
+		t.Errorf("items %v, %v", c.items, err)
+	}
+	if err := c.fill(t.Context(), map[string]bool{}, second(601)); err != nil || len(c.items)+len(c.absent) != 0 {
+		t.Errorf("%d items, %d absent that nobody wants", len(c.items), len(c.absent))
+	}
+}
