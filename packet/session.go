@@ -3,6 +3,7 @@ package packet
 import (
 	"net/netip"
 	"sync/atomic"
+	"time"
 )
 
 // A Session is a mirror session and the workload behind it, for as long as one
@@ -54,7 +55,19 @@ type Session struct {
 	// Tallies has one entry a worker, which alone writes it.
 	Tallies []Tally
 
-	became atomic.Pointer[Session]
+	became  atomic.Pointer[Session]
+	awaited atomic.Int64
+}
+
+// Await says that who an unknown session is has been asked, and will be known by
+// the time, in ns since 1970 UTC, or not so soon. 0 takes that back.
+func (s *Session) Await(until int64) { s.awaited.Store(until) }
+
+// Awaited reports whether it may be known in a moment who an unknown session is.
+// Live, what is written of it once and for all can wait that long.
+func (s *Session) Awaited() bool {
+	until := s.awaited.Load()
+	return until != 0 && s.became.Load() == nil && time.Now().UnixNano() < until
 }
 
 // Become says that next is the same session, of which more is known: who it is

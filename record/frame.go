@@ -40,6 +40,9 @@ func (f *Frame) Set(from *packet.Frame, payload int) {
 	f.kept = uint16(copy(f.payload[:payload], from.Data[begin:end]))
 }
 
+// Awaited is that of the frame's session.
+func (f *Frame) Awaited() bool { return f.session.Awaited() }
+
 // payloadOf returns where a frame's payload begins and ends, which may be beyond
 // what was captured.
 func payloadOf(f *packet.Frame) (begin, end int) {

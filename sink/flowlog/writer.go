@@ -88,6 +88,7 @@ func newWriter(s *Sink, c *Config, lock *dir.Lock, queue chan<- job) *writer {
 func (w *writer) run() {
 	tick := time.NewTicker(roundEvery)
 	defer tick.Stop()
+	w.sink.queue.Hold(func(r *packet.Flow) bool { return r.Session != nil && r.Session.Awaited() })
 	for {
 		select {
 		case <-w.sink.queue.Ready():

@@ -5,7 +5,8 @@ func (q *Queue[T]) Ready() <-chan struct{} { return q.wake }
 
 // Drain calls f for every item that is due, in order. The item is valid during
 // the call. It reports true when the queue is closed and nothing is left. When
-// more comes meanwhile, Ready yields.
+// more comes meanwhile, Ready yields; it does not when an item need not be held
+// any more.
 func (q *Queue[T]) Drain(f func(*T)) (end bool) {
 	end = q.closed.Load()
 	// What counts as done was handed over before, so it is read first.
@@ -14,7 +15,9 @@ func (q *Queue[T]) Drain(f func(*T)) (end bool) {
 	}
 	q.collect()
 	for c := q.next(end); c != nil; c = q.next(end) {
-		q.pass(c, f)
+		if !q.pass(c, f, end) {
+			break
+		}
 	}
 	return end
 }
@@ -76,18 +79,22 @@ func (c *chunk[T]) before(d *chunk[T]) bool {
 }
 
 // pass gives f the items of c, in replay those of one shard, since the next
-// shard may be another worker's.
-func (q *Queue[T]) pass(c *chunk[T], f func(*T)) {
+// shard may be another worker's. It reports whether none is held.
+func (q *Queue[T]) pass(c *chunk[T], f func(*T), end bool) bool {
 	shard := c.shards[c.at]
 	for c.at < len(c.items) && (!q.merges() || c.shards[c.at] == shard) {
+		if !end && q.hold(&c.items[c.at]) {
+			return false
+		}
 		f(&c.items[c.at])
 		c.at++
 	}
 	if c.at < len(c.items) {
-		return
+		return true
 	}
 	q.pending[c.worker].pop()
 	clear(c.items)
 	c.items, c.shards, c.at = c.items[:0], c.shards[:0], 0
 	q.workers[c.worker].free <- c
+	return true
 }

@@ -42,6 +42,11 @@ type Config struct {
 	Replay bool
 }
 
+// Hold has Drain leave an item, and what is behind it, in the queue as long as
+// hold reports true of it, which must not be for long, and until Close. The
+// reader sets it before it first calls Drain.
+func (q *Queue[T]) Hold(hold func(*T) bool) { q.hold = hold }
+
 // A Queue carries items of type T. Put and Mark of one worker are called by one
 // goroutine at a time, Ready and Drain by the reader.
 type Queue[T any] struct {
@@ -55,6 +60,7 @@ type Queue[T any] struct {
 	settled bool
 	end     <-chan struct{}
 
+	hold    func(*T) bool
 	pending []fifo[T] // the reader's: by worker, in the order of hand-over
 	done    []uint64  // the reader's copy of worker.done
 }
@@ -105,6 +111,7 @@ func New[T any](c Config) *Queue[T] {
 		workers: make([]worker[T], c.Workers),
 		ready:   make(chan *chunk[T], most*c.Workers),
 		wake:    make(chan struct{}, 1),
+		hold:    func(*T) bool { return false },
 		pending: make([]fifo[T], c.Workers),
 		done:    make([]uint64, c.Workers),
 	}

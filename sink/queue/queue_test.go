@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/periscope-collector/periscope/sink/queue"
 )
@@ -224,5 +225,34 @@ func BenchmarkQueue(b *testing.B) {
 			q.Mark(0, 0)
 			q.Drain(func(*[40]uint64) {})
 		}
+	}
+}
+
+// TestHold says that an item that is held holds up what is behind it, only as
+// long as that, and not when the queue is closed.
+func TestHold(t *testing.T) {
+	q := queue.New[record](queue.Config{Workers: 1})
+	held := true
+	q.Hold(func(i *record) bool { return held && i.number == 1 })
+	var got []int
+	drain := func() bool { return q.Drain(func(i *record) { got = append(got, i.number) }) }
+	for n := range 3 {
+		q.Put(0, 0, &record{number: n})
+	}
+	q.Mark(0, int64(time.Second))
+	for range 2 {
+		if drain() || !slices.Equal(got, []int{0}) {
+			t.Fatalf("got %v, want the first alone", got)
+		}
+	}
+	held = false
+	if drain() || !slices.Equal(got, []int{0, 1, 2}) {
+		t.Fatalf("got %v, want all", got)
+	}
+	held = true
+	q.Put(0, 0, &record{number: 1})
+	q.Close()
+	if !drain() || len(got) != 4 {
+		t.Fatalf("got %v, want one more at the end", got)
 	}
 }

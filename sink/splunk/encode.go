@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/record"
 	"github.com/periscope-collector/periscope/sink/spool"
 )
 
@@ -51,9 +52,11 @@ func (e *encoder) run() {
 	defer close(e.s.encoded)
 	tick := time.NewTicker(min(time.Second, e.s.cfg.reportEvery))
 	defer tick.Stop()
+	e.s.queue.Hold(func(r *packet.Flow) bool { return r.Session.Awaited() })
 	var frames <-chan struct{}
 	if e.s.frames != nil {
 		frames = e.s.frames.queue.Ready()
+		e.s.frames.queue.Hold((*record.Frame).Awaited)
 	}
 	for end := false; !end; {
 		select {
