@@ -43,10 +43,14 @@ func (d *Discovery) Stranger(s *packet.Session) {
 
 // answer has all scopes look when a stranger shows, until ctx is done.
 func (d *Discovery) answer(ctx context.Context) {
+	free := time.NewTicker(refreshEvery)
+	defer free.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-free.C:
+			d.makeRoom(time.Now())
 		case s := <-d.strangers.waiting:
 			if !d.strangers.ask(identity{s.VNI, s.Source}, time.Now()) {
 				s.Await(0)
@@ -60,6 +64,14 @@ func (d *Discovery) answer(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// makeRoom has the table forget unknown sessions that were silent for long, also
+// while nothing changes and nobody answers: it does so whenever it learns.
+func (d *Discovery) makeRoom(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.learn(now)
 }
 
 // ask reports whether AWS is to be asked about a stranger, and takes it that the

@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -36,6 +38,29 @@ func TestStrangerIsAskedOnce(t *testing.T) {
 			t.Errorf("a stranger that was asked about is again: %d looks, were %d", n, before)
 		}
 	})
+}
+
+// Strangers that come and go leave room for others, whether AWS answers or not.
+func TestStrangersLeaveRoom(t *testing.T) {
+	for name, err := range map[string]error{"nothing about them": nil, "no answer": errors.New("unreachable")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk("111122223333")
+				d.run("a", "10.0.0.4", 7, 0)
+				d.fail["Sessions"] = err
+				r := newRig(t, nil, d)
+				r.table.SetUnknown(session.Keep, 256)
+				r.start(t)
+				for n := range 600 { // ten a minute, for an hour
+					address := netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}).String()
+					if got, want := r.name(9, address, "x"), "vni-9-"+address; got != want {
+						t.Fatalf("stranger %d is %s, want %s", n, got, want)
+					}
+					time.Sleep(6 * time.Second)
+				}
+			})
+		})
+	}
 }
 
 func TestStrangersAreBounded(t *testing.T) {
