@@ -182,6 +182,24 @@ func (p *Program) Match(f *packet.Frame) Verdict {
 	return in
 }
 
+// CanAccept reports whether packets of a direction, Ingress or Egress, can be
+// accepted, Amazon DNS aside: whether it has a rule that accepts, and none before
+// it that rejects all of the family.
+func (p *Program) CanAccept(d packet.Direction) bool {
+	for _, rules := range p.rules[d] {
+		for i := range rules {
+			r := &rules[i]
+			if r.action == Accept {
+				return true
+			}
+			if r.gistMask|r.kindMask == 0 && r.long == nil {
+				break
+			}
+		}
+	}
+	return false
+}
+
 // match returns the verdict of the first rule that matches.
 func match(rules []rule, h *packet.Header, gist uint64) Verdict {
 	shows := h.Transport != 0 && (h.Protocol == packet.ProtocolTCP || h.Protocol == packet.ProtocolUDP)

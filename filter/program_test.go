@@ -232,3 +232,34 @@ func TestCompileErrors(t *testing.T) {
 		}
 	}
 }
+
+// A direction can be accepted if a rule of any family accepts and none before it
+// rejects all of that family; Amazon DNS does not count.
+func TestCanAccept(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		filter  filter.Filter
+		in, out bool
+	}{
+		{"all", allTraffic(true), true, true},
+		{"none", rules(), false, false},
+		{"Amazon DNS alone", filter.Filter{Name: "dns", AmazonDNS: true}, false, false},
+		{"ingress", rules(rule(1, accept, in, any4, any4)), true, false},
+		{"egress of IPv6", rules(rule(1, accept, out, any6, any6)), false, true},
+		{"rejected as a whole", rules(rule(1, reject, in, any4, any4), rule(2, accept, in, any4, any4)), false, false},
+		{"rejected as a whole later", rules(rule(2, reject, in, any4, any4), rule(1, accept, in, any4, any4)), true, false},
+		{"another family is rejected", rules(rule(1, reject, in, any6, any6), rule(2, accept, in, any4, any4)), true, false},
+		{"a prefix is rejected", rules(rule(1, reject, in, any4, "10.0.0.0/8"), rule(2, accept, in, any4, any4)), true, false},
+		{"a prefix of IPv6 is rejected", rules(rule(1, reject, in, "2001:db8::/32", any6), rule(2, accept, in, any6, any6)), true, false},
+		{"half of IPv6 is rejected", rules(rule(1, reject, in, any6, "::/1"), rule(2, accept, in, any6, any6)), true, false},
+		{"a protocol is rejected", rules(of(6, all, all, rule(1, reject, in, any4, any4)), rule(2, accept, in, any4, any4)), true, false},
+	} {
+		p, err := c.filter.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gotIn, gotOut := p.CanAccept(in), p.CanAccept(out); gotIn != c.in || gotOut != c.out {
+			t.Errorf("%s: ingress %t, egress %t; want %t, %t", c.name, gotIn, gotOut, c.in, c.out)
+		}
+	}
+}
