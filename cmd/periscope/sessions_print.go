@@ -84,7 +84,8 @@ func ago(t, now time.Time) string {
 	return humanize.CustomRelTime(t, now, "ago", "ahead", spans)
 }
 
-// flagLines says what each flag of each session means, and what to do.
+// flagLines says what each flag of each session means, and what to do; and what
+// is one-sided and meant.
 func flagLines(list *pipeline.SessionList) (lines []string) {
 	named := make(map[string]*pipeline.SessionRow)
 	for i := range list.Sessions {
@@ -98,6 +99,9 @@ func flagLines(list *pipeline.SessionList) (lines []string) {
 				text = explain(s, named[s.Resembles], list)
 			}
 			lines = append(lines, fmt.Sprintf("%s: %s (VNI %d): %s", plain(flag), cut(plain(s.Name), 40), s.VNI, plain(text)))
+		}
+		if s.Remark != "" {
+			lines = append(lines, fmt.Sprintf("remark: %s (VNI %d): %s", cut(plain(s.Name), 40), s.VNI, plain(s.Remark)))
 		}
 	}
 	return lines
@@ -134,7 +138,8 @@ var flagTexts = map[string]func(s, known *pipeline.SessionRow, list *pipeline.Se
 		if s.Ingress == 0 {
 			seen, missing = missing, seen
 		}
-		return fmt.Sprintf("all of it is %s; see that its mirror filter has a rule that accepts %s", seen, missing)
+		filter := strings.TrimSpace("its mirror filter " + s.FilterID)
+		return fmt.Sprintf("all of it is %s; see that %s has a rule that accepts %s", seen, filter, missing)
 	},
 	pipeline.FlagStale: func(s, _ *pipeline.SessionRow, list *pipeline.SessionList) string {
 		return fmt.Sprintf("AWS was last heard %s, so the address may have passed on; the error is below", ago(s.Stale, list.Time))

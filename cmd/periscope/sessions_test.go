@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -293,6 +294,7 @@ func TestSessionsFlagLines(t *testing.T) {
 		{row("source_mismatch", func(r *pipeline.SessionRow) { r.Resembles, r.Source = "web", "10.0.0.1" }), false, "it has VNI and source of web, and another interface; the address has passed on, or somebody copies it"},
 		{row("one_direction", func(r *pipeline.SessionRow) { r.Ingress = 100 }), false, "all of it is ingress; see that its mirror filter has a rule that accepts egress"},
 		{row("one_direction", func(r *pipeline.SessionRow) { r.Egress = 100 }), false, "all of it is egress; see that its mirror filter has a rule that accepts ingress"},
+		{row("one_direction", func(r *pipeline.SessionRow) { r.Egress, r.FilterID = 100, "tmf-1" }), true, "all of it is egress; see that its mirror filter tmf-1 has a rule that accepts ingress"},
 		{row("stale", func(r *pipeline.SessionRow) { r.Stale = now.Add(-3 * time.Hour) }), true, "AWS was last heard 3h ago, so the address may have passed on; the error is below"},
 		{row("later", func(*pipeline.SessionRow) {}), false, "later"},
 	} {
@@ -304,5 +306,9 @@ func TestSessionsFlagLines(t *testing.T) {
 		if lines := flagLines(&list); len(lines) != 1 || lines[0] != want {
 			t.Errorf("%q, want %q", lines, want)
 		}
+	}
+	list := pipeline.SessionList{Sessions: []pipeline.SessionRow{row("later", func(r *pipeline.SessionRow) { r.Remark = "meant" })}}
+	if lines, want := flagLines(&list), []string{"later: s (VNI 7): later", "remark: s (VNI 7): meant"}; !slices.Equal(lines, want) {
+		t.Errorf("%q, want %q", lines, want)
 	}
 }

@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 
+	"github.com/periscope-collector/periscope/filter"
 	"github.com/periscope-collector/periscope/internal/awsapi"
 )
 
@@ -12,6 +13,7 @@ type client interface {
 	Region() string
 	Identity(ctx context.Context) (string, error)
 	Sessions(ctx context.Context) ([]awsapi.MirrorSession, error)
+	Filters(ctx context.Context) ([]filter.Filter, error)
 	Targets(ctx context.Context) ([]awsapi.Target, error)
 	Interfaces(ctx context.Context, ids []string) ([]awsapi.Interface, error)
 	Instances(ctx context.Context, ids []string) ([]awsapi.Instance, error)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/periscope-collector/periscope/filter"
 	"github.com/periscope-collector/periscope/internal/awsapi"
 )
 
@@ -20,6 +21,7 @@ type desk struct {
 	interfaces map[string]awsapi.Interface
 	instances  map[string]awsapi.Instance
 	targets    map[string]awsapi.Target
+	filters    map[string]filter.Filter
 	tasks      map[string]awsapi.Task // by ARN
 	fail       map[string]error       // by operation
 	calls      map[string]uint64
@@ -75,6 +77,10 @@ func (d *desk) Identity(context.Context) (string, error) {
 
 func (d *desk) Sessions(context.Context) ([]awsapi.MirrorSession, error) {
 	return ask(d, "Sessions", nil, d.sessions)
+}
+
+func (d *desk) Filters(context.Context) ([]filter.Filter, error) {
+	return ask(d, "Filters", nil, d.filters)
 }
 
 func (d *desk) Targets(context.Context) ([]awsapi.Target, error) {

@@ -56,6 +56,7 @@ func (s *scope) gather(ctx context.Context, now time.Time) (*inventory, error) {
 	note(s.subnets.fill(ctx, subnets, now))
 	v.instances, v.vpcs, v.subnets = s.instances.items, s.vpcs.items, s.subnets.items
 	note(s.gatherTasks(ctx, v, fargate, now))
+	note(s.gatherFilters(ctx, sessions, now))
 	return v, problem
 }
 

@@ -25,6 +25,7 @@ type scope struct {
 	instances  cache[awsapi.Instance]
 	vpcs       cache[awsapi.VPC]
 	subnets    cache[awsapi.Subnet]
+	filters    cache[mirrorFilter]
 	tasks      tasks
 
 	nameless   failure         // the account cannot be asked
@@ -42,6 +43,8 @@ type scope struct {
 	problem error
 	skipped map[string]int
 	errors  map[string]uint64
+
+	filterOf map[string]*mirrorFilter // by session, of the last list
 }
 
 func newScope(d *Discovery, api client) *scope {
@@ -50,6 +53,10 @@ func newScope(d *Discovery, api client) *scope {
 	s.instances = cache[awsapi.Instance]{ask: api.Instances, id: func(i *awsapi.Instance) string { return i.ID }}
 	s.vpcs = cache[awsapi.VPC]{ask: api.VPCs, id: func(v *awsapi.VPC) string { return v.ID }}
 	s.subnets = cache[awsapi.Subnet]{ask: api.Subnets, id: func(v *awsapi.Subnet) string { return v.ID }}
+	s.filters = cache[mirrorFilter]{
+		ask: func(ctx context.Context, _ []string) ([]mirrorFilter, error) { return mirrorFilters(ctx, api) },
+		id:  func(f *mirrorFilter) string { return f.id },
+	}
 	if arn := strings.Split(api.RoleARN(), ":"); len(arn) > 4 {
 		s.account = arn[4]
 	}

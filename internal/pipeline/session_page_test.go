@@ -18,7 +18,7 @@ func keys(t reflect.Type) (list []string) {
 		switch {
 		case f.Anonymous:
 			list = append(list, keys(f.Type)...)
-		case name != "-":
+		case f.IsExported() && name != "-":
 			list = append(list, name)
 		}
 	}

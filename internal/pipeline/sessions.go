@@ -17,7 +17,7 @@ const (
 	FlagSilent    = "silent"          // known, and without a frame for Silence, or ever
 	FlagUnknown   = "unknown"         // nothing explains its VNI
 	FlagMismatch  = "source_mismatch" // a known VNI, from an address or interface that is not the known one's
-	FlagDirection = "one_direction"   // 100 frames or more, all of one direction
+	FlagDirection = "one_direction"   // 100 frames or more, all of one direction, and the mirror filter does not explain it
 	FlagStale     = "stale"           // AWS, which said whose it is, has not been heard since
 )
 
@@ -42,6 +42,8 @@ type SessionRow struct {
 	Until     time.Time `json:"until,omitzero"`
 	LastSeen  time.Time `json:"last_seen,omitzero"`
 	Stale     time.Time `json:"stale_since,omitzero"` // since when AWS has not been heard
+	FilterID  string    `json:"filter_id,omitempty"`  // of its mirror session
+	Remark    string    `json:"remark,omitempty"`     // what would be a flag, and is meant
 
 	Holder
 }
@@ -79,8 +81,10 @@ func (p *Pipeline) SessionList(now time.Time, all bool, version string, discover
 			continue
 		}
 		row := newSessionRow(r, over)
+		filter, only := discovery.filterOf(r.session)
+		row.FilterID = filter
 		if !over {
-			row.flag(r.session, now, known, discovery)
+			row.flag(r.session, now, known, only, discovery)
 		}
 		list.Sessions = append(list.Sessions, row)
 	}
@@ -152,7 +156,8 @@ func knownSessions(rows []sessionRow, now int64) map[identity]*packet.Session {
 }
 
 // flag says what is wrong with a session that is not over.
-func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[identity]*packet.Session, d *Discovery) {
+// Of its mirror filter it is known that it accepts only the direction, if any.
+func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[identity]*packet.Session, only packet.Direction, d *Discovery) {
 	set := func(flag string, is bool) {
 		if is {
 			r.Flags = append(r.Flags, flag)
@@ -170,11 +175,28 @@ func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[identity]*
 	if s.Learned {
 		r.Stale = d.staleSince(s)
 	}
+	direction := r.oneDirection()
 	set(FlagSilent, s.Known && !r.Heard(now.UnixNano()))
 	set(FlagUnknown, !s.Known && r.Resembles == "")
 	set(FlagMismatch, r.Mismatched > 0 || r.Resembles != "")
-	set(FlagDirection, r.Ingress+r.Egress >= oneDirection && (r.Ingress == 0 || r.Egress == 0))
+	set(FlagDirection, direction != packet.DirectionUnknown && direction != only)
 	set(FlagStale, !r.Stale.IsZero())
+	if direction != packet.DirectionUnknown && direction == only {
+		r.Remark = "its mirror filter " + r.FilterID + " accepts " + only.String() + " only"
+	}
+}
+
+// oneDirection returns the direction that all frames have, if there are enough
+// to tell, else DirectionUnknown.
+func (r *SessionRow) oneDirection() packet.Direction {
+	switch {
+	case r.Ingress+r.Egress < oneDirection:
+	case r.Egress == 0:
+		return packet.Ingress
+	case r.Ingress == 0:
+		return packet.Egress
+	}
+	return packet.DirectionUnknown
 }
 
 // A Discovery is what AWS was asked, and what it said.
@@ -183,6 +205,8 @@ type Discovery struct {
 	Calls        map[string]uint64 `json:"calls"`         // by operation
 	Errors       map[string]uint64 `json:"errors"`        // by kind
 	JournalBytes int64             `json:"journal_bytes"` // 0 without a journal
+
+	filter func(session string) (id string, only packet.Direction) // nil: not known
 }
 
 // A Scope is one account in one region. What is not known yet is empty.
@@ -194,6 +218,15 @@ type Scope struct {
 	StaleSince  time.Time `json:"stale_since,omitzero"` // zero while all is as AWS says
 	Kind        string    `json:"error_kind,omitempty"` // of the last error, while it lasts
 	Error       string    `json:"error,omitempty"`
+}
+
+// filterOf returns the mirror filter of a known session, and the one direction
+// that it accepts, as far as known.
+func (d *Discovery) filterOf(s *packet.Session) (id string, only packet.Direction) {
+	if d == nil || d.filter == nil || s.Workload.SessionID == "" {
+		return "", packet.DirectionUnknown
+	}
+	return d.filter(s.Workload.SessionID)
 }
 
 // staleSince returns since when the scope of a session has not been heard, or

@@ -141,6 +141,43 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// A direction alone is no flag where the mirror filter explains it.
+func TestFilterExplainsDirection(t *testing.T) {
+	for _, test := range []struct {
+		frames          int
+		only, direction packet.Direction
+		want            string
+	}{
+		{100, packet.Ingress, packet.Ingress, "[] its mirror filter tmf-1 accepts ingress only"},
+		{100, packet.Egress, packet.Egress, "[] its mirror filter tmf-1 accepts egress only"},
+		{99, packet.Egress, packet.Egress, "[]"},
+		{100, packet.Ingress, packet.Egress, "[one_direction]"},
+		{100, packet.DirectionUnknown, packet.Egress, "[one_direction]"},
+		{100, packet.Ingress, packet.DirectionUnknown, "[]"},
+	} {
+		l := newListing(t)
+		e := learnt("web", 7, "10.0.0.1", 1)
+		e.Workload.SessionID = "tms-1"
+		l.table.Learn([]session.Entry{e})
+		l.frames(7, "10.0.0.1", 1, test.direction, test.frames)
+		l.frames(8, "10.0.0.1", 1, test.direction, 1) // an unknown one has no filter
+		d := &Discovery{filter: func(id string) (string, packet.Direction) {
+			if id != "tms-1" {
+				t.Errorf("asked about the filter of %q", id)
+			}
+			return "tmf-1", test.only
+		}}
+		for _, row := range l.SessionList(l.now, false, "", d).Sessions {
+			if !row.Known {
+				continue
+			}
+			if got := strings.TrimSpace(fmt.Sprint(row.Flags, " ", row.Remark)); got != test.want || row.FilterID != "tmf-1" {
+				t.Errorf("%d %v, %v accepted: %s, filter %s; want %s", test.frames, test.direction, test.only, got, row.FilterID, test.want)
+			}
+		}
+	}
+}
+
 // A row has what the flags come from.
 func TestSessionRow(t *testing.T) {
 	l := newListing(t)
