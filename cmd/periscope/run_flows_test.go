@@ -20,6 +20,10 @@ type flowRecord struct {
 	Session string    `json:"session"`
 	End     time.Time `json:"interval_end"`
 	Packets uint64    `json:"packets"`
+
+	Interface     string `json:"interface_id"`
+	InitiatorPort uint16 `json:"initiator_port"`
+	ResponderPort uint16 `json:"responder_port"`
 }
 
 // readFlows calls f for every record below dir, in complete files and in those
