@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -89,6 +90,29 @@ func TestWholeTaskThatStarts(t *testing.T) {
 	}
 	if n := w.Server.Calls()["DescribeTasks"]; n != 3 {
 		t.Errorf("the task was described %d times", n)
+	}
+}
+
+// Errors are looks that lacked something, by the first thing wrong, whether that
+// was asked for again or not.
+func TestWholeErrorsAreLooks(t *testing.T) {
+	w := newWhole(t, nil)
+	w.runTask(7)
+	for _, operation := range []string{"DescribeVpcs", "DescribeSubnets"} {
+		w.Fail(awsfake.Fault{Operation: operation, Kind: awsfake.Denied})
+	}
+	remove := w.Fail(awsfake.Fault{Operation: "DescribeNetworkInterfaces", Kind: awsfake.Expired})
+	w.after(time.Second)
+	remove()
+	for range 3 { // 30 s pass between two attempts
+		w.after(20 * time.Second)
+	}
+	status := w.scopes[0].status(w.clock)
+	if want := map[string]uint64{"expired": 2, "denied": 2}; !maps.Equal(status.Errors, want) {
+		t.Errorf("errors %v, want %v", status.Errors, want)
+	}
+	if n := status.Calls["DescribeNetworkInterfaces"]; n != 2 {
+		t.Errorf("interfaces were asked for %d times", n)
 	}
 }
 

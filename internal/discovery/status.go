@@ -25,7 +25,7 @@ type Scope struct {
 	Sessions int               // known and not ended
 	Skipped  map[string]int    // sessions that the last list had and that cannot be matched, by reason
 	Calls    map[string]uint64 // requests since the start, by operation
-	Errors   map[string]uint64 // looks that could not do all, by ErrorKind
+	Errors   map[string]uint64 // looks that lacked something, by the ErrorKind of the first error
 }
 
 func (s *scope) status(now time.Time) Scope {

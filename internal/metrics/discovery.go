@@ -28,7 +28,7 @@ var discoveryRows = []metric{
 			}
 		}},
 	{"periscope_discovery_errors_total", counter, []string{"kind"},
-		"Polls in which AWS did not answer all that was asked, by what is wrong.", stays0,
+		"Polls, and looks for unknown senders, that lacked something asked of AWS, now or lately; by the first thing wrong.", stays0,
 		func(s *Snapshot, emit emit) {
 			if s.Discovery != nil {
 				for kind, n := range s.Discovery.Errors {

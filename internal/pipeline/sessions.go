@@ -203,7 +203,7 @@ func (r *SessionRow) oneDirection() packet.Direction {
 type Discovery struct {
 	Scopes       []Scope           `json:"scopes"`
 	Calls        map[string]uint64 `json:"calls"`         // by operation
-	Errors       map[string]uint64 `json:"errors"`        // by kind
+	Errors       map[string]uint64 `json:"errors"`        // looks that lacked something, by kind
 	JournalBytes int64             `json:"journal_bytes"` // 0 without a journal
 
 	filter func(session string) (id string, only packet.Direction) // nil: not known
