@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
@@ -20,7 +21,8 @@ type scope struct {
 	api  client
 	wake chan struct{} // of one place: a stranger showed
 
-	failing    pause // the list of sessions cannot be had
+	failing    pause       // the list of sessions cannot be had
+	away       atomic.Bool // so
 	interfaces cache[awsapi.Interface]
 	instances  cache[awsapi.Instance]
 	vpcs       cache[awsapi.VPC]
@@ -117,7 +119,9 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 	var skipped map[string]int
 	if v == nil {
 		s.failing.extend(now, s.d.poll, max(failLongest, s.d.poll))
+		s.away.Store(true)
 	} else {
+		s.away.Store(false)
 		s.failing = pause{}
 		skipped = s.d.apply(v, now)
 		if s.surplus > 0 {
@@ -130,4 +134,5 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 		s.full = s.surplus > 0
 	}
 	s.report(v, skipped, problem, now)
+	s.d.strangers.looked(s, now)
 }

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +28,16 @@ const (
 type strangers struct {
 	waiting chan *packet.Session
 
-	mu    sync.Mutex // guards what follows
-	asked map[identity]pause
+	mu      sync.Mutex // guards what follows
+	asked   map[identity]pause
+	awaited []awaited // at most maxWaiting
+}
+
+// An awaited is a session whose records wait until scopes have looked.
+type awaited struct {
+	session *packet.Session
+	since   time.Time
+	scopes  []*scope // that have not
 }
 
 // Stranger has AWS asked about an unknown session, unless it was lately. It does
@@ -38,6 +47,7 @@ func (d *Discovery) Stranger(s *packet.Session) {
 	select {
 	case d.strangers.waiting <- s:
 	default: // those that wait have a look made
+		s.Await(0)
 	}
 }
 
@@ -52,10 +62,12 @@ func (d *Discovery) answer(ctx context.Context) {
 		case <-free.C:
 			d.makeRoom(time.Now())
 		case s := <-d.strangers.waiting:
-			if !d.strangers.ask(identity{s.VNI, s.Source}, time.Now()) {
+			now := time.Now()
+			if !d.strangers.ask(identity{s.VNI, s.Source}, now) {
 				s.Await(0)
 				continue
 			}
+			d.strangers.await(s, now, d.scopes)
 			for _, s := range d.scopes {
 				select {
 				case s.wake <- struct{}{}:
@@ -64,6 +76,41 @@ func (d *Discovery) answer(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// await has what is written of a session wait for the scopes that will look, if
+// there are any.
+func (s *strangers) await(session *packet.Session, now time.Time, scopes []*scope) {
+	a := awaited{session: session, since: now}
+	for _, scope := range scopes {
+		if !scope.away.Load() {
+			a.scopes = append(a.scopes, scope)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(a.scopes) == 0 || len(s.awaited) == maxWaiting {
+		session.Await(0)
+		return
+	}
+	s.awaited = append(s.awaited, a)
+}
+
+// looked says that a scope has looked, from then on: who is not known now will
+// not be by that.
+func (s *strangers) looked(by *scope, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaited = slices.DeleteFunc(s.awaited, func(a awaited) bool {
+		if i := slices.Index(a.scopes, by); i >= 0 && !a.since.After(began) {
+			a.scopes[i] = nil
+		}
+		if slices.ContainsFunc(a.scopes, func(s *scope) bool { return s != nil }) && a.session.Awaited() {
+			return false
+		}
+		a.session.Await(0)
+		return true
+	})
 }
 
 // makeRoom has the table forget unknown sessions that were silent for long, also

@@ -14,8 +14,9 @@ func (q *Queue[T]) Drain(f func(*T)) (end bool) {
 		q.done[i] = q.workers[i].done.Load()
 	}
 	q.collect()
+	mayHold := !end && q.roomy()
 	for c := q.next(end); c != nil; c = q.next(end) {
-		if !q.pass(c, f, end) {
+		if !q.pass(c, f, mayHold) {
 			break
 		}
 	}
@@ -34,10 +35,24 @@ func (q *Queue[T]) collect() {
 	}
 }
 
+// roomy reports whether every worker has half its room left or more.
+func (q *Queue[T]) roomy() bool {
+	for i := range q.pending {
+		if 2*q.pending[i].chunks >= q.workers[i].most {
+			return false
+		}
+	}
+	return true
+}
+
 // A fifo is a list of chunks. The zero value is empty.
-type fifo[T any] struct{ first, last *chunk[T] }
+type fifo[T any] struct {
+	first, last *chunk[T]
+	chunks      int
+}
 
 func (l *fifo[T]) push(c *chunk[T]) {
+	l.chunks++
 	if l.first == nil {
 		l.first = c
 	} else {
@@ -47,6 +62,7 @@ func (l *fifo[T]) push(c *chunk[T]) {
 }
 
 func (l *fifo[T]) pop() {
+	l.chunks--
 	c := l.first
 	l.first, c.next = c.next, nil
 }
@@ -80,10 +96,10 @@ func (c *chunk[T]) before(d *chunk[T]) bool {
 
 // pass gives f the items of c, in replay those of one shard, since the next
 // shard may be another worker's. It reports whether none is held.
-func (q *Queue[T]) pass(c *chunk[T], f func(*T), end bool) bool {
+func (q *Queue[T]) pass(c *chunk[T], f func(*T), mayHold bool) bool {
 	shard := c.shards[c.at]
 	for c.at < len(c.items) && (!q.merges() || c.shards[c.at] == shard) {
-		if !end && q.hold(&c.items[c.at]) {
+		if mayHold && q.hold(&c.items[c.at]) {
 			return false
 		}
 		f(&c.items[c.at])

@@ -43,8 +43,8 @@ type Config struct {
 }
 
 // Hold has Drain leave an item, and what is behind it, in the queue as long as
-// hold reports true of it, which must not be for long, and until Close. The
-// reader sets it before it first calls Drain.
+// hold reports true of it, every worker has half its room left, and the queue is
+// not closed. The reader sets it before it first calls Drain.
 func (q *Queue[T]) Hold(hold func(*T) bool) { q.hold = hold }
 
 // A Queue carries items of type T. Put and Mark of one worker are called by one

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/periscope-collector/periscope/sink/queue"
 )
@@ -229,13 +230,15 @@ func BenchmarkQueue(b *testing.B) {
 }
 
 // TestHold says that an item that is held holds up what is behind it, only as
-// long as that, and not when the queue is closed.
+// long as that, not when half the room is taken, and not when the queue is
+// closed.
 func TestHold(t *testing.T) {
-	q := queue.New[record](queue.Config{Workers: 1})
+	const room = 16 * 256 // items of one worker
+	q := queue.New[record](queue.Config{Workers: 2, Bytes: 2 * room * int64(unsafe.Sizeof(record{})+1)})
 	held := true
-	q.Hold(func(i *record) bool { return held && i.number == 1 })
+	q.Hold(func(r *record) bool { return held && r.number == 1 })
 	var got []int
-	drain := func() bool { return q.Drain(func(i *record) { got = append(got, i.number) }) }
+	drain := func() bool { return q.Drain(func(r *record) { got = append(got, r.number) }) }
 	for n := range 3 {
 		q.Put(0, 0, &record{number: n})
 	}
@@ -249,10 +252,23 @@ func TestHold(t *testing.T) {
 	if drain() || !slices.Equal(got, []int{0, 1, 2}) {
 		t.Fatalf("got %v, want all", got)
 	}
-	held = true
+	held, got = true, nil
+	q.Put(0, 0, &record{number: 1})
+	q.Mark(0, int64(2*time.Second))
+	for n := range 2 * room { // of the other worker
+		if !q.Put(1, 0, &record{number: 2}) {
+			t.Fatalf("item %d was dropped", n)
+		}
+		if n%100 == 0 {
+			drain()
+		}
+	}
+	if len(got) < room {
+		t.Fatalf("%d items while one was held, want nearly all", len(got))
+	}
 	q.Put(0, 0, &record{number: 1})
 	q.Close()
-	if !drain() || len(got) != 4 {
-		t.Fatalf("got %v, want one more at the end", got)
+	if !drain() || len(got) != 2*room+2 {
+		t.Fatalf("%d items at the end", len(got))
 	}
 }
