@@ -58,12 +58,25 @@ func learntName(e *Entry) string {
 			return '_'
 		}, name)
 	}
-	for len(name) > maxName {
-		_, n := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-n]
-	}
+	name = cut(name, maxName)
 	if reserved(name) && !e.isOwn(name) {
 		name = fmt.Sprintf("%s-%s", name, e.Source)
+	}
+	return name
+}
+
+// NameApart returns a name of an interface that tells it from others of the same
+// name, with the last 8 characters of its id. It is cut to what a name may have.
+func NameApart(name, interfaceID string) string {
+	suffix := "-" + interfaceID[max(0, len(interfaceID)-8):]
+	return cut(name, maxName-len(suffix)) + suffix
+}
+
+// cut returns the runes of a name that fit into n bytes.
+func cut(name string, n int) string {
+	for len(name) > n {
+		_, last := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-last]
 	}
 	return name
 }

@@ -115,3 +115,38 @@ func TestLookupOfLearntAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A learnt session does not go by the name of one of the session file.
+func TestLearntNameOfTheFile(t *testing.T) {
+	table := newTable(t, session.Config{})
+	e := learnt("db", macA, 100, 0)
+	e.Workload.InterfaceID = "eni-0123456789abcdef0"
+	long := learnt(strings.Repeat("x", 128), macB, 100, 0)
+	listed := []session.Entry{{Name: "db", VNI: 1}, {Name: long.Name, VNI: 2, Until: 50}}
+	short := strings.Repeat("x", 128-len("-eni-b")) + "-eni-b"
+	if got := session.NameApart(long.Name, "eni-b"); got != short {
+		t.Fatalf("%q", got)
+	}
+	long.Workload.InterfaceID = "eni-b"
+	for _, step := range []struct {
+		what string
+		do   func()
+		want []string
+	}{
+		{"learnt", func() { table.Learn([]session.Entry{e, long}) }, []string{"db", long.Name}},
+		{"the file has the name", func() { table.Replace(listed) }, []string{"db", "db-9abcdef0", short, long.Name}},
+		{"learnt again", func() { table.Learn([]session.Entry{e, long}) }, []string{"db", "db-9abcdef0", short, long.Name}},
+		{"the file has it no more", func() { table.Replace(nil) }, []string{"db", long.Name}},
+	} {
+		before := table.Sessions()
+		step.do()
+		if got := names(table.Sessions()); !slices.Equal(got, step.want) {
+			t.Errorf("%s: %q, want %q", step.what, got, step.want)
+		}
+		for _, s := range before {
+			if s.Learned && s.Over() {
+				t.Errorf("%s: %s is over", step.what, s.Name)
+			}
+		}
+	}
+}

@@ -31,7 +31,8 @@ func (t *Table) Replace(entries []Entry) Change {
 
 // Learn makes entries, of which it keeps what they refer to, the learnt sessions,
 // all at once; each has a source, as a rule. Of entries of one tenure the last
-// counts. Those whose time the session file explains are left out. Unlike with
+// counts. Those whose time the session file explains are left out; one that has a
+// name of the session file is called as NameApart has it. Unlike with
 // Replace an entry that says more than before of the same tenure, or of an unknown
 // session that began within its time, is the same session: the one there was
 // becomes it. An end is no change.
@@ -95,14 +96,16 @@ func (t *Table) swap(policy Policy, maximum int) Change {
 }
 
 // entries returns those of the session file, and learnt ones whose time it does
-// not explain.
+// not explain. One whose name the session file has goes by another one.
 func (t *Table) entries() []Entry {
 	if len(t.learnt) == 0 {
 		return t.listed
 	}
+	named := make(map[string]bool, len(t.listed))
 	listed := make(map[identity][]*Entry, len(t.listed)) // by when they begin
 	for i := range t.listed {
 		e := &t.listed[i]
+		named[e.Name] = true
 		listed[e.identity()] = append(listed[e.identity()], e)
 	}
 	byFrom := func(e *Entry, from int64) int { return cmp.Compare(e.From, from) }
@@ -121,6 +124,11 @@ func (t *Table) entries() []Entry {
 	for i := range t.learnt {
 		if e := &t.learnt[i]; !explained(e.identity(), e) && !explained(identity{vni: e.VNI}, e) {
 			all = append(all, *e)
+			if named[e.Name] {
+				other := &all[len(all)-1]
+				other.Name = NameApart(e.Name, e.Workload.InterfaceID)
+				other.Name = learntName(other)
+			}
 		}
 	}
 	return all
