@@ -123,7 +123,7 @@ func (c *candidate) keep(old *session.Entry) {
 	if !c.pending {
 		return
 	}
-	c.Name, w.Labels = old.Name, o.Labels
+	w.Labels = o.Labels
 	w.Cluster, w.ClusterARN, w.Service = o.Cluster, o.ClusterARN, o.Service
 	w.TaskARN, w.TaskDefinitionARN, w.ContainerInstARN = o.TaskARN, o.TaskDefinitionARN, o.ContainerInstARN
 	w.ContainerIDs = o.ContainerIDs

@@ -53,6 +53,7 @@ func (t *tenure) inTable(now time.Time) bool { return t.Until == 0 || now.Sub(t.
 // sessions were left out, by reason. It changes nothing that it is given.
 func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, changed []session.Entry, skipped map[string]int) {
 	l := v.list()
+	l.distinguish(known)
 	next = make([]tenure, 0, len(known)+len(l.order))
 	for _, t := range known {
 		before := t.Entry
