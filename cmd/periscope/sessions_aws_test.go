@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/periscope-collector/periscope/internal/awsfake"
+	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/tunnel"
 )
 
@@ -23,7 +25,8 @@ func TestSessionsOfAWS(t *testing.T) {
 		face.Address = "127.0.0.1"
 		face.Addresses = awsfake.Set[awsfake.IPv4]{{Address: "127.0.0.1", Primary: true}}
 	})
-	if _, err := aws.Mirror(awsfake.HomeAccount, awsfake.HomeRegion, task.Interface(), 7); err != nil {
+	mirror, err := aws.Mirror(awsfake.HomeAccount, awsfake.HomeRegion, task.Interface(), 7)
+	if err != nil {
 		t.Fatal(err)
 	}
 	id := task.ARN[strings.LastIndexByte(task.ARN, '/')+1:][:8]
@@ -43,6 +46,11 @@ func TestSessionsOfAWS(t *testing.T) {
 	}
 	listed("learnt", "\nweb-"+id+" ", "web/"+id, task.Interface(), "silent: web-"+id+" (VNI 7): no frame yet;",
 		"\nAWS ACCOUNT   REGION ", "\n"+awsfake.HomeAccount+"  "+awsfake.HomeRegion)
+	var list pipeline.SessionList
+	if err := json.Unmarshal([]byte(runHere("sessions", "--json", "--admin", c.url).stdout), &list); err != nil ||
+		len(list.Sessions) != 1 || list.Sessions[0].FilterID != mirror.FilterID {
+		t.Errorf("%v; want filter %s of %+v", err, mirror.FilterID, list.Sessions)
+	}
 
 	conn, err := net.Dial("udp", c.vxlan.String())
 	if err != nil {
