@@ -31,7 +31,7 @@ func (j *Journal) compact() error {
 		err = f.Chmod(0o640)
 	}
 	if err == nil {
-		err = f.Sync()
+		err = j.sync(f)
 	}
 	if err == nil {
 		err = flock(f) // before anyone can open it under the journal's name

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/periscope-collector/periscope/session"
@@ -25,6 +26,9 @@ type Config struct {
 
 	// Now is the time that statements are given [time.Now].
 	Now func() time.Time
+
+	// Sync has what was written to a file on disk when it returns [(*os.File).Sync].
+	Sync func(*os.File) error
 }
 
 // A Journal is a journal that this process alone writes.
@@ -33,12 +37,14 @@ type Journal struct {
 	limit int64
 	log   *slog.Logger
 	now   func() time.Time
+	sync  func(*os.File) error
 	seed  maphash.Seed
+	stats atomic.Pointer[Stats]
 
-	mu      sync.Mutex
-	file    *os.File // nil when closed
-	size    int64    // of the whole lines
-	full    int64    // the size above which it is compacted
+	mu      sync.Mutex // held while the disk is waited for
+	file    *os.File   // nil when closed
+	size    int64      // of the whole lines
+	full    int64      // the size above which it is compacted
 	tenures map[key]statement
 	damaged int
 	broken  bool // the file may not be as the index says; it is to be written anew
@@ -59,11 +65,12 @@ type Stats struct {
 	Damaged int   // lines that were passed over when it was opened
 }
 
-// Stats returns the journal's figures.
-func (j *Journal) Stats() Stats {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return Stats{Bytes: j.size, Tenures: len(j.tenures), Damaged: j.damaged}
+// Stats returns the journal's figures. It does not wait for the disk.
+func (j *Journal) Stats() Stats { return *j.stats.Load() }
+
+// tell publishes the figures. The caller holds mu.
+func (j *Journal) tell() {
+	j.stats.Store(&Stats{Bytes: j.size, Tenures: len(j.tenures), Damaged: j.damaged})
 }
 
 // maxWrite is what Append encodes at most before it writes.
@@ -71,18 +78,19 @@ const maxWrite = 1 << 20
 
 // Append adds statements about the tenures of entries, which are learnt ones, and
 // returns when they are on disk. What an entry says that was said last of its
-// tenure is not written again. Entries that no line can hold are left out; the
-// error names the first. After any other error none of the statements counts: they
-// are to be made again.
+// tenure is not written again. Entries that no line can hold are left out, which an
+// UnfitError says. After any other error none of the statements counts: they are to
+// be made again.
 func (j *Journal) Append(entries []session.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	defer j.tell()
 	if err := j.ready(); err != nil {
 		return fmt.Errorf("session journal %s: %w", j.path, err)
 	}
 	said, unfit, err := j.write(entries)
 	if err == nil && len(said) > 0 {
-		if err = j.file.Sync(); err != nil {
+		if err = j.sync(j.file); err != nil {
 			j.broken = true // what is in the kernel's cache says nothing
 		}
 	}
@@ -97,22 +105,27 @@ func (j *Journal) Append(entries []session.Entry) error {
 		j.size = max(j.size, s.at+int64(s.length))
 	}
 	if unfit != nil {
-		return fmt.Errorf("session journal %s: %d entries left out, first %w", j.path, unfit.entries, unfit.err)
+		return fmt.Errorf("session journal %s: %w", j.path, unfit)
 	}
 	return nil
 }
 
-// An unfit says how many entries no line can hold, and why the first one.
-type unfit struct {
-	entries int
-	err     error
+// An UnfitError says that no line can hold some entries. The others are on disk.
+type UnfitError struct {
+	Entries int
+	First   error // what is wrong with the first of them
 }
 
-func (u *unfit) add(name string, err error) *unfit {
+func (u *UnfitError) Error() string {
+	return fmt.Sprintf("%d entries left out, first %v", u.Entries, u.First)
+}
+func (u *UnfitError) Unwrap() error { return u.First }
+
+func (u *UnfitError) add(name string, err error) *UnfitError {
 	if u == nil {
-		u = &unfit{err: fmt.Errorf("%q: %w", name, err)}
+		u = &UnfitError{First: fmt.Errorf("%q: %w", name, err)}
 	}
-	u.entries++
+	u.Entries++
 	return u
 }
 
@@ -144,7 +157,7 @@ func (j *Journal) ready() error {
 
 // write writes lines behind what counts, and returns the statements in them, and
 // which entries are left out.
-func (j *Journal) write(entries []session.Entry) (said map[key]statement, left *unfit, err error) {
+func (j *Journal) write(entries []session.Entry) (said map[key]statement, left *UnfitError, err error) {
 	said = make(map[key]statement)
 	at, written := j.size, j.size
 	var buffer []byte
@@ -221,7 +234,7 @@ func (j *Journal) inOrder() []statement {
 	return list
 }
 
-// Close gives the journal up. Everything is on disk already.
+// Close gives the journal up. Everything is on disk already. It waits for an Append.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

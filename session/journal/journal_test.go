@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -245,6 +246,9 @@ func TestAppendUnfit(t *testing.T) {
 	long.Workload.Service = strings.Repeat("s", 256<<10)
 	vni.VNI = session.MaxVNI + 1
 	err := k.Append([]session.Entry{long, tenure(3, 0), vni})
+	if unfit, ok := errors.AsType[*journal.UnfitError](err); !ok || unfit.Entries != 2 {
+		t.Errorf("%+v", unfit)
+	}
 	if err == nil || !strings.Contains(err.Error(), `sessions.journal: 2 entries left out, first "task-1": longer than 262144 bytes`) {
 		t.Error(err)
 	}
@@ -293,6 +297,38 @@ func TestConcurrently(t *testing.T) {
 	wg.Wait()
 	if got, err := k.Entries(); err != nil || len(got) != k.Stats().Tenures || len(got) == 0 {
 		t.Errorf("%d entries, %v, %+v", len(got), err, k.Stats())
+	}
+}
+
+// A disk that hangs holds up who appends, and nobody who asks for the figures. What
+// was being written is there when it goes on.
+func TestDiskHangs(t *testing.T) {
+	var disk sync.Mutex
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := journal.Open(path, journal.Config{Sync: func(f *os.File) error {
+		disk.Lock()
+		defer disk.Unlock()
+		return f.Sync()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	before := j.Stats()
+	disk.Lock()
+	done := make(chan error, 1)
+	go func() { done <- j.Append([]session.Entry{tenure(1, 0)}) }()
+	for written := int64(0); written <= before.Bytes; { // then the disk is all that is left
+		if info, err := os.Stat(path); err == nil {
+			written = info.Size()
+		}
+	}
+	if got := j.Stats(); got != before {
+		t.Errorf("%+v while the disk hangs, %+v before", got, before)
+	}
+	disk.Unlock()
+	if err := <-done; err != nil || j.Stats().Tenures != 1 {
+		t.Errorf("%v, %+v", err, j.Stats())
 	}
 }
 

@@ -33,14 +33,18 @@ func Open(path string, cfg Config) (*Journal, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Sync == nil {
+		cfg.Sync = (*os.File).Sync
+	}
 	j := &Journal{
-		path: path, limit: cfg.Size, full: cfg.Size, log: cfg.Log, now: cfg.Now,
+		path: path, limit: cfg.Size, full: cfg.Size, log: cfg.Log, now: cfg.Now, sync: cfg.Sync,
 		seed: maphash.MakeSeed(), tenures: make(map[key]statement),
 	}
 	if err := j.open(); err != nil {
 		j.Close()
 		return nil, fmt.Errorf("session journal %s: %w", path, err)
 	}
+	j.tell()
 	return j, nil
 }
 
@@ -118,7 +122,7 @@ func (j *Journal) begin() error {
 	if _, err := j.file.WriteAt(header, 0); err != nil {
 		return err
 	}
-	if err := j.file.Sync(); err != nil {
+	if err := j.sync(j.file); err != nil {
 		return err
 	}
 	return dir.Sync(filepath.Dir(j.path))
@@ -179,5 +183,5 @@ func (j *Journal) cut(end int64) error {
 	if err := j.file.Truncate(end); err != nil {
 		return err
 	}
-	return j.file.Sync()
+	return j.sync(j.file)
 }
