@@ -33,6 +33,7 @@ type candidate struct {
 	start   int64 // since when the task or the interface is there; 0: not known
 	number  int   // of the mirror session
 	pending bool  // the task or the instance behind it is still to be found
+	kept    bool  // the name is that of its tenure
 }
 
 // candidate returns what the inventory says of one session. several says that

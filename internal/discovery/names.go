@@ -9,7 +9,6 @@ import "github.com/periscope-collector/periscope/session"
 // name, or is to have it by the same look.
 func (l *listing) distinguish(known []tenure) {
 	has := make(map[string]string, len(known)) // interface by name
-	kept := make(map[holder]bool, len(known))
 	for i := range known {
 		t := &known[i]
 		h := holderOf(&t.Entry)
@@ -19,22 +18,23 @@ func (l *listing) distinguish(known []tenure) {
 			if taken || !c.pending && t.Name != c.Name && t.Name != c.nameApart() {
 				continue
 			}
-			c.Name, kept[h] = t.Name, true
+			c.Name, c.kept = t.Name, true
 		}
 		if t.Until == 0 && !taken {
 			has[t.Name] = h.iface
 		}
 	}
 	wanted := make(map[string]int) // sessions by name; those of one interface have different ones
+	var fresh []*candidate
 	for _, h := range l.order {
-		if !kept[h] {
-			wanted[l.candidates[h].Name]++
+		if c := l.candidates[h]; !c.kept {
+			fresh = append(fresh, c)
+			wanted[c.Name]++
 		}
 	}
-	for _, h := range l.order {
-		c := l.candidates[h]
+	for _, c := range fresh {
 		other, taken := has[c.Name]
-		if !kept[h] && (taken && other != h.iface || wanted[c.Name] > 1) {
+		if taken && other != c.Workload.InterfaceID || wanted[c.Name] > 1 {
 			c.Name = c.nameApart()
 		}
 	}
