@@ -187,6 +187,25 @@ func TestLookupOverlapping(t *testing.T) {
 	}
 }
 
+// Of tenures that began at the same time, such as several mirror sessions of one
+// interface, the one that was given first has the frames, whatever they tell.
+func TestLookupOfEqualsTakesTheFirst(t *testing.T) {
+	for _, mac := range [][6]byte{macA, {}} {
+		first, second := learnt("first", mac, 100, 0), learnt("second", mac, 100, 0)
+		second.Workload.InterfaceID, second.Workload.SessionID = first.Workload.InterfaceID, "tms-2"
+		earlier := learnt("earlier", mac, 50, 0)
+		for _, order := range [][]session.Entry{{first, second}, {second, first}, {first, earlier, second}} {
+			table := newTable(t, session.Config{UnknownMax: 1})
+			table.Learn(order)
+			for i, f := range []*packet.Frame{sent(150, macA), received(150, macA), ethernet(150, bcast, router, peer, peer)} {
+				if got := whose(t, table, f); got != order[0].Name {
+					t.Errorf("frame %d of %x: %s, want %s", i, mac[:2], got, order[0].Name)
+				}
+			}
+		}
+	}
+}
+
 // What the session file explains is not learnt, as long as it explains it.
 func TestFileWins(t *testing.T) {
 	listed := func(source packet.Addr, from, until int64) session.Entry {

@@ -14,7 +14,8 @@ type member struct {
 }
 
 // A known holds the sessions that one side explains, the session file or AWS. It
-// does not change.
+// does not change. Of sessions of one identity that began at the same time the
+// first goes before the others.
 type known struct {
 	bySource *index // those with a source, of each identity the one that began last; nil if there are none
 	byVNI    *index // those without one, likewise
@@ -22,6 +23,7 @@ type known struct {
 }
 
 func newKnown(members []*member) *known {
+	slices.Reverse(members) // of those that are equal the first is the last then, which has the frames
 	slices.SortStableFunc(members, func(a, b *member) int {
 		return cmp.Or(a.entry.identity().compare(b.entry.identity()), cmp.Compare(a.entry.From, b.entry.From))
 	})

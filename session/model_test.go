@@ -57,7 +57,7 @@ func expected(entries []session.Entry, f told) (found *session.Entry) {
 		case e.Source.IsZero() != than.Source.IsZero():
 			return !e.Source.IsZero()
 		}
-		return e.From >= than.From
+		return e.From > than.From
 	}
 	for i := range entries {
 		e := &entries[i]

@@ -97,7 +97,8 @@ func New(c Config) *Table {
 // count, its outer source, which may be zero, its time and, for learnt sessions,
 // its MAC addresses: that of an entry with this source, else that of one without
 // a source, the session file's first; of entries that are at the same time, the
-// one that began last; else an unknown session. Without a session the reason is
+// one that began last, of several such the one that was given first; else an
+// unknown session. Without a session the reason is
 // UnknownSession or UnknownLimit, else None.
 //
 // It takes no lock and allocates nothing, except to make an unknown session at
