@@ -4,9 +4,10 @@ import "github.com/periscope-collector/periscope/session"
 
 // distinguish gives the candidates names that no other interface has at the same
 // time, in whichever scope: files and metrics go by name. Who has a name keeps it,
-// whoever comes or goes, and while its task or instance is not found. A candidate that is new, or called otherwise than before,
-// has the end of its interface's id in its name if another interface has that
-// name, or is to have it by the same look.
+// whoever comes or goes, and while its task or instance is not found. A candidate
+// that is new, or called otherwise than before, has the end of its interface's id
+// in its name if another interface has that name, or is to have it by the same
+// look.
 func (l *listing) distinguish(known []tenure) {
 	has := make(map[string]string, len(known)) // interface by name
 	for i := range known {
