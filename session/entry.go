@@ -88,28 +88,15 @@ func (e *Entry) sameButUntil(o *Entry) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// refines reports whether a learnt entry says of the same holder what o says,
-// and what o left open.
-func (e *Entry) refines(o *Entry) bool {
-	if !e.Learned || !o.Learned {
-		return false
-	}
-	merged := *o
-	merged.Name, merged.From, merged.Until = e.Name, e.From, e.Until
-	fill(reflect.ValueOf(&merged).Elem(), reflect.ValueOf(*e))
-	return reflect.DeepEqual(merged, *e)
-}
-
-// fill sets what is zero in the struct to what it is in from.
-func fill(to, from reflect.Value) {
-	for i := range to.NumField() {
-		switch field := to.Field(i); {
-		case field.Kind() == reflect.Struct:
-			fill(field, from.Field(i))
-		case field.IsZero():
-			field.Set(from.Field(i))
-		}
-	}
+// continues reports whether a learnt entry is of the workload that o, of the same
+// tenure, is of: none that was known is another one now. Names, tags and networks
+// may change.
+func (e *Entry) continues(o *Entry) bool {
+	same := func(now, before string) bool { return before == "" || now == before }
+	w, b := &e.Workload, &o.Workload
+	return e.Learned && o.Learned &&
+		(e.MAC == o.MAC || o.MAC == [6]byte{}) &&
+		same(w.TaskARN, b.TaskARN) && same(w.Service, b.Service) && same(w.InstanceID, b.InstanceID)
 }
 
 // session returns a new session of the entry, with which it shares slices and

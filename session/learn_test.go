@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -9,11 +10,16 @@ import (
 	"github.com/periscope-collector/periscope/session"
 )
 
-// More about the same tenure is the same session, which becomes the new one; what
-// contradicts is another. An end alone changes nothing.
+// More about the same tenure, and other tags and networks, is the same session, which
+// becomes the new one; another task, service or interface is another. An end alone
+// changes nothing.
 func TestLearnMore(t *testing.T) {
 	base := learnt("tms-1", [6]byte{}, 100, 0)
 	base.Workload.Service = "web"
+	base.Workload.Labels = map[string]string{"team": "shop"}
+	base.Workload.VPCCIDRs = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}
+	full := base
+	full.MAC, full.Workload.TaskARN, full.Workload.InstanceID = macA, "arn", "i-1"
 	for _, tt := range []struct {
 		name   string
 		change func(e *session.Entry)
@@ -22,18 +28,26 @@ func TestLearnMore(t *testing.T) {
 	}{
 		{"nothing", func(*session.Entry) {}, true, false},
 		{"empty is none", func(e *session.Entry) {
-			e.Workload.Labels, e.Addresses = map[string]string{}, []packet.Addr{}
+			e.Workload.ContainerIDs, e.Addresses = []string{}, []packet.Addr{}
 		}, true, false},
 		{"an end", func(e *session.Entry) { e.Until = 500 }, true, false},
 		{"a MAC address", func(e *session.Entry) { e.MAC = macA }, false, true},
 		{"a task and a name", func(e *session.Entry) { e.Name, e.Workload.TaskARN = "web-1", "arn" }, false, true},
 		{"an earlier begin", func(e *session.Entry) { e.From = 50 }, false, true},
-		{"labels", func(e *session.Entry) { e.Workload.Labels = map[string]string{"a": "b"} }, false, true},
+		{"another label", func(e *session.Entry) { e.Workload.Labels = map[string]string{"team": "bar"} }, false, true},
+		{"no labels", func(e *session.Entry) { e.Workload.Labels = nil }, false, true},
+		{"another network", func(e *session.Entry) {
+			e.Workload.VPCCIDRs = append(e.Workload.VPCCIDRs[:1:1], netip.MustParsePrefix("10.1.0.0/16"))
+		}, false, true},
+		{"another name", func(e *session.Entry) { e.Name = "called otherwise" }, false, true},
+		{"another packet length", func(e *session.Entry) { e.Workload.PacketLength = 100 }, false, true},
+		{"an address more", func(e *session.Entry) { e.Addresses = []packet.Addr{own, peer} }, false, true},
 		{"more, and an end", func(e *session.Entry) { e.MAC, e.Until = macA, 500 }, false, true},
 		{"another service", func(e *session.Entry) { e.Workload.Service = "db" }, false, false},
 		{"less", func(e *session.Entry) { e.Workload.Service = "" }, false, false},
 		{"another interface", func(e *session.Entry) { e.Workload.InterfaceID = "eni-x" }, false, false},
 		{"another session", func(e *session.Entry) { e.Workload.SessionID = "tms-x" }, false, false},
+		{"all", func(e *session.Entry) { *e = full }, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			table := newTable(t, session.Config{})
@@ -58,6 +72,30 @@ func TestLearnMore(t *testing.T) {
 				before.Identified()
 			}
 		})
+	}
+}
+
+// Where all is known, another task, service, instance or MAC address is another
+// session.
+func TestLearnAnotherWorkload(t *testing.T) {
+	full := learnt("tms-1", macA, 100, 0)
+	full.Workload.TaskARN, full.Workload.Service, full.Workload.InstanceID = "arn", "web", "i-1"
+	for name, change := range map[string]func(e *session.Entry){
+		"task":        func(e *session.Entry) { e.Workload.TaskARN = "arn-2" },
+		"no task":     func(e *session.Entry) { e.Workload.TaskARN = "" },
+		"service":     func(e *session.Entry) { e.Workload.Service = "db" },
+		"instance":    func(e *session.Entry) { e.Workload.InstanceID = "i-2" },
+		"MAC address": func(e *session.Entry) { e.MAC = macB },
+	} {
+		table := newTable(t, session.Config{})
+		table.Learn([]session.Entry{full})
+		before := table.Sessions()[0]
+		next := full
+		change(&next)
+		table.Learn([]session.Entry{next})
+		if !before.Ended.Load() || before.Identified() != before {
+			t.Errorf("%s: ended %v, identified as %+v", name, before.Ended.Load(), before.Identified())
+		}
 	}
 }
 

@@ -33,9 +33,9 @@ func (t *Table) Replace(entries []Entry) Change {
 // all at once; each has a source, as a rule. Of entries of one tenure the last
 // counts. Those whose time the session file explains are left out; one that has a
 // name of the session file is called as NameApart has it. Unlike with
-// Replace an entry that says more than before of the same tenure, or of an unknown
-// session that began within its time, is the same session: the one there was
-// becomes it. An end is no change.
+// Replace an entry of a tenure that there was, with the same task, service and
+// instance as far as they were known, is the same session: the one there was becomes
+// it, as does an unknown session that began within its time. An end is no change.
 func (t *Table) Learn(entries []Entry) Change {
 	t.reload.Lock()
 	defer t.reload.Unlock()
@@ -162,7 +162,7 @@ func (t *Table) match(entries []Entry) matched {
 			continue
 		}
 		r.members[i] = &member{*e, e.session(t.lastID.Add(1), t.workers)}
-		if m != nil && e.refines(&m.entry) {
+		if m != nil && e.continues(&m.entry) {
 			m.session.Become(r.members[i].session)
 		}
 		if !e.Learned {
