@@ -65,14 +65,14 @@ func page[In any](ctx context.Context, c *Client, operation string, token *strin
 	return items, next, nil
 }
 
-// inBatches calls ask with at most size ids at a time and returns all that it
-// returned.
+// inBatches calls ask with at most size ids at a time, until it fails, and returns
+// all that it returned before.
 func inBatches[Out any](ids []string, size int, ask func([]string) ([]Out, error)) ([]Out, error) {
 	var all []Out
 	for batch := range slices.Chunk(ids, size) {
 		items, err := ask(batch)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		all = append(all, items...)
 	}

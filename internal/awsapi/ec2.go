@@ -20,24 +20,18 @@ const (
 // A MirrorSession is a traffic mirror session. Its identifiers of itself and of
 // the interface are never empty.
 type MirrorSession struct {
-	ID, InterfaceID, TargetID, FilterID, OwnerID string
+	ID, InterfaceID, TargetID, FilterID string
 
 	VNI          uint32 // of 24 bits
 	Number       int    // the lowest of an interface goes first
 	PacketLength int    // bytes mirrored of a frame, 0 for all
-	Description  string
 	Tags         map[string]string
 }
 
-// A Target is what mirror sessions send to: an interface, a network load balancer,
-// or a gateway load balancer's endpoint.
+// A Target is what mirror sessions send to.
 type Target struct {
-	ID   string // never empty
-	Type string // network-interface, network-load-balancer, gateway-load-balancer-endpoint
-
-	InterfaceID, LoadBalancerARN, EndpointID string // of these the one that Type says
-
-	OwnerID string
+	ID          string // never empty
+	InterfaceID string // "" for a load balancer or its endpoint
 }
 
 // An Interface is a network interface.
@@ -46,7 +40,6 @@ type Interface struct {
 	OwnerID, VPCID          string
 	SubnetID, AZID          string
 	Description, InstanceID string
-	Status                  string
 	MAC                     [6]byte
 	Primary                 netip.Addr   // the primary IPv4 address, which mirrored traffic comes from; zero if it has none
 	Addresses               []netip.Addr // all private ones of both families, the primary first
@@ -131,8 +124,6 @@ func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
 		InterfaceID: aws.ToString(from.NetworkInterfaceId),
 		TargetID:    aws.ToString(from.TrafficMirrorTargetId),
 		FilterID:    aws.ToString(from.TrafficMirrorFilterId),
-		OwnerID:     aws.ToString(from.OwnerId),
-		Description: aws.ToString(from.Description),
 		Tags:        ec2Tags(from.Tags),
 	}
 	vni, ok1 := small(from.VirtualNetworkId, 1<<24-1)
@@ -143,14 +134,7 @@ func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
 }
 
 func target(from *types.TrafficMirrorTarget) (Target, bool) {
-	t := Target{
-		ID:              aws.ToString(from.TrafficMirrorTargetId),
-		Type:            string(from.Type),
-		InterfaceID:     aws.ToString(from.NetworkInterfaceId),
-		LoadBalancerARN: aws.ToString(from.NetworkLoadBalancerArn),
-		EndpointID:      aws.ToString(from.GatewayLoadBalancerEndpointId),
-		OwnerID:         aws.ToString(from.OwnerId),
-	}
+	t := Target{ID: aws.ToString(from.TrafficMirrorTargetId), InterfaceID: aws.ToString(from.NetworkInterfaceId)}
 	return t, t.ID != ""
 }
 
@@ -162,7 +146,6 @@ func networkInterface(from *types.NetworkInterface) (Interface, bool) {
 		SubnetID:    aws.ToString(from.SubnetId),
 		AZID:        aws.ToString(from.AvailabilityZoneId),
 		Description: aws.ToString(from.Description),
-		Status:      string(from.Status),
 		Tags:        ec2Tags(from.TagSet),
 	}
 	if from.Attachment != nil {

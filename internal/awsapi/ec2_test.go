@@ -32,8 +32,8 @@ func TestSessionsOfAllPages(t *testing.T) {
 	c := e.client(t, awsapi.Config{})
 	got, err := c.Sessions(t.Context())
 	want := []awsapi.MirrorSession{
-		{ID: "tms-1", InterfaceID: "eni-1", TargetID: "tmt-1", FilterID: "tmf-1", OwnerID: "111122223333",
-			VNI: 662316, Number: 2, PacketLength: 8500, Description: "d", Tags: map[string]string{"team": "net"}},
+		{ID: "tms-1", InterfaceID: "eni-1", TargetID: "tmt-1", FilterID: "tmf-1",
+			VNI: 662316, Number: 2, PacketLength: 8500, Tags: map[string]string{"team": "net"}},
 		{ID: "tms-2", InterfaceID: "eni-1", VNI: 7, Number: 1},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -147,7 +147,7 @@ func TestInterfaces(t *testing.T) {
 	got, err := e.client(t, awsapi.Config{}).Interfaces(t.Context(), ids)
 	want := []awsapi.Interface{
 		{ID: "eni-1", OwnerID: "111122223333", VPCID: "vpc-1", SubnetID: "subnet-1", AZID: "euc1-az1",
-			Description: "arn:aws:ecs:eu-central-1:111122223333:attachment/a-1", InstanceID: "i-1", Status: "in-use",
+			Description: "arn:aws:ecs:eu-central-1:111122223333:attachment/a-1", InstanceID: "i-1",
 			MAC: [6]byte{0x0a, 0x11, 0x22, 0x33, 0x44, 0x55}, Primary: netip.MustParseAddr("10.0.1.163"),
 			Addresses: []netip.Addr{netip.MustParseAddr("10.0.1.163"), netip.MustParseAddr("10.0.1.164"), netip.MustParseAddr("2001:db8::1")},
 			Attached:  time.Date(2026, 1, 15, 10, 0, 17, 0, time.UTC), Tags: map[string]string{"Name": "web"}},
@@ -173,6 +173,22 @@ func TestInterfaces(t *testing.T) {
 	}
 	if got := asked[2].form.Get("Filter.1.Value.1"); got != "eni-200" {
 		t.Errorf("the second batch begins with %q", got)
+	}
+}
+
+// A batch that fails leaves those before it, and those after it unasked.
+func TestBatchFails(t *testing.T) {
+	e := serve(t, map[string][]answer{
+		"DescribeNetworkInterfaces": {page("DescribeNetworkInterfaces", "networkInterfaceSet", "",
+			"<networkInterfaceId>eni-1</networkInterfaceId><macAddress>02:00:00:00:00:01</macAddress>"),
+			{status: 403, code: "UnauthorizedOperation"}},
+	})
+	got, err := e.client(t, awsapi.Config{}).Interfaces(t.Context(), make([]string, 401))
+	if awsapi.KindOf(err) != awsapi.Denied || len(got) != 1 || got[0].ID != "eni-1" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if n := len(e.requests("DescribeNetworkInterfaces")); n != 2 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -28,7 +28,6 @@ type Task struct {
 	LastStatus           string
 	ContainerIDs         []string  // of the container runtime, of those that have one
 	Created, Stopped     time.Time // zero if unknown, or not stopped
-	Version              int64     // a later statement about the task has a higher one
 	Tags                 map[string]string
 }
 
@@ -92,7 +91,6 @@ func task(from *types.Task) (Task, bool) {
 		TaskDefinitionARN:    aws.ToString(from.TaskDefinitionArn),
 		ContainerInstanceARN: aws.ToString(from.ContainerInstanceArn),
 		LastStatus:           aws.ToString(from.LastStatus),
-		Version:              from.Version,
 	}
 	if service, ok := strings.CutPrefix(aws.ToString(from.Group), "service:"); ok {
 		t.Service = service

@@ -42,7 +42,7 @@ func TestTasks(t *testing.T) {
 	}
 	got, err := e.client(t, awsapi.Config{}).Tasks(t.Context(), "prod", arns)
 	want := []awsapi.Task{
-		{ARN: taskARN, ClusterARN: clusterARN, Service: "web", Version: 3, LastStatus: "RUNNING",
+		{ARN: taskARN, ClusterARN: clusterARN, Service: "web", LastStatus: "RUNNING",
 			TaskDefinitionARN: "arn:aws:ecs:eu-central-1:111122223333:task-definition/web:7",
 			InterfaceID:       "eni-1", AttachmentID: "5f0c7f2e", ContainerIDs: []string{"r-1", "r-2"},
 			Created: time.UnixMilli(1768471213877).UTC(), Stopped: time.Unix(1768471300, 0).UTC(),

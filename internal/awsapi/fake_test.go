@@ -64,7 +64,7 @@ func TestWhole(t *testing.T) {
 		t.Fatalf("sessions %+v", sessions)
 	}
 	targets := must[[]awsapi.Target](t)(c.Targets(ctx))
-	if len(targets) != 1 || targets[0].ID != sessions[0].TargetID || targets[0].LoadBalancerARN == "" {
+	if len(targets) != 1 || targets[0].ID != sessions[0].TargetID || targets[0].InterfaceID != "" {
 		t.Errorf("targets %+v", targets)
 	}
 	if filters, err := c.Filters(ctx); err != nil || len(filters) != 1 || filters[0].Name != sessions[0].FilterID ||
@@ -83,7 +83,7 @@ func TestWhole(t *testing.T) {
 	if vpcs, err := c.VPCs(ctx, []string{cards[0].VPCID}); err != nil || len(vpcs) != 1 || len(vpcs[0].CIDRs) == 0 {
 		t.Errorf("vpcs %+v, %v", vpcs, err)
 	}
-	if subnets, err := c.Subnets(ctx, []string{cards[0].SubnetID}); err != nil || len(subnets) != 1 || subnets[0].AZID == "" {
+	if subnets, err := c.Subnets(ctx, []string{cards[0].SubnetID}); err != nil || len(subnets) != 1 || len(subnets[0].CIDRs) == 0 {
 		t.Errorf("subnets %+v, %v", subnets, err)
 	}
 	clusters := must[[]string](t)(c.Clusters(ctx))

@@ -18,12 +18,11 @@ import (
 // A Self is what the instance metadata say of the instance that this program
 // runs on. Only Region is never empty.
 type Self struct {
-	InstanceID, Region, AccountID, AZID string
+	Region, AccountID string
 
 	Interfaces []string       // identifiers, the primary interface's first
-	Addresses  []netip.Addr   // private IPv4 addresses of all interfaces
-	VPCCIDRs   []netip.Prefix // IPv4 blocks of the primary interface's VPC, the primary one first
-	Resolver   netip.Addr     // of that VPC: the first block's base address plus 2
+	VPCID      string         // of the primary interface
+	VPCCIDRs   []netip.Prefix // IPv4 blocks of that VPC, the primary one first
 }
 
 // Bounds of the questions to the instance metadata.
@@ -94,12 +93,11 @@ func (m *metadata) self(ctx context.Context) (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	self := Self{InstanceID: document.InstanceID, Region: document.Region, AccountID: document.AccountID}
+	self := Self{Region: document.Region, AccountID: document.AccountID}
 	if strings.Trim(self.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || self.Region == "" {
 		return Self{}, errors.New("they name no region")
 	}
 	get := getter{ctx: ctx, imds: m.imds}
-	self.AZID = get.value("placement/availability-zone-id")
 	macs := []string{get.value("mac")}
 	for _, mac := range get.values("network/interfaces/macs/") {
 		if mac = strings.TrimSuffix(mac, "/"); mac != macs[0] && len(macs) < maxInterfaces {
@@ -114,22 +112,15 @@ func (m *metadata) self(ctx context.Context) (Self, error) {
 		if id := get.value(at + "interface-id"); id != "" {
 			self.Interfaces = append(self.Interfaces, id)
 		}
-		for _, address := range get.values(at + "local-ipv4s") {
-			if a, err := netip.ParseAddr(address); err == nil && a.Is4() {
-				self.Addresses = append(self.Addresses, a)
-			}
-		}
 		if i > 0 {
 			continue
 		}
+		self.VPCID = get.value(at + "vpc-id")
 		for _, block := range get.values(at + "vpc-ipv4-cidr-blocks") {
 			if p, err := netip.ParsePrefix(block); err == nil && p.Addr().Is4() {
 				self.VPCCIDRs = append(self.VPCCIDRs, p.Masked())
 			}
 		}
-	}
-	if len(self.VPCCIDRs) > 0 {
-		self.Resolver = self.VPCCIDRs[0].Addr().Next().Next()
 	}
 	return self, get.err
 }

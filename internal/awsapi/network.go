@@ -18,18 +18,14 @@ type Instance struct {
 
 // A VPC is a virtual private cloud.
 type VPC struct {
-	ID      string // never empty
-	OwnerID string
-	CIDRs   []netip.Prefix // associated blocks of both families, the primary one first
-	Tags    map[string]string
+	ID    string         // never empty
+	CIDRs []netip.Prefix // associated blocks of both families, the primary one first
 }
 
 // A Subnet is a subnet of a VPC.
 type Subnet struct {
-	ID                   string // never empty
-	VPCID, AZID, OwnerID string
-	CIDRs                []netip.Prefix // associated blocks of both families, IPv4 first
-	Tags                 map[string]string
+	ID    string         // never empty
+	CIDRs []netip.Prefix // associated blocks of both families, IPv4 first
 }
 
 // Instances returns the instances with the given identifiers, less those that are
@@ -93,7 +89,7 @@ func instance(from *types.Instance) (Instance, bool) {
 }
 
 func vpc(from *types.Vpc) (VPC, bool) {
-	v := VPC{ID: aws.ToString(from.VpcId), OwnerID: aws.ToString(from.OwnerId), Tags: ec2Tags(from.Tags)}
+	v := VPC{ID: aws.ToString(from.VpcId)}
 	blocks := []*string{from.CidrBlock}
 	for _, a := range from.CidrBlockAssociationSet {
 		if a.CidrBlockState != nil && a.CidrBlockState.State == types.VpcCidrBlockStateCodeAssociated &&
@@ -117,13 +113,7 @@ func vpc(from *types.Vpc) (VPC, bool) {
 }
 
 func subnet(from *types.Subnet) (Subnet, bool) {
-	s := Subnet{
-		ID:      aws.ToString(from.SubnetId),
-		VPCID:   aws.ToString(from.VpcId),
-		AZID:    aws.ToString(from.AvailabilityZoneId),
-		OwnerID: aws.ToString(from.OwnerId),
-		Tags:    ec2Tags(from.Tags),
-	}
+	s := Subnet{ID: aws.ToString(from.SubnetId)}
 	var blocks []*string
 	if aws.ToString(from.CidrBlock) != "" { // a subnet may have IPv6 alone
 		blocks = append(blocks, from.CidrBlock)

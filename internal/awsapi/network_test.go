@@ -15,8 +15,8 @@ import (
 const (
 	name = `<tagSet><item><key>Name</key><value>web</value></item></tagSet>`
 
-	target1 = `<trafficMirrorTargetId>tmt-1</trafficMirrorTargetId><type>network-load-balancer</type><ownerId>1</ownerId>` +
-		`<networkLoadBalancerArn>arn:nlb</networkLoadBalancerArn>`
+	target1 = `<trafficMirrorTargetId>tmt-1</trafficMirrorTargetId><type>network-interface</type><ownerId>1</ownerId>` +
+		`<networkInterfaceId>eni-1</networkInterfaceId>`
 	instance1 = `<instanceId>i-1</instanceId>` + name
 	vpc1      = `<vpcId>vpc-1</vpcId><ownerId>1</ownerId><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockAssociationSet>` +
 		`<item><cidrBlock>10.1.0.0/16</cidrBlock><cidrBlockState><state>associated</state></cidrBlockState></item>` +
@@ -24,7 +24,7 @@ const (
 		`<item><cidrBlock>10.0.0.0/16</cidrBlock><cidrBlockState><state>associated</state></cidrBlockState></item>` +
 		`</cidrBlockAssociationSet><ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8::/56</ipv6CidrBlock>` +
 		`<ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet>`
-	subnet1 = `<subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId><availabilityZoneId>euc1-az1</availabilityZoneId><ownerId>1</ownerId>`
+	subnet1 = `<subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId><cidrBlock>10.0.1.0/24</cidrBlock>`
 	filter1 = `<trafficMirrorFilterId>tmf-1</trafficMirrorFilterId><description>d</description>` + name +
 		`<networkServiceSet><item>amazon-dns</item></networkServiceSet>` +
 		`<ingressFilterRuleSet><item><trafficMirrorFilterRuleId>tmfr-1</trafficMirrorFilterRuleId><ruleNumber>10</ruleNumber>` +
@@ -50,7 +50,7 @@ func TestOtherOperations(t *testing.T) {
 		{"DescribeTrafficMirrorTargets", "trafficMirrorTargetSet",
 			[]string{target1, swap(target1, "tmt-1", "")}, "<trafficMirrorTargetId>tmt-2</trafficMirrorTargetId>",
 			func(ctx context.Context, c *awsapi.Client) (any, error) { return c.Targets(ctx) }, "",
-			[]awsapi.Target{{ID: "tmt-1", Type: "network-load-balancer", LoadBalancerARN: "arn:nlb", OwnerID: "1"}, {ID: "tmt-2"}}},
+			[]awsapi.Target{{ID: "tmt-1", InterfaceID: "eni-1"}, {ID: "tmt-2"}}},
 		{"DescribeTrafficMirrorFilters", "trafficMirrorFilterSet",
 			[]string{filter1, swap(filter1, "tmf-1", ""), swap(filter1, "10.0.0.0/16", "10.0.0.0/33"), swap(filter1, "10.0.0.0/16", "::/0"),
 				swap(filter1, "accept", "mirror"), swap(filter1, ">10<", ">-1<"), swap(filter1, ">6<", ">256<"), swap(filter1, ">6<", ">-1<"),
@@ -75,12 +75,12 @@ func TestOtherOperations(t *testing.T) {
 			[]string{vpc1, swap(vpc1, "vpc-1", ""), swap(vpc1, "10.1.0.0/16", "10.1.0.0"), "<vpcId>vpc-3</vpcId>"},
 			"<vpcId>vpc-2</vpcId><cidrBlock>10.9.8.7/8</cidrBlock>",
 			func(ctx context.Context, c *awsapi.Client) (any, error) { return c.VPCs(ctx, []string{"vpc-1"}) }, "vpc-id",
-			[]awsapi.VPC{{ID: "vpc-1", OwnerID: "1", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"),
+			[]awsapi.VPC{{ID: "vpc-1", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"),
 				netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8::/56")}},
 				{ID: "vpc-2", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}},
 		{"DescribeSubnets", "subnetSet", []string{subnet1, ""}, "<subnetId>subnet-2</subnetId>",
 			func(ctx context.Context, c *awsapi.Client) (any, error) { return c.Subnets(ctx, []string{"subnet-1"}) }, "subnet-id",
-			[]awsapi.Subnet{{ID: "subnet-1", VPCID: "vpc-1", AZID: "euc1-az1", OwnerID: "1"}, {ID: "subnet-2"}}},
+			[]awsapi.Subnet{{ID: "subnet-1", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24")}}, {ID: "subnet-2"}}},
 	} {
 		t.Run(test.operation, func(t *testing.T) {
 			e := serve(t, map[string][]answer{test.operation: {
