@@ -52,7 +52,9 @@ type Session struct {
 	// Sinks then finish what they hold of it.
 	Ended atomic.Bool
 
-	// Tallies has one entry a worker, which alone writes it.
+	// Tallies has one entry a worker, which alone adds to it, and where there is
+	// a table one more, with what it inherited: the counts of sessions that
+	// became it.
 	Tallies []Tally
 
 	became  atomic.Pointer[Session]
@@ -107,8 +109,8 @@ type Workload struct {
 	Labels                                       map[string]string // those of the session file; tags of AWS
 }
 
-// A Tally counts one session's frames on one worker. Only that worker adds to
-// it; anyone may read it. It fills cache lines of its own.
+// A Tally counts one session's frames on one worker. Only its owner adds to it;
+// anyone may read it. It fills cache lines of its own.
 type Tally struct {
 	Delivered    atomic.Uint64 // frames
 	Bytes        atomic.Uint64 // real lengths of the delivered frames

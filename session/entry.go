@@ -114,7 +114,7 @@ func (e *Entry) session(id uint32, workers int) *packet.Session {
 		ByMAC:     e.Learned && e.MAC != [6]byte{},
 		Addresses: e.Addresses,
 		Workload:  e.Workload,
-		Tallies:   make([]packet.Tally, workers),
+		Tallies:   newTallies(workers),
 	}
 	s.Until.Store(e.Until)
 	return s

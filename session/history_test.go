@@ -36,7 +36,9 @@ func TestBecameKeepsCounts(t *testing.T) {
 			table.Account(func(sessions []*packet.Session, forgotten *packet.Tally) {
 				listed, delivered = len(sessions), forgotten.Delivered.Load()
 				for _, s := range sessions {
-					delivered += s.Tallies[0].Delivered.Load() + s.Tallies[1].Delivered.Load()
+					for i := range s.Tallies {
+						delivered += s.Tallies[i].Delivered.Load()
+					}
 				}
 			})
 			return listed, delivered
@@ -52,8 +54,11 @@ func TestBecameKeepsCounts(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		table.Learn([]session.Entry{entry})
-		if listed, n := counts(); listed != 1 || n != 1123 || second.Tallies[0].LastSeen.Load() != 9 {
-			t.Errorf("after the grace: %d sessions with %d frames, last seen %d", listed, n, second.Tallies[0].LastSeen.Load())
+		if listed, n := counts(); listed != 1 || n != 1123 || second.Tallies[2].LastSeen.Load() != 9 {
+			t.Errorf("after the grace: %d sessions with %d frames, last seen %d", listed, n, second.Tallies[2].LastSeen.Load())
+		}
+		if n := second.Tallies[0].Delivered.Load() + second.Tallies[1].Delivered.Load(); n != 100 {
+			t.Errorf("after the grace: the workers' own tallies have %d frames, want 100", n)
 		}
 
 		// It ends, and is forgotten: all counts are in the sum.
@@ -99,7 +104,9 @@ func TestBecameIsBounded(t *testing.T) {
 		var sum uint64
 		table.Account(func(sessions []*packet.Session, forgotten *packet.Tally) {
 			for _, s := range sessions {
-				sum += s.Tallies[0].Delivered.Load()
+				for i := range s.Tallies {
+					sum += s.Tallies[i].Delivered.Load()
+				}
 			}
 			sum += forgotten.Delivered.Load()
 		})

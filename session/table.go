@@ -19,7 +19,8 @@ const (
 
 // Config configures a Table.
 type Config struct {
-	// Workers is the number of tallies of each session, at least 1.
+	// Workers is how many workers count each session, at least 1: it has a tally
+	// for each, and one more.
 	Workers int
 
 	// Unknown says what becomes of VNIs that no entry explains.
@@ -27,7 +28,7 @@ type Config struct {
 
 	// UnknownMax is how many of them are kept apart at once; frames of further
 	// ones are not delivered, reason unknown_limit. 0 keeps none. Each costs
-	// about 600 bytes and 128 a worker, and the room in the index is taken at
+	// about 750 bytes and 128 a worker, and the room in the index is taken at
 	// once: 43 to 86 bytes each, and three times that with BySource.
 	UnknownMax int
 

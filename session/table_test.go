@@ -181,7 +181,7 @@ func TestUnknownLimit(t *testing.T) {
 		}
 	}
 	for _, vni := range []uint32{0, 1, 2, 100} { // those there are stay
-		if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); r != packet.None || s.Known != (vni == 100) || len(s.Tallies) != 2 {
+		if s, r := table.Lookup(&packet.Frame{VNI: vni, Source: packet.Addr{}}); r != packet.None || s.Known != (vni == 100) || len(s.Tallies) != 3 {
 			t.Errorf("vni %d: %+v, %v", vni, s, r)
 		}
 	}

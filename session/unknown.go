@@ -102,7 +102,7 @@ func newUnknown(id uint32, f *packet.Frame, apart bool, workers int) *packet.Ses
 		ID:      id,
 		VNI:     f.VNI & MaxVNI,
 		Since:   f.Time,
-		Tallies: make([]packet.Tally, workers),
+		Tallies: newTallies(workers),
 	}
 	s.Name = unknownName(s.VNI)
 	if apart && !f.Source.IsZero() {
@@ -121,11 +121,7 @@ const silence = 10 * time.Minute
 
 // silent reports whether an unknown session had no frame for long.
 func silent(s *packet.Session, now time.Time) bool {
-	last := s.Since
-	for i := range s.Tallies {
-		last = max(last, s.Tallies[i].LastSeen.Load())
-	}
-	return now.UnixNano()-last >= int64(silence)
+	return now.UnixNano()-max(s.Since, lastSeen(s)) >= int64(silence)
 }
 
 // beginning returns a frame as the first of an unknown session was.
