@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +25,7 @@ type Config struct {
 // goroutine, Run once.
 type Discovery struct {
 	table     *session.Table
-	journal   *journal.Journal
+	keeper    *keeper // nil without a journal
 	log       *slog.Logger
 	poll      time.Duration
 	targets   map[string]bool // that are configured; empty: this instance's
@@ -42,15 +41,14 @@ type Discovery struct {
 
 	mu      sync.Mutex // guards what follows
 	tenures []tenure
-	learnt  int  // tenures in the table
-	unsaved bool // the journal does not take what it is given
+	learnt  int // tenures in the table
 }
 
 // New returns a discovery whose table knows what the journal says. It asks
 // nothing before Run.
 func New(c Config) *Discovery {
 	d := &Discovery{
-		table: c.Table, journal: c.Journal, log: c.Log, poll: time.Duration(c.AWS.Poll),
+		table: c.Table, log: c.Log, poll: time.Duration(c.AWS.Poll),
 		targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
 		strangers: strangers{waiting: make(chan *packet.Session, maxWaiting), asked: make(map[identity]pause)},
 	}
@@ -64,16 +62,17 @@ func New(c Config) *Discovery {
 	for _, client := range awsapi.Open(api) {
 		d.scopes = append(d.scopes, newScope(d, client))
 	}
-	d.remember(d.started)
+	d.keeper = newKeeper(c.Journal, c.Log, d.restate)
+	d.remember(c.Journal, d.started)
 	return d
 }
 
 // remember begins with the tenures of the journal.
-func (d *Discovery) remember(now time.Time) {
-	if d.journal == nil {
+func (d *Discovery) remember(j *journal.Journal, now time.Time) {
+	if j == nil {
 		return
 	}
-	entries, err := d.journal.Current(now.Add(-endedStay))
+	entries, err := j.Current(now.Add(-endedStay))
 	if err != nil {
 		d.log.Error("what the journal of sessions says is not known until AWS says it", "error", err)
 	}
@@ -92,8 +91,14 @@ func (d *Discovery) remember(now time.Time) {
 	}
 }
 
-// Run asks AWS again and again until ctx is done.
+// Run asks AWS again and again until ctx is done, and returns when the journal has
+// what was found. That waits for its disk, and nothing else does.
 func (d *Discovery) Run(ctx context.Context) {
+	found, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		d.keeper.run(found)
+	}()
 	var wg sync.WaitGroup
 	for _, s := range d.scopes {
 		wg.Go(func() { s.run(ctx) })
@@ -103,6 +108,8 @@ func (d *Discovery) Run(ctx context.Context) {
 	for _, s := range d.scopes {
 		s.api.Close()
 	}
+	close(found)
+	<-written
 }
 
 // apply takes over what one look found.
@@ -112,12 +119,12 @@ func (d *Discovery) apply(v *inventory, now time.Time) (skipped map[string]int) 
 	d.adopt(v.scope)
 	next, changed, skipped := resolve(v, d.tenures, now)
 	d.tenures = next
-	d.save(changed)
 	if len(changed) == 0 && d.inTable(now) == d.learnt {
 		return skipped
 	}
 	d.learn(now)
 	d.strangers.known(changed)
+	d.keeper.give(changed, len(next))
 	if len(changed) > 0 {
 		ended := 0
 		for i := range changed {
@@ -149,29 +156,15 @@ func (d *Discovery) adopt(scope string) {
 	}
 }
 
-// save appends to the journal, after a failure everything that is known, of which
-// the journal writes what it does not say. The caller holds mu.
-func (d *Discovery) save(changed []session.Entry) {
-	if d.journal == nil {
-		return
+// restate gives the journal all that is known.
+func (d *Discovery) restate() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]session.Entry, 0, len(d.tenures))
+	for i := range d.tenures {
+		all = append(all, d.tenures[i].Entry)
 	}
-	if d.unsaved {
-		changed = slices.Clone(changed)
-		for i := range d.tenures {
-			changed = append(changed, d.tenures[i].Entry)
-		}
-	}
-	if len(changed) == 0 {
-		return
-	}
-	err := d.journal.Append(changed)
-	switch {
-	case err != nil && !d.unsaved:
-		d.log.Error("the journal of sessions cannot be written; a restart will not know the latest ones", "error", err)
-	case err == nil && d.unsaved:
-		d.log.Info("the journal of sessions can be written again")
-	}
-	d.unsaved = err != nil
+	d.keeper.give(all, len(all))
 }
 
 func (d *Discovery) inTable(now time.Time) int {
@@ -249,6 +242,10 @@ func (d *Discovery) ours(target string) (ours, known bool) {
 	}
 	return false, false
 }
+
+// JournalError returns why the journal does not have what the table has, beyond
+// the last moment, or nil.
+func (d *Discovery) JournalError() error { return d.keeper.problem(time.Now()) }
 
 // Status returns what is known of each account and region. The slice is the
 // caller's.

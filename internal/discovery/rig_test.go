@@ -38,6 +38,8 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 // lines returns the lines that contain a text, since the last time.
 func (l *logged) lines(text string) (n int) {
 	l.mu.Lock()
@@ -53,7 +55,7 @@ func (l *logged) lines(text string) (n int) {
 func newRig(t *testing.T, j *journal.Journal, desks ...*desk) *rig {
 	t.Helper()
 	r := &rig{log: &logged{}}
-	log := slog.New(slog.NewTextHandler(r.log, nil))
+	log := r.log.logger()
 	var d *Discovery
 	r.table = session.New(session.Config{
 		Workers: 1, UnknownMax: 1000, BySource: true, Log: log,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,36 +113,6 @@ func TestWholeErrorsAreLooks(t *testing.T) {
 	if n := status.Calls["DescribeNetworkInterfaces"]; n != 2 {
 		t.Errorf("interfaces were asked for %d times", n)
 	}
-}
-
-// What the journal did not take is given to it again.
-func TestJournalFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk("111122223333")
-		d.run("a", "10.0.0.1", 7, now())
-		path := filepath.Join(t.TempDir(), "journal")
-		j := openJournal(t, path)
-		r := newRig(t, j, d)
-		j.Close()
-		for range 3 {
-			r.scopes[0].look(t.Context(), time.Now())
-		}
-		if n := r.log.lines("cannot be written"); n != 1 {
-			t.Errorf("%d lines about the failure", n)
-		}
-		if got := r.name(7, "10.0.0.1", "a"); got != "web-aaaaaaaa" {
-			t.Errorf("without a journal: %s", got)
-		}
-		r.journal = openJournal(t, path)
-		r.scopes[0].look(t.Context(), time.Now())
-		all, err := r.journal.Entries()
-		if err != nil || len(all) != 1 || all[0].Name != "web-aaaaaaaa" {
-			t.Errorf("the journal has %v, %v", all, err)
-		}
-		if n := r.log.lines("can be written again"); n != 1 {
-			t.Errorf("%d lines about the recovery", n)
-		}
-	})
 }
 
 func TestCacheAsksForWhatIsMissing(t *testing.T) {

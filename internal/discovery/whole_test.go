@@ -57,6 +57,9 @@ func (w *whole) after(d time.Duration) {
 	for _, s := range w.scopes {
 		s.look(context.Background(), w.clock)
 	}
+	if w.keeper != nil {
+		w.keeper.write()
+	}
 }
 
 // runTask starts a mirrored task of service web, at the lowest free address.
@@ -112,7 +115,7 @@ func TestWholeChurn(t *testing.T) {
 	check(t, "second", w.table(), nameOfTask(first)+" 7 10.0.0.4 0-6", nameOfTask(second)+" 7 10.0.0.4 6-")
 	w.after(time.Minute)
 	check(t, "a minute later", w.table(), nameOfTask(second)+" 7 10.0.0.4 6-")
-	all, err := w.journal.Entries()
+	all, err := w.keeper.journal.Entries()
 	if err != nil || len(all) != 2 {
 		t.Fatalf("journal: %v, %v", all, err)
 	}
