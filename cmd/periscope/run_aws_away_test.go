@@ -131,7 +131,7 @@ func TestRunWithoutAWS(t *testing.T) {
 		s.waitLog(`msg="sessions of the journal are in use until AWS says otherwise" sessions=2`, 1)
 		s.send(s.all[0], 5)
 		s.send(s.all[2], 5)
-		s.row(s.all[0].name, 5)
+		s.row(s.all[0].name, 5, pipeline.FlagStale)
 		s.row(s.all[2].stranger, 5, pipeline.FlagUnknown)
 		s.waitLog(awayText, 1)
 		s.comeBack()

@@ -79,7 +79,7 @@ func (d *Discovery) remember(j *journal.Journal, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range entries {
-		t := tenure{Entry: e, scope: scopeName(e.Workload.AccountID, e.Workload.Region)}
+		t := tenure{Entry: e}
 		if e.Until != 0 {
 			t.ended = time.Unix(0, e.Until)
 		}
@@ -138,20 +138,18 @@ func (d *Discovery) apply(v *inventory, now time.Time) (skipped map[string]int) 
 	return skipped
 }
 
-// adopt gives a scope the tenures of accounts and regions that are configured no
-// more, so that they end. The caller holds mu.
-func (d *Discovery) adopt(scope string) {
-	names := make(map[string]bool, len(d.scopes))
+// adopt gives a scope that looks the tenures of the journal that nobody lists, so
+// that they end, once every scope has had its say: whose an interface is does not
+// tell who mirrors it. The caller holds mu.
+func (d *Discovery) adopt(by *scope) {
 	for _, s := range d.scopes {
-		account, region := s.where()
-		if account == "" || region == "" {
+		if s != by && !s.heard() {
 			return
 		}
-		names[scopeName(account, region)] = true
 	}
 	for i := range d.tenures {
-		if !names[d.tenures[i].scope] {
-			d.tenures[i].scope = scope
+		if d.tenures[i].scope == nil {
+			d.tenures[i].scope = by
 		}
 	}
 }
@@ -189,9 +187,9 @@ func (d *Discovery) learn(now time.Time) {
 	d.table.Learn(entries)
 }
 
-// pursue returns, of the tenures that an inventory's scope has, the interfaces
-// whose tasks are known for good, and the tasks of sessions that are gone, by
-// cluster.
+// pursue returns the interfaces whose tasks are known for good, and the tasks of
+// sessions that are gone, by cluster: of those that the inventory's scope has
+// listed, and of the account's that nobody has.
 func (d *Discovery) pursue(v *inventory) (done map[string]bool, gone map[string][]string) {
 	listed := make(map[string]bool, len(v.sessions))
 	for i := range v.sessions {
@@ -205,11 +203,13 @@ func (d *Discovery) pursue(v *inventory) (done map[string]bool, gone map[string]
 		t := &d.tenures[i]
 		w := &t.Workload
 		switch {
-		case t.scope != v.scope || w.TaskARN == "" || t.Until != 0:
-		case !listed[w.SessionID]:
+		case w.TaskARN == "" || t.Until != 0:
+		case listed[w.SessionID]:
+			if len(w.ContainerIDs) > 0 {
+				done[w.InterfaceID] = true
+			}
+		case t.scope == v.scope, t.scope == nil && w.AccountID == v.account && w.Region == v.region:
 			gone[w.ClusterARN] = append(gone[w.ClusterARN], w.TaskARN)
-		case len(w.ContainerIDs) > 0:
-			done[w.InterfaceID] = true
 		}
 	}
 	return done, gone
@@ -251,7 +251,7 @@ func (d *Discovery) JournalError() error { return d.keeper.problem(time.Now()) }
 // caller's.
 func (d *Discovery) Status() []Scope {
 	now := time.Now()
-	sessions := make(map[string]int)
+	sessions := make(map[*scope]int)
 	d.mu.Lock()
 	for i := range d.tenures {
 		if d.tenures[i].Until == 0 {
@@ -262,7 +262,7 @@ func (d *Discovery) Status() []Scope {
 	all := make([]Scope, 0, len(d.scopes))
 	for _, s := range d.scopes {
 		status := s.status(now)
-		status.Sessions = sessions[scopeName(status.Account, status.Region)]
+		status.Sessions = sessions[s]
 		all = append(all, status)
 	}
 	return all

@@ -29,9 +29,8 @@ func (s *scope) gather(ctx context.Context, now time.Time) (*inventory, error) {
 	}
 	note(s.interfaces.fill(ctx, wanted, now))
 	note(s.identify(ctx, now))
-	v := &inventory{sessions: sessions, interfaces: s.interfaces.items}
+	v := &inventory{scope: s, sessions: sessions, interfaces: s.interfaces.items}
 	v.account, v.region = s.where()
-	v.scope = scopeName(v.account, v.region)
 
 	instances, vpcs, subnets := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	fargate := make(map[string]*awsapi.Interface)

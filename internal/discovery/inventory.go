@@ -17,7 +17,7 @@ const maxPacketLength = 8500
 // An inventory is what one look at one scope found, of which the list of
 // sessions is whole.
 type inventory struct {
-	scope           string // account/region
+	scope           *scope
 	account, region string
 
 	sessions   []awsapi.MirrorSession       // towards this collector

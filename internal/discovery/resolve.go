@@ -36,7 +36,7 @@ func holderOf(e *session.Entry) holder {
 // A tenure is a holder's time.
 type tenure struct {
 	session.Entry
-	scope  string    // who lists it: account/region
+	scope  *scope    // who listed it last; nil: nobody since the start
 	number int       // of the mirror session: of several, AWS takes the lowest
 	listed bool      // by the last look
 	misses int       // looks in a row that did not list it
@@ -62,8 +62,8 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 		case c != nil:
 			t.confirm(c, v.scope, now)
 			delete(l.candidates, h)
-		case t.scope == v.scope:
-			t.miss(l, v.stopped[t.Workload.TaskARN], now)
+		case t.scope == v.scope, t.scope == nil:
+			t.miss(l, v, now)
 		}
 		if reflect.DeepEqual(before, t.Entry) {
 			t.Entry = before // which the table has too
@@ -95,7 +95,7 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 // begin returns the tenure of a holder that is new, after those of the same
 // identity that ended. From another session of the same interface only time tells
 // it apart.
-func begin(c *candidate, before []session.Entry, scope string, now time.Time) tenure {
+func begin(c *candidate, before []session.Entry, scope *scope, now time.Time) tenure {
 	t := tenure{Entry: c.Entry, scope: scope, number: c.number, listed: true}
 	for i := range before {
 		if c.start == 0 || before[i].Workload.InterfaceID == c.Workload.InterfaceID {
@@ -109,7 +109,7 @@ func begin(c *candidate, before []session.Entry, scope string, now time.Time) te
 
 // confirm takes over what is known now of a holder that is listed. When it
 // began changes only if that becomes known better: with its task.
-func (t *tenure) confirm(c *candidate, scope string, now time.Time) {
+func (t *tenure) confirm(c *candidate, scope *scope, now time.Time) {
 	c.keep(&t.Entry)
 	from, until := t.From, t.Until
 	if t.Workload.TaskARN == "" && c.Workload.TaskARN != "" && c.start != 0 {
@@ -125,17 +125,25 @@ func (t *tenure) confirm(c *candidate, scope string, now time.Time) {
 }
 
 // miss says that a look did not list the holder. It has ended if its task has,
-// or its VNI is another one now, or its identity is another one's; else AWS may
-// be late, and only a second look that agrees ends it.
-func (t *tenure) miss(l *listing, stopped, now time.Time) {
-	t.listed = l.unsure[t.Workload.SessionID]
+// or, of a scope that had listed it, if its VNI is another one now, or its identity
+// is another one's; else AWS may be late, and only a second look that agrees ends
+// it.
+func (t *tenure) miss(l *listing, v *inventory, now time.Time) {
+	unsure, known := l.unsure[t.Workload.SessionID]
+	if t.listed = unsure; known || l.there[t.Workload.SessionID] {
+		t.scope = v.scope
+	}
 	if t.Until != 0 || t.listed {
+		return
+	}
+	stopped := nanoseconds(v.stopped[t.Workload.TaskARN])
+	if stopped == 0 && t.scope == nil {
 		return
 	}
 	t.misses++
 	switch {
-	case nanoseconds(stopped) != 0:
-		t.end(nanoseconds(stopped), now)
+	case stopped != 0:
+		t.end(stopped, now)
 	case l.there[t.Workload.SessionID], l.held[identityOf(&t.Entry)], t.misses >= 2:
 		t.end(now.UnixNano(), now)
 	}

@@ -18,7 +18,7 @@ var epoch = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 
 func second(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
 
-const here = "111122223333/eu-central-1"
+var here = new(scope)
 
 // eni returns interface eni-<name> of Fargate's with an address, attached at a
 // second.
@@ -263,7 +263,7 @@ func TestOtherScopesAreLeftAlone(t *testing.T) {
 	w.mirror("1", 7, eni("a", "10.0.0.1", 100))
 	w.look(110)
 	other := newWorld()
-	other.scope, other.known = "444455556666/eu-central-1", w.known
+	other.scope, other.known = new(scope), w.known
 	for n := range 3 {
 		check(t, "another scope", other.look(120+10*n), "tms-1 7 10.0.0.1 100-")
 	}

@@ -65,8 +65,6 @@ func newScope(d *Discovery, api client) *scope {
 	return s
 }
 
-func scopeName(account, region string) string { return account + "/" + region }
-
 // where returns the account and the region, empty where not known yet.
 func (s *scope) where() (account, region string) {
 	s.mu.Lock()

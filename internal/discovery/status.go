@@ -48,6 +48,33 @@ func (s *scope) status(now time.Time) Scope {
 	return status
 }
 
+// heard reports whether the sessions were ever listed.
+func (s *scope) heard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.success.IsZero()
+}
+
+// Stale returns, of the mirror sessions that last, by id, since when what is known
+// may be out of date: the scope that listed it last is stale, or none has listed it
+// since the start. The map is the caller's.
+func (d *Discovery) Stale() map[string]time.Time {
+	now := time.Now()
+	since := map[*scope]time.Time{nil: d.started}
+	for _, s := range d.scopes {
+		since[s] = s.status(now).StaleSince
+	}
+	stale := make(map[string]time.Time)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.tenures {
+		if t := &d.tenures[i]; t.Until == 0 && !since[t.scope].IsZero() {
+			stale[t.Workload.SessionID] = since[t.scope]
+		}
+	}
+	return stale
+}
+
 // report takes down how a look went, and logs what is other than before.
 func (s *scope) report(v *inventory, skipped map[string]int, problem error, now time.Time) {
 	s.mu.Lock()

@@ -74,7 +74,7 @@ func (l *Live) Discovery() *Discovery {
 	if f == nil {
 		return nil
 	}
-	d := &Discovery{Scopes: []Scope{}, Calls: make(map[string]uint64), Errors: make(map[string]uint64), filter: f.Filter}
+	d := &Discovery{Scopes: []Scope{}, Calls: make(map[string]uint64), Errors: make(map[string]uint64), filter: f.Filter, stale: f.Stale()}
 	for kind := awsapi.None + 1; kind < awsapi.NumKinds; kind++ {
 		d.Errors[kind.String()] = 0 // there from the start
 	}

@@ -18,7 +18,7 @@ const (
 	FlagUnknown   = "unknown"         // nothing explains its VNI
 	FlagMismatch  = "source_mismatch" // a known VNI, from an address or interface that is not the known one's
 	FlagDirection = "one_direction"   // 100 frames or more, all of one direction, and the mirror filter does not explain it
-	FlagStale     = "stale"           // AWS, which said whose it is, has not been heard since
+	FlagStale     = "stale"           // AWS, which said whose it is, has not been heard of it lately
 )
 
 // A SessionList is what is known of sessions at a moment. Its JSON form is
@@ -41,7 +41,7 @@ type SessionRow struct {
 	Since     time.Time `json:"since,omitzero"` // when it began; of an unknown one the first frame
 	Until     time.Time `json:"until,omitzero"`
 	LastSeen  time.Time `json:"last_seen,omitzero"`
-	Stale     time.Time `json:"stale_since,omitzero"` // since when AWS has not been heard
+	Stale     time.Time `json:"stale_since,omitzero"` // since when AWS has not said that it is there
 	FilterID  string    `json:"filter_id,omitempty"`  // of its mirror session
 	Remark    string    `json:"remark,omitempty"`     // what would be a flag, and is meant
 
@@ -207,6 +207,7 @@ type Discovery struct {
 	JournalBytes int64             `json:"journal_bytes"` // 0 without a journal
 
 	filter func(session string) (id string, only packet.Direction) // nil: not known
+	stale  map[string]time.Time                                    // mirror sessions, and since when
 }
 
 // A Scope is one account in one region. What is not known yet is empty.
@@ -229,18 +230,11 @@ func (d *Discovery) filterOf(s *packet.Session) (id string, only packet.Directio
 	return d.filter(s.Workload.SessionID)
 }
 
-// staleSince returns since when the scope of a session has not been heard, or
-// the zero time.
+// staleSince returns since when AWS has not said of a session that it is there,
+// if that is too long, else the zero time.
 func (d *Discovery) staleSince(s *packet.Session) time.Time {
 	if d == nil {
 		return time.Time{}
 	}
-	w := &s.Workload
-	i := slices.IndexFunc(d.Scopes, func(c Scope) bool {
-		return (c.Account == "" || c.Account == w.AccountID) && (c.Region == "" || c.Region == w.Region) && !c.StaleSince.IsZero()
-	})
-	if i < 0 {
-		return time.Time{}
-	}
-	return d.Scopes[i].StaleSince.UTC()
+	return d.stale[s.Workload.SessionID].UTC()
 }

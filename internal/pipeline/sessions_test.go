@@ -60,7 +60,7 @@ func address(text string) packet.Addr {
 func learnt(name string, vni uint32, source string, mac byte) session.Entry {
 	return session.Entry{
 		Name: name, VNI: vni, Source: address(source), MAC: [6]byte{0: 0x0a, 5: mac}, Learned: true,
-		Workload: packet.Workload{InterfaceID: "eni-" + name, AccountID: "111122223333", Region: "eu-central-1"},
+		Workload: packet.Workload{SessionID: "tms-" + name, InterfaceID: "eni-" + name, AccountID: "111122223333", Region: "eu-central-1"},
 	}
 }
 
@@ -80,10 +80,7 @@ func TestFlags(t *testing.T) {
 	some := func(n int, d packet.Direction) func(*listing) {
 		return func(l *listing) { l.frames(7, "10.0.0.1", 1, d, n) }
 	}
-	stale := &Discovery{Scopes: []Scope{
-		{Account: "111122223333", Region: "us-east-1", StaleSince: time.Unix(1, 0)},
-		{Account: "111122223333", Region: "eu-central-1", StaleSince: time.Unix(2, 0)},
-	}}
+	stale := &Discovery{stale: map[string]time.Time{"tms-web": time.Unix(2, 0)}}
 	for _, test := range []struct {
 		name    string
 		learn   func(*listing)
@@ -120,9 +117,7 @@ func TestFlags(t *testing.T) {
 
 		{"AWS is heard", aws(learnt("web", 7, "10.0.0.1", 1)), some(1, packet.Ingress), 0, &Discovery{Scopes: make([]Scope, 1)}, "web:"},
 		{"AWS is not heard", aws(learnt("web", 7, "10.0.0.1", 1)), some(1, packet.Ingress), 0, stale, "web: stale"},
-		{"AWS is not heard elsewhere", aws(learnt("web", 7, "10.0.0.1", 1)), some(1, packet.Ingress), 0, &Discovery{Scopes: stale.Scopes[:1]}, "web:"},
-		{"AWS was never heard", aws(learnt("web", 7, "10.0.0.1", 1)), some(1, packet.Ingress), 0,
-			&Discovery{Scopes: []Scope{{StaleSince: time.Unix(2, 0)}}}, "web: stale"},
+		{"AWS is not heard of another", aws(learnt("db", 7, "10.0.0.1", 1)), some(1, packet.Ingress), 0, stale, "db:"},
 		{"AWS is not heard, the session file says it", file(web), some(1, packet.Ingress), 0, stale, "web:"},
 		{"everything at once", aws(learnt("web", 7, "10.0.0.1", 1)), some(100, packet.Ingress), 10 * minute, stale, "web: silent one_direction stale"},
 	} {
@@ -187,7 +182,7 @@ func TestSessionRow(t *testing.T) {
 	l.frames(7, "10.0.0.1", 1, packet.Egress, 100)
 	l.frames(7, "10.0.0.1", 3, packet.Egress, 1)
 	stale := time.Unix(2, 0).UTC()
-	list := l.SessionList(l.now, false, "1.2.3", &Discovery{Scopes: []Scope{{StaleSince: stale}}})
+	list := l.SessionList(l.now, false, "1.2.3", &Discovery{stale: map[string]time.Time{"tms-web": stale}})
 	text, err := json.Marshal(list.Sessions)
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +192,7 @@ func TestSessionRow(t *testing.T) {
 		`"source":"10.0.0.1","mac":"0a:00:00:00:00:03"},` +
 		`{"name":"web","vni":7,"packets":100,"bytes":6000,"ingress":0,"egress":100,"truncated":0,"known":true,"not_delivered":0,` +
 		`"flags":["one_direction","stale"],"learned":true,"over":false,"since":"2023-11-14T22:13:19Z","last_seen":"2023-11-14T22:13:20Z",` +
-		`"stale_since":"1970-01-01T00:00:02Z","source":"10.0.0.1","mac":"0a:00:00:00:00:01","interface_id":"eni-web","account_id":"111122223333","region":"eu-central-1"}]`
+		`"stale_since":"1970-01-01T00:00:02Z","source":"10.0.0.1","mac":"0a:00:00:00:00:01","interface_id":"eni-web","account_id":"111122223333","region":"eu-central-1","session_id":"tms-web"}]`
 	if string(text) != want {
 		t.Errorf("%s, want\n%s", text, want)
 	}
