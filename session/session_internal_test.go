@@ -3,8 +3,10 @@ package session
 import (
 	"log/slog"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -35,6 +37,53 @@ func TestHotPathTakesNoLock(t *testing.T) {
 	announcer.senders.full.Store(true)
 	announcer.cuts.full.Store(true)
 	announcer.Saw(&packet.Frame{Session: &packet.Session{ID: 99}, Length: 1})
+}
+
+// A worker that still has the view from before a swap does not find a session that
+// takes the frames of whoever has the source: a swap has asked when its last one came.
+// It gets the session of the new view, also where the old one was full.
+func TestRetiredViewIsAskedAgain(t *testing.T) {
+	table := New(Config{Workers: 1, UnknownMax: 1, BySource: true, Log: slog.New(slog.DiscardHandler)})
+	source := packet.AddrFrom4([4]byte{10, 0, 0, 1})
+	now := time.Now().UnixNano()
+	frame := &packet.Frame{VNI: 7, Source: source, Time: now}
+	s, _ := table.Lookup(frame)
+	table.Lookup(&packet.Frame{VNI: 8, Time: now}) // no room is left
+	old := table.view.Load()
+	if old.find(frame) != s || old.refusal(frame) != packet.UnknownLimit {
+		t.Fatal("this shows nothing")
+	}
+	table.Learn(nil)
+	if got := old.find(frame); got != nil {
+		t.Errorf("the old view has %s", got.Name)
+	}
+	if r := old.refusal(frame); r != packet.None {
+		t.Errorf("the old view says %v", r)
+	}
+	if got, r := table.Lookup(frame); got != s || r != packet.None {
+		t.Errorf("the new view has %v, %v", got, r)
+	}
+}
+
+// Of any number of goroutines, and whatever their order, the latest time stays.
+func TestRaise(t *testing.T) {
+	var last atomic.Int64
+	var wg sync.WaitGroup
+	for w := range int64(4) {
+		wg.Go(func() {
+			for i := range int64(20_000) {
+				raise(&last, 4*i+w)
+				if now := last.Load(); now < 4*i+w {
+					t.Errorf("%d behind %d", now, 4*i+w)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if last.Load() != 4*20_000-1 {
+		t.Error(last.Load())
+	}
 }
 
 // Two IPv6 sources whose hashes are equal share a key, and no more.

@@ -191,14 +191,17 @@ func (r *matched) split() (listed, learnt []*member) {
 }
 
 // carry adds to the view the unknown sessions that stay, and returns those
-// that do not. One that a learnt session explains becomes it. The caller holds
-// mu.
+// that do not. One that a learnt session explains becomes it, if all its frames
+// are of that. The caller holds mu.
 func (t *Table) carry(next *view, explained map[uint32]bool) (gone []*packet.Session) {
 	now := time.Now()
+	if old := t.view.Load(); old != nil {
+		old.unknown.retired.Store(true)
+	}
 	var stay []*packet.Session
 	for _, s := range t.unknown {
-		learnt := next.identify(s)
-		if learnt != nil {
+		learnt, all := next.identify(s)
+		if all {
 			s.Become(learnt)
 		}
 		if learnt != nil || next.policy == Drop || explained[s.VNI] ||
@@ -214,16 +217,22 @@ func (t *Table) carry(next *view, explained map[uint32]bool) (gone []*packet.Ses
 }
 
 // identify returns the learnt session that was behind an unknown one when it
-// began, or nil.
-func (v *view) identify(s *packet.Session) *packet.Session {
+// began, or nil, and whether all its frames are of that: one of which no MAC address
+// is known takes those of whoever has the source.
+func (v *view) identify(s *packet.Session) (learnt *packet.Session, all bool) {
 	if s.Source.IsZero() {
-		return nil
+		return nil, false
 	}
 	f := beginning(s)
 	if v.listed.find(f) != nil {
-		return nil
+		return nil, false
 	}
-	return v.learnt.find(f)
+	learnt = v.learnt.find(f)
+	if learnt == nil || s.ByMAC {
+		return learnt, learnt != nil
+	}
+	f.Time = max(f.Time, lastSeen(s))
+	return learnt, v.learnt.find(f) == learnt
 }
 
 // Sessions returns the live sessions, configured and unknown, sorted by name.

@@ -157,7 +157,7 @@ func (v *view) refusal(f *packet.Frame) packet.Reason {
 	switch {
 	case v.policy == Drop:
 		return packet.UnknownSession
-	case v.unknown.full(f):
+	case v.unknown.full(f) && !v.unknown.retired.Load():
 		return packet.UnknownLimit
 	}
 	return packet.None

@@ -11,9 +11,10 @@ import (
 // Strangers are the unknown sessions of a view. Any number of goroutines may
 // find while one adds.
 type strangers struct {
-	index *index
-	room  atomic.Int64 // how many may be added by VNI alone
-	apart atomic.Int64 // how many by source; less than 0 where none are
+	index   *index
+	retired atomic.Bool  // a new view is being made: who comes here waits for that
+	room    atomic.Int64 // how many may be added by VNI alone
+	apart   atomic.Int64 // how many by source; less than 0 where none are
 }
 
 // newStrangers returns room for a number of sessions by VNI and, if apart, as
@@ -61,8 +62,20 @@ func (u *strangers) ofSource(vni uint32, f *packet.Frame) *packet.Session {
 	if _, ok := ownMAC(f); ok {
 		return nil
 	}
-	return u.index.findMAC(vni, &f.Source, [6]byte{})
+	s := u.index.findMAC(vni, &f.Source, [6]byte{})
+	if s == nil {
+		return nil
+	}
+	raise(&inherited(s).LastSeen, f.Time|tick)
+	if u.retired.Load() { // it was too late for who asks when the last frame came
+		return nil
+	}
+	return s
 }
+
+// tick is how exactly the time of the last frame is known, some 1 ms: that often,
+// not with each frame, workers write to one place. It is of the form 2^n-1 ns.
+const tick = 1<<20 - 1
 
 // full reports whether no session can be added for a frame.
 func (u *strangers) full(f *packet.Frame) bool {
@@ -124,7 +137,8 @@ func silent(s *packet.Session, now time.Time) bool {
 	return now.UnixNano()-max(s.Since, lastSeen(s)) >= int64(silence)
 }
 
-// beginning returns a frame as the first of an unknown session was.
+// beginning returns a frame as the first of an unknown session was, whose other
+// frames had the same MAC address or none.
 func beginning(s *packet.Session) *packet.Frame {
 	f := &packet.Frame{VNI: s.VNI, Source: s.Source, Time: s.Since}
 	if s.ByMAC {
