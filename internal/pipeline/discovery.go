@@ -1,8 +1,11 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/config"
@@ -14,8 +17,15 @@ import (
 
 // A finder finds out from AWS whose sessions there are. The nil finder does not.
 type finder struct {
-	journal *journal.Journal // nil for none
 	*discovery.Discovery
+	journal *journal.Journal // nil for none
+	broken  error            // why it is none, though there should be one
+
+	ctx    context.Context // done when AWS is asked no more
+	cancel context.CancelFunc
+	begin  sync.Once
+	ended  chan struct{} // closed when nobody asks and the journal is closed
+	err    error         // of that; to be read then
 }
 
 // newLiveTable returns a table without sessions. If AWS is asked, unknown senders
@@ -29,42 +39,71 @@ func newLiveTable(cfg *config.Config, log *slog.Logger, found **finder) *session
 	return session.New(c)
 }
 
-// openFinder has the table learn what the journal says. It asks nothing yet.
-func openFinder(cfg *config.AWS, table *session.Table, log *slog.Logger) (*finder, error) {
-	f := &finder{}
+// openFinder has the table learn what the journal says. It asks nothing yet. A
+// journal that cannot be opened is none: capture goes first.
+func openFinder(cfg *config.AWS, table *session.Table, keep journal.Config) *finder {
+	f := &finder{ended: make(chan struct{})}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	keep.Size = int64(cfg.JournalSize)
 	if cfg.Journal != "" {
-		var err error
-		f.journal, err = journal.Open(cfg.Journal, journal.Config{Size: int64(cfg.JournalSize), Log: log})
-		if err != nil {
-			return nil, err
+		if f.journal, f.broken = journal.Open(cfg.Journal, keep); f.broken != nil {
+			keep.Log.Error("there is no journal until the next start: that does not know the sessions while AWS is away, and who had an address is not kept",
+				"error", f.broken)
 		}
 	}
-	f.Discovery = discovery.New(discovery.Config{AWS: *cfg, Table: table, Journal: f.journal, Log: log})
-	return f, nil
+	f.Discovery = discovery.New(discovery.Config{AWS: *cfg, Table: table, Journal: f.journal, Log: keep.Log})
+	return f
 }
 
-// start asks AWS until stop is called, which waits until that has ended.
-func (f *finder) start() (stop func()) {
+// start asks AWS until stop is called.
+func (f *finder) start() {
 	if f == nil {
-		return func() {}
+		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f.Run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
+	f.begin.Do(func() {
+		go func() {
+			defer close(f.ended)
+			f.Run(f.ctx)
+			if f.journal != nil {
+				f.err = f.journal.Close()
+			}
+		}()
+	})
+}
+
+// stop has AWS asked no more. It does not wait.
+func (f *finder) stop() {
+	if f != nil {
+		f.cancel()
 	}
 }
 
-func (f *finder) close() error {
-	if f == nil || f.journal == nil {
+// close waits until the journal has what was found and is closed, or ctx is done.
+func (f *finder) close(ctx context.Context) error {
+	if f == nil {
 		return nil
 	}
-	return f.journal.Close()
+	f.stop()
+	f.start() // who has not asked yet ends at once
+	select {
+	case <-f.ended:
+		return f.err
+	default: // ctx may be done, too
+	}
+	select {
+	case <-f.ended:
+		return f.err
+	case <-ctx.Done():
+		return fmt.Errorf("the session journal may lack what was found last: %w", cmp.Or(f.JournalError(), ctx.Err()))
+	}
+}
+
+// journalError returns why the journal does not have what the table has, or nil.
+func (f *finder) journalError() error {
+	if f.broken != nil {
+		return f.broken
+	}
+	return f.JournalError()
 }
 
 // Discovery returns what AWS was asked and what it said, or nil while it is not
@@ -80,6 +119,9 @@ func (l *Live) Discovery() *Discovery {
 	}
 	if f.journal != nil {
 		d.JournalBytes = f.journal.Stats().Bytes
+	}
+	if err := f.journalError(); err != nil {
+		d.JournalError = err.Error()
 	}
 	for _, s := range f.Status() {
 		d.Scopes = append(d.Scopes, Scope{

@@ -13,6 +13,7 @@ import (
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/session/journal"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 	"github.com/periscope-collector/periscope/sink/pcap"
 	"github.com/periscope-collector/periscope/sink/splunk"
@@ -24,7 +25,7 @@ import (
 // that there is always somewhere for a frame to go: lock and salvage the
 // capture directory, read the session file and the journal, open the rings and
 // sockets, ask AWS; then, at the end, read them empty, finish the batches, ask no
-// more, flush the sinks.
+// more, flush the sinks, and the journal.
 type Live struct {
 	*Pipeline
 	log   *slog.Logger
@@ -69,9 +70,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 		}
 	}
 	if cfg.AWS != nil {
-		if l.finder, err = openFinder(cfg.AWS, l.table, log); err != nil {
-			return nil, err
-		}
+		l.finder = openFinder(cfg.AWS, l.table, journal.Config{Log: log})
 	}
 	rules, err := loadRules(&cfg)
 	if err != nil {
@@ -101,7 +100,7 @@ func (l *Live) abandon() {
 	if l.inputs != nil {
 		l.inputs.close()
 	}
-	l.finder.close()
+	l.finder.close(context.Background()) // it found nothing, so that nothing is to be written
 	l.outputs.close()
 }
 
@@ -136,7 +135,8 @@ func (l *Live) Run() error {
 	l.running = true
 	l.watch()
 	l.mu.Unlock()
-	defer l.finder.start()()
+	l.finder.start()
+	defer l.finder.stop() // Close waits for it: a journal's disk that hangs must not keep the sinks from it
 	defer func() {
 		l.mu.Lock()
 		l.running = false
@@ -149,10 +149,10 @@ func (l *Live) Run() error {
 // Stop ends Run once what the sockets and rings hold now is taken.
 func (l *Live) Stop() { l.inputs.stop() }
 
-// Close flushes the sinks until ctx is done, and closes the sockets and rings.
-// It comes after Run.
+// Close flushes the sinks and the journal until ctx is done, and closes the sockets
+// and rings. It comes after Run.
 func (l *Live) Close(ctx context.Context) error {
-	return errors.Join(l.Pipeline.Close(ctx), l.inputs.close(), l.finder.close())
+	return errors.Join(l.Pipeline.Close(ctx), l.inputs.close(), l.finder.close(ctx))
 }
 
 // Groups describes the sockets.

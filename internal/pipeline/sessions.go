@@ -202,9 +202,10 @@ func (r *SessionRow) oneDirection() packet.Direction {
 // A Discovery is what AWS was asked, and what it said.
 type Discovery struct {
 	Scopes       []Scope           `json:"scopes"`
-	Calls        map[string]uint64 `json:"calls"`         // by operation
-	Errors       map[string]uint64 `json:"errors"`        // looks that lacked something, by kind
-	JournalBytes int64             `json:"journal_bytes"` // 0 without a journal
+	Calls        map[string]uint64 `json:"calls"`                   // by operation
+	Errors       map[string]uint64 `json:"errors"`                  // looks that lacked something, by kind
+	JournalBytes int64             `json:"journal_bytes"`           // 0 without a journal
+	JournalError string            `json:"journal_error,omitempty"` // why it does not have what is known; empty while it does
 
 	filter func(session string) (id string, only packet.Direction) // nil: not known
 	stale  map[string]time.Time                                    // mirror sessions, and since when

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -115,11 +114,24 @@ func TestAWSHangs(t *testing.T) {
 	}
 }
 
+// Without its journal a collector captures all the same, and says so.
 func TestJournalCannotBeOpened(t *testing.T) {
-	awsfake.Start(t)
+	aws := awsfake.Start(t)
+	known := runTask(t, aws, 7)
 	cfg := discovering(t)
 	cfg.AWS.Journal = t.TempDir()
-	if _, err := New(cfg, "", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), cfg.AWS.Journal) {
-		t.Errorf("error %v", err)
+	s := start(t, cfg)
+	eventually(t, "learnt", func() bool { return s.knows(known) })
+	if d := s.live.Discovery(); !strings.Contains(d.JournalError, cfg.AWS.Journal) || d.JournalBytes != 0 {
+		t.Errorf("discovery %+v", d)
+	}
+	if n := strings.Count(s.log.String(), "there is no journal until the next start"); n != 1 {
+		t.Errorf("%d lines about it:\n%s", n, s.log)
+	}
+	s.send(7, 3)
+	s.received(3)
+	s.Stop(0, patience)
+	if err := s.end(); err != nil {
+		t.Fatal(err)
 	}
 }
