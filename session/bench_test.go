@@ -57,13 +57,14 @@ func BenchmarkLookup(b *testing.B) {
 	for _, kind := range []string{"vni", "ipv4", "ipv6", "learnt"} {
 		for _, n := range []int{1, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
-				t := newTable(b, session.Config{UnknownMax: 256, BySource: kind == "learnt"})
 				if kind != "learnt" {
+					t := newTable(b, session.Config{UnknownMax: 256})
 					entries := many(kind, n)
 					t.Replace(entries)
 					lookup(b, t, sequence(entries))
 					return
 				}
+				t := newTable(b, session.Config{UnknownMax: 256, BySource: 20_000})
 				entries := many("ipv4", n)
 				withMACs(entries)
 				t.Learn(entries)
@@ -86,7 +87,7 @@ func BenchmarkLookupTenures(b *testing.B) {
 	for _, kind := range []string{"ended", "open"} {
 		for _, n := range []int{1, 2, 100, 5000} {
 			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
-				t := newTable(b, session.Config{UnknownMax: 256, BySource: true})
+				t := newTable(b, session.Config{UnknownMax: 256, BySource: 20_000})
 				entries := make([]session.Entry, n)
 				for i := range entries {
 					entries[i] = learnt(fmt.Sprint(i), macA, int64(100*i), 0)

@@ -15,7 +15,7 @@ import (
 // until then both are listed.
 func TestBecameKeepsCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newTable(t, session.Config{Workers: 2, UnknownMax: 1, BySource: true})
+		table := newTable(t, session.Config{Workers: 2, UnknownMax: 1, BySource: 1})
 		frame := packet.Frame{VNI: 7, Source: addr("10.0.0.1"), Time: 1}
 		unknown, _ := table.Lookup(&frame)
 		unknown.Tallies[0].Delivered.Add(3)
@@ -81,7 +81,7 @@ func TestBecameKeepsCounts(t *testing.T) {
 // there are.
 func TestBecameIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newTable(t, session.Config{Workers: 1, UnknownMax: 4, BySource: true})
+		table := newTable(t, session.Config{Workers: 1, UnknownMax: 4, BySource: 4})
 		entry := session.Entry{Name: "web", VNI: 7, Source: addr("10.0.0.1"), MAC: [6]byte{0x0a}, Learned: true, Workload: packet.Workload{InterfaceID: "eni-1"}}
 		foreign := packet.Frame{VNI: 7, Source: addr("10.0.0.1"), Time: 1, Data: make([]byte, 60)}
 		foreign.Data[0], foreign.Data[6] = 0x0e, 0x0c // between two other interfaces

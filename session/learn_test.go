@@ -140,7 +140,7 @@ func TestLearntNames(t *testing.T) {
 }
 
 func TestLookupOfLearntAllocatesNothing(t *testing.T) {
-	table := newTable(t, session.Config{UnknownMax: 4, BySource: true})
+	table := newTable(t, session.Config{UnknownMax: 4, BySource: 4})
 	table.Learn([]session.Entry{learnt("a", macA, 100, 200), learnt("b", macB, 200, 0)})
 	frames := []*packet.Frame{sent(150, macA), sent(250, macB), ethernet(150, bcast, router, peer, peer),
 		sent(250, macA), arp(250, bcast, macA, own, peer), ethernet(50, router, router, addr("fd00::1"), addr("fd00::2"))}

@@ -153,7 +153,7 @@ func changed(r *rand.Rand, entries []session.Entry, macs [][6]byte, step int) (n
 func TestLearnUnderLoad(t *testing.T) {
 	var table *session.Table
 	begin := time.Now().UnixNano()
-	table = newTable(t, session.Config{Workers: 2, UnknownMax: 8, BySource: true, Stranger: func(s *packet.Session) {
+	table = newTable(t, session.Config{Workers: 2, UnknownMax: 8, BySource: 8, Stranger: func(s *packet.Session) {
 		if s.Known || s.Ended.Load() && s.Identified() == s {
 			t.Errorf("told %+v", s)
 		}

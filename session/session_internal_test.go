@@ -43,7 +43,7 @@ func TestHotPathTakesNoLock(t *testing.T) {
 // takes the frames of whoever has the source: a swap has asked when its last one came.
 // It gets the session of the new view, also where the old one was full.
 func TestRetiredViewIsAskedAgain(t *testing.T) {
-	table := New(Config{Workers: 1, UnknownMax: 1, BySource: true, Log: slog.New(slog.DiscardHandler)})
+	table := New(Config{Workers: 1, UnknownMax: 1, BySource: 1, Log: slog.New(slog.DiscardHandler)})
 	source := packet.AddrFrom4([4]byte{10, 0, 0, 1})
 	now := time.Now().UnixNano()
 	frame := &packet.Frame{VNI: 7, Source: source, Time: now}

@@ -15,7 +15,7 @@ import (
 // of them.
 func strangers(t *testing.T, maximum int) (*session.Table, *[]string) {
 	var told []string
-	return newTable(t, session.Config{UnknownMax: maximum, BySource: true, Stranger: func(s *packet.Session) {
+	return newTable(t, session.Config{UnknownMax: maximum, BySource: maximum, Stranger: func(s *packet.Session) {
 		told = append(told, fmt.Sprintf("%s %x", s.Name, s.MAC[:2]))
 	}}), &told
 }

@@ -205,7 +205,7 @@ func (t *Table) carry(next *view, explained map[uint32]bool) (gone []*packet.Ses
 			s.Become(learnt)
 		}
 		if learnt != nil || next.policy == Drop || explained[s.VNI] ||
-			t.bySource && silent(s, now) || next.unknown.roomFor(s).Load() <= 0 {
+			t.bySource != 0 && silent(s, now) || next.unknown.roomFor(s).Load() <= 0 {
 			gone = append(gone, s)
 			continue
 		}

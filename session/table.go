@@ -26,17 +26,18 @@ type Config struct {
 	// Unknown says what becomes of VNIs that no entry explains.
 	Unknown Policy
 
-	// UnknownMax is how many of them are kept apart at once; frames of further
-	// ones are not delivered, reason unknown_limit. 0 keeps none. Each costs
-	// about 750 bytes and 128 a worker, and the room in the index is taken at
-	// once: 43 to 86 bytes each, and three times that with BySource.
+	// UnknownMax is how many of them are kept apart at once, by VNI; frames of
+	// further ones are not delivered, reason unknown_limit. 0 keeps none. Each
+	// costs about 750 bytes and 128 a worker, and the room in the index is taken
+	// at once: 43 to 86 bytes each.
 	UnknownMax int
 
-	// BySource keeps unknown senders apart by source and interface as well, so
-	// that what is learnt of one later is not said of another: up to UnknownMax
-	// of them, and then by VNI alone, up to UnknownMax again. A swap then ends
-	// those without a frame for 10 minutes, whose room is free again.
-	BySource bool
+	// BySource, unless 0, keeps unknown senders apart by source and interface as
+	// well, so that what is learnt of one later is not said of another: up to
+	// BySource of them, with twice that room in the index, and then by VNI alone.
+	// A swap then ends those without a frame for 10 minutes, whose room is free
+	// again.
+	BySource int
 
 	// Stranger, if not nil, is called for every unknown session that is made,
 	// by a worker, and must not wait.
@@ -50,7 +51,7 @@ type Config struct {
 // goroutine.
 type Table struct {
 	workers  int
-	bySource bool
+	bySource int
 	tell     func(*packet.Session) // not nil
 	log      *slog.Logger
 	view     atomic.Pointer[view]

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -17,19 +18,13 @@ type strangers struct {
 	apart   atomic.Int64 // how many by source; less than 0 where none are
 }
 
-// newStrangers returns room for a number of sessions by VNI and, if apart, as
-// many by source, which have two places in the index: as the latest of their
-// source, and by MAC address.
-func newStrangers(maximum int, apart bool) *strangers {
-	u := &strangers{}
-	u.room.Store(int64(maximum))
-	u.apart.Store(-1)
-	places := maximum
-	if apart {
-		u.apart.Store(int64(maximum))
-		places += 2 * maximum
-	}
-	u.index = newIndex(places)
+// newStrangers returns room for a number of sessions by VNI and for others by
+// source, which have two places in the index: as the latest of their source, and
+// by MAC address.
+func newStrangers(byVNI, bySource int) *strangers {
+	u := &strangers{index: newIndex(byVNI + 2*bySource)}
+	u.room.Store(int64(byVNI))
+	u.apart.Store(int64(cmp.Or(bySource, -1)))
 	return u
 }
 

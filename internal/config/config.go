@@ -78,7 +78,8 @@ type Sessions struct {
 	// Unknown is keep or drop.
 	Unknown string `yaml:"unknown"`
 
-	// UnknownMax is how many unknown sessions are kept apart, 1 to 65536.
+	// UnknownMax is how many unknown sessions are kept apart, 1 to 65536; with AWS
+	// by VNI, and at least 20,000 others by source.
 	UnknownMax int `yaml:"unknown_max"`
 }
 

@@ -58,7 +58,7 @@ func newRig(t *testing.T, j *journal.Journal, desks ...*desk) *rig {
 	log := r.log.logger()
 	var d *Discovery
 	r.table = session.New(session.Config{
-		Workers: 1, UnknownMax: 1000, BySource: true, Log: log,
+		Workers: 1, UnknownMax: 1000, BySource: 1000, Log: log,
 		Stranger: func(s *packet.Session) { d.Stranger(s) },
 	})
 	c := config.DefaultAWS()

@@ -167,7 +167,7 @@ func churn(t *testing.T) {
 		last   = 10 * time.Minute // of the churn
 	)
 	discard := slog.New(slog.DiscardHandler)
-	table := sessions.New(sessions.Config{Workers: 1, UnknownMax: 256, BySource: true, Log: discard})
+	table := sessions.New(sessions.Config{Workers: 1, UnknownMax: 256, BySource: 256, Log: discard})
 	p, err := pipeline.New(pipeline.Config{Workers: 1, Live: true, Sessions: table, Log: discard})
 	if err != nil {
 		t.Fatal(err)

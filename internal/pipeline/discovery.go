@@ -28,12 +28,18 @@ type finder struct {
 	err    error         // of that; to be read then
 }
 
+// bySource is how many unknown senders are kept apart at least while AWS is asked:
+// as many sessions as discovery keeps of one account and region. While AWS is away
+// every task that a deployment starts is one, and has its frames delivered. With 4
+// workers they take 25 MB when they are all there, their index 2 MiB at once.
+const bySource = 20_000
+
 // newLiveTable returns a table without sessions. If AWS is asked, unknown senders
 // are kept apart, and told to the finder that is there once frames come.
 func newLiveTable(cfg *config.Config, log *slog.Logger, found **finder) *session.Table {
 	c := tableConfig(cfg, log)
 	if cfg.AWS != nil {
-		c.BySource = true
+		c.BySource = max(c.UnknownMax, bySource)
 		c.Stranger = func(s *packet.Session) { (*found).Stranger(s) }
 	}
 	return session.New(c)

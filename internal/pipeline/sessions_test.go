@@ -23,7 +23,7 @@ type listing struct {
 
 func newListing(t *testing.T) *listing {
 	t.Helper()
-	table := session.New(session.Config{Workers: 2, UnknownMax: 64, BySource: true, Log: discard})
+	table := session.New(session.Config{Workers: 2, UnknownMax: 64, BySource: 64, Log: discard})
 	p, err := New(Config{Workers: 2, Live: true, Sessions: table, Log: discard})
 	if err != nil {
 		t.Fatal(err)
