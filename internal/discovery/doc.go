@@ -6,8 +6,8 @@
 // in the list is asked about further, and everything once in ten minutes, for
 // names that changed. There is a look every poll, and at once when a stranger
 // sends. What one look found becomes tenures by a pure function (resolve). What
-// cannot be asked, or is not listed once, changes nothing: sessions stay as they
-// were known last, by the journal also over a restart.
+// cannot be asked, or is not listed for less than a poll, changes nothing: sessions
+// stay as they were known last, by the journal also over a restart.
 //
 // Of a session some 2 KiB are kept, of its interface, instance and task some 4 KiB
 // more, so 10,000 sessions take 60 MiB, and as much again for a moment during a

@@ -19,6 +19,10 @@ const maxPacketLength = 8500
 type inventory struct {
 	scope           *scope
 	account, region string
+	apart           time.Duration // the least time between two polls
+
+	shown map[string]showing      // by session
+	heard func() map[sender]int64 // unknown sessions, and when they began; nil: there are none
 
 	sessions   []awsapi.MirrorSession       // towards this collector
 	interfaces map[string]*awsapi.Interface // nil: not there; absent: could not be asked
@@ -27,6 +31,48 @@ type inventory struct {
 	subnets    map[string]*awsapi.Subnet    // likewise
 	tasks      map[string]*awsapi.Task      // by interface; absent: not found yet
 	stopped    map[string]time.Time         // by ARN, tasks of sessions that are gone
+}
+
+// A sender is an identity and the interface that frames name, zero for none.
+type sender struct {
+	identity
+	mac [6]byte
+}
+
+// A showing is since when a session is listed with a VNI.
+type showing struct {
+	vni   uint32
+	after int64 // when the list was asked for that did not have it yet; 0: the first one had it
+}
+
+// show takes down since when the sessions are listed, by what that was when they
+// were listed last; last is 0 before.
+func (v *inventory) show(before map[string]showing, last int64) {
+	v.shown = make(map[string]showing, len(v.sessions))
+	for i := range v.sessions {
+		m := &v.sessions[i]
+		s, listed := before[m.ID]
+		if !listed || s.vni != m.VNI {
+			s = showing{m.VNI, last}
+		}
+		v.shown[m.ID] = s
+	}
+}
+
+// since returns what the beginning of a session is not before: the list that did
+// not have it yet, or if AWS was late, an unknown session before that.
+func (v *inventory) since(e *session.Entry) int64 {
+	since := v.shown[e.Workload.SessionID].after
+	if since == 0 || v.heard == nil {
+		return since
+	}
+	heard := v.heard()
+	for _, mac := range [...][6]byte{e.MAC, {}} {
+		if began, ok := heard[sender{identityOf(e), mac}]; ok {
+			since = min(since, began)
+		}
+	}
+	return since
 }
 
 // A listing is what an inventory says of each holder.

@@ -73,7 +73,7 @@ func TestWholeNamesStay(t *testing.T) {
 
 	w.DeleteInterface(home, region, third)
 	for range 2 {
-		w.after(time.Second)
+		w.after(time.Minute)
 	}
 	w.instance(home, region, "db", 6)
 	w.after(time.Second)

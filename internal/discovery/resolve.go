@@ -39,7 +39,7 @@ type tenure struct {
 	scope  *scope    // who listed it last; nil: nobody since the start
 	number int       // of the mirror session: of several, AWS takes the lowest
 	listed bool      // by the last look
-	misses int       // looks in a row that did not list it
+	missed time.Time // by all looks since; zero: not by the last
 	floor  int64     // From is not before it
 	ended  time.Time // when the end was found out
 }
@@ -82,7 +82,7 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 	}
 	for _, h := range l.order {
 		if c := l.candidates[h]; c != nil {
-			t := begin(c, ended[h.identity], v.scope, now)
+			t := begin(c, ended[h.identity], v, now)
 			next, changed = append(next, t), append(changed, t.Entry)
 		}
 	}
@@ -95,8 +95,8 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 // begin returns the tenure of a holder that is new, after those of the same
 // identity that ended. From another session of the same interface only time tells
 // it apart.
-func begin(c *candidate, before []session.Entry, scope *scope, now time.Time) tenure {
-	t := tenure{Entry: c.Entry, scope: scope, number: c.number, listed: true}
+func begin(c *candidate, before []session.Entry, v *inventory, now time.Time) tenure {
+	t := tenure{Entry: c.Entry, scope: v.scope, number: c.number, listed: true, floor: v.since(&c.Entry)}
 	for i := range before {
 		if c.start == 0 || before[i].Workload.InterfaceID == c.Workload.InterfaceID {
 			t.floor = max(t.floor, before[i].Until)
@@ -116,7 +116,7 @@ func (t *tenure) confirm(c *candidate, scope *scope, now time.Time) {
 		from = max(c.start, t.floor)
 	}
 	t.Entry, t.From = c.Entry, from
-	t.scope, t.number, t.listed, t.misses = scope, c.number, true, 0
+	t.scope, t.number, t.listed, t.missed = scope, c.number, true, time.Time{}
 	if c.Until == 0 || until == 0 {
 		t.end(c.Until, now)
 	} else {
@@ -126,8 +126,8 @@ func (t *tenure) confirm(c *candidate, scope *scope, now time.Time) {
 
 // miss says that a look did not list the holder. It has ended if its task has,
 // or, of a scope that had listed it, if its VNI is another one now, or its identity
-// is another one's; else AWS may be late, and only a second look that agrees ends
-// it.
+// is another one's; else AWS may be late, and only a look a poll later that agrees
+// ends it.
 func (t *tenure) miss(l *listing, v *inventory, now time.Time) {
 	unsure, known := l.unsure[t.Workload.SessionID]
 	if t.listed = unsure; known || l.there[t.Workload.SessionID] {
@@ -140,11 +140,13 @@ func (t *tenure) miss(l *listing, v *inventory, now time.Time) {
 	if stopped == 0 && t.scope == nil {
 		return
 	}
-	t.misses++
+	if t.missed.IsZero() {
+		t.missed = now
+	}
 	switch {
 	case stopped != 0:
 		t.end(stopped, now)
-	case l.there[t.Workload.SessionID], l.held[identityOf(&t.Entry)], t.misses >= 2:
+	case l.there[t.Workload.SessionID], l.held[identityOf(&t.Entry)], now.Sub(t.missed) >= v.apart:
 		t.end(now.UnixNano(), now)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 )
 
@@ -48,10 +49,11 @@ type world struct {
 	inventory
 	known []tenure
 	saved []session.Entry // by the last look
+	last  int64           // look, in ns
 }
 
 func newWorld() *world {
-	w := &world{inventory: inventory{scope: here, account: "111122223333", region: "eu-central-1"}}
+	w := &world{inventory: inventory{scope: here, account: "111122223333", region: "eu-central-1", apart: 10 * time.Second}}
 	w.interfaces = make(map[string]*awsapi.Interface)
 	w.tasks = make(map[string]*awsapi.Task)
 	w.stopped = make(map[string]time.Time)
@@ -72,6 +74,8 @@ func (w *world) unmirror(id string) {
 // look resolves at a second, and returns the tenures that are in the table then:
 // name, VNI, source, from and until, each in seconds.
 func (w *world) look(n int) []string {
+	w.show(w.shown, w.last)
+	w.last = second(n).UnixNano()
 	w.known, w.saved, _ = resolve(&w.inventory, w.known, second(n))
 	var got []string
 	for i := range w.known {
@@ -146,7 +150,7 @@ func TestTenureOfTask(t *testing.T) {
 	}
 }
 
-func TestTenureEndsAfterTwoLooks(t *testing.T) {
+func TestTenureEndsAfterAPoll(t *testing.T) {
 	w := newWorld()
 	a := eni("a", "10.0.0.1", 100)
 	w.tasks[a.ID] = taskOf(a, 100)
@@ -159,7 +163,9 @@ func TestTenureEndsAfterTwoLooks(t *testing.T) {
 	check(t, "back", w.look(130), "web-aaaaaaaa 7 10.0.0.1 100-")
 	w.sessions = nil
 	check(t, "missed once", w.look(140), "web-aaaaaaaa 7 10.0.0.1 100-")
-	check(t, "missed twice", w.look(150), "web-aaaaaaaa 7 10.0.0.1 100-150")
+	check(t, "missed again at once", w.look(142), "web-aaaaaaaa 7 10.0.0.1 100-")
+	check(t, "missed by a poll less a second", w.look(149), "web-aaaaaaaa 7 10.0.0.1 100-")
+	check(t, "missed by a poll", w.look(150), "web-aaaaaaaa 7 10.0.0.1 100-150")
 	w.sessions = gone
 	check(t, "back after its end", w.look(160), "web-aaaaaaaa 7 10.0.0.1 100-")
 	check(t, "journal", w.changes(), "web-aaaaaaaa 7 10.0.0.1 100-")
@@ -208,9 +214,66 @@ func TestSessionCreatedAgain(t *testing.T) {
 		if vni == 7 {
 			check(t, "with the same VNI", got, "web-aaaaaaaa 7 10.0.0.1 100-120", "web-aaaaaaaa 7 10.0.0.1 120-")
 		} else {
-			check(t, "with another VNI", got, "web-aaaaaaaa 7 10.0.0.1 100-130", "web-aaaaaaaa 8 10.0.0.1 100-")
+			check(t, "with another VNI", got, "web-aaaaaaaa 7 10.0.0.1 100-130", "web-aaaaaaaa 8 10.0.0.1 110-")
 		}
 	}
+}
+
+// A session that is new begins after the list that lacked it, unless AWS was late:
+// who had the same interface and VNI before may be long forgotten.
+func TestSessionCreatedLater(t *testing.T) {
+	a := eni("a", "10.0.0.1", 102)
+	id := identity{7, packet.AddrFrom(a.Primary)}
+	for _, tt := range []struct {
+		name  string
+		heard map[sender]int64 // seconds
+		want  int
+	}{
+		{"nobody was heard", nil, 250},
+		{"of the interface, before", map[sender]int64{{id, a.MAC}: 245}, 245},
+		{"of the interface, after", map[sender]int64{{id, a.MAC}: 255}, 250},
+		{"of any interface", map[sender]int64{{id, [6]byte{}}: 246}, 246},
+		{"of both", map[sender]int64{{id, a.MAC}: 247, {id, [6]byte{}}: 246}, 246},
+		{"of another interface", map[sender]int64{{id, [6]byte{9}}: 245}, 250},
+		{"of another VNI", map[sender]int64{{identity{8, id.source}, a.MAC}: 245}, 250},
+		{"before the task", map[sender]int64{{id, a.MAC}: 90}, 100},
+	} {
+		w := newWorld()
+		w.tasks[a.ID] = taskOf(a, 100)
+		w.mirror("1", 7, a)
+		w.look(110)
+		w.unmirror("1")
+		for n := 120; n <= 250; n += 10 {
+			w.look(n)
+		}
+		if len(w.known) != 0 {
+			t.Fatal("not forgotten, so this shows nothing")
+		}
+		for from, n := range tt.heard {
+			tt.heard[from] = second(int(n)).UnixNano()
+		}
+		w.heard = func() map[sender]int64 { return tt.heard }
+		w.mirror("2", 7, a)
+		delete(w.tasks, a.ID)
+		early := max(tt.want, 102)
+		check(t, tt.name+", its task not found", w.look(260), fmt.Sprintf("tms-2 7 10.0.0.1 %d-", early))
+		w.tasks[a.ID] = taskOf(a, 100)
+		check(t, tt.name, w.look(270), fmt.Sprintf("web-aaaaaaaa 7 10.0.0.1 %d-", tt.want))
+	}
+}
+
+// One that was listed and could not be matched is not new.
+func TestSessionMatchedLater(t *testing.T) {
+	w := newWorld()
+	a := eni("a", "10.0.0.1", 102)
+	w.look(90)
+	w.mirror("1", 7, a)
+	delete(w.interfaces, a.ID)
+	check(t, "not asked", w.look(110))
+	w.interfaces[a.ID] = nil
+	check(t, "not there", w.look(120))
+	w.interfaces[a.ID] = a
+	check(t, "there", w.look(130), "tms-1 7 10.0.0.1 102-")
 }
 
 func TestVNIModified(t *testing.T) {
@@ -220,9 +283,9 @@ func TestVNIModified(t *testing.T) {
 	w.mirror("1", 7, a)
 	w.look(110)
 	w.sessions[0].VNI = 8
-	check(t, "modified", w.look(120), "web-aaaaaaaa 7 10.0.0.1 100-120", "web-aaaaaaaa 8 10.0.0.1 100-")
+	check(t, "modified", w.look(120), "web-aaaaaaaa 7 10.0.0.1 100-120", "web-aaaaaaaa 8 10.0.0.1 110-")
 	w.sessions[0].VNI = 7
-	check(t, "and back", w.look(130), "web-aaaaaaaa 7 10.0.0.1 100-", "web-aaaaaaaa 8 10.0.0.1 100-130")
+	check(t, "and back", w.look(130), "web-aaaaaaaa 7 10.0.0.1 100-", "web-aaaaaaaa 8 10.0.0.1 110-130")
 	if n := len(w.known); n != 2 {
 		t.Errorf("%d tenures", n) // two of one holder would be one session in the table
 	}

@@ -89,12 +89,16 @@ func (r *rig) start(t *testing.T) {
 
 // find returns the session of a frame of now that the interface eni-<face> sends.
 func (r *rig) find(vni uint32, address, face string) *packet.Session {
-	source := netip.MustParseAddr(address)
+	return r.lookup(vni, netip.MustParseAddr(address), [6]byte{2, face[0]}, time.Now())
+}
+
+// lookup returns the session of a frame.
+func (r *rig) lookup(vni uint32, source netip.Addr, mac [6]byte, at time.Time) *packet.Session {
 	data := make([]byte, packet.EthernetLen+20)
-	copy(data[6:], []byte{2, face[0]})
+	copy(data[6:], mac[:])
 	data[12] = 0x08
 	copy(data[packet.EthernetLen+12:], source.AsSlice())
-	s, reason := r.table.Lookup(&packet.Frame{VNI: vni, Source: packet.AddrFrom(source), Time: time.Now().UnixNano(), Data: data})
+	s, reason := r.table.Lookup(&packet.Frame{VNI: vni, Source: packet.AddrFrom(source), Time: at.UnixNano(), Data: data})
 	if s == nil {
 		panic(reason)
 	}

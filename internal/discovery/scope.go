@@ -30,12 +30,13 @@ type scope struct {
 	filters    cache[mirrorFilter]
 	tasks      tasks
 
-	nameless   failure         // the account cannot be asked
-	targetless failure         // nor the targets
-	listed     time.Time       // when targets were
-	strange    map[string]bool // targets that were in no list then
-	surplus    int             // sessions of the last list beyond maxSessions
-	full       bool            // that there are some was logged
+	shown      map[string]showing // by session of the last list
+	nameless   failure            // the account cannot be asked
+	targetless failure            // nor the targets
+	listed     time.Time          // when targets were
+	strange    map[string]bool    // targets that were in no list then
+	surplus    int                // sessions of the last list beyond maxSessions
+	full       bool               // that there are some was logged
 
 	targets map[string]bool // by id: whether it is this instance's; guarded by d.mu
 
@@ -105,8 +106,12 @@ func (s *scope) next(now time.Time) time.Time {
 	if s.failing.delay != 0 {
 		delay = s.failing.delay
 	}
-	return now.Add(delay - delay/10 + rand.N(delay/5))
+	return now.Add(apart(delay) + rand.N(delay/5))
 }
+
+// apart returns the least time between two looks of which there is one every so
+// often.
+func apart(every time.Duration) time.Duration { return every - every/10 }
 
 // look asks what there is, and has it taken over.
 func (s *scope) look(ctx context.Context, now time.Time) {
@@ -121,6 +126,9 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 	} else {
 		s.away.Store(false)
 		s.failing = pause{}
+		v.apart, v.heard = apart(s.d.poll), sync.OnceValue(s.d.heard)
+		v.show(s.shown, nanoseconds(s.success))
+		s.shown = v.shown
 		skipped = s.d.apply(v, now)
 		if s.surplus > 0 {
 			skipped["limit"] = s.surplus

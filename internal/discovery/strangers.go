@@ -121,6 +121,21 @@ func (d *Discovery) makeRoom(now time.Time) {
 	d.learn(now)
 }
 
+// heard returns the unknown sessions, and when they began.
+func (d *Discovery) heard() map[sender]int64 {
+	began := make(map[sender]int64)
+	for _, s := range d.table.Sessions() {
+		if s.Known || s.Source.IsZero() {
+			continue
+		}
+		id := sender{identity{s.VNI, s.Source}, s.MAC}
+		if first, ok := began[id]; !ok || s.Since < first {
+			began[id] = s.Since
+		}
+	}
+	return began
+}
+
 // ask reports whether AWS is to be asked about a stranger, and takes it that the
 // answer is no until known says otherwise.
 func (s *strangers) ask(id identity, now time.Time) bool {

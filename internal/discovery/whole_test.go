@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/awsfake"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session/journal"
 )
 
@@ -82,6 +84,18 @@ func (w *whole) stopTask(task awsfake.Task) {
 	}
 }
 
+// frame returns the session of a frame of now that a task sends.
+func (w *whole) frame(vni uint32, task awsfake.Task) *packet.Session {
+	w.t.Helper()
+	var face awsfake.Interface
+	w.Change(func(s *awsfake.State) { face = *s.Region(home, region).Interfaces[task.Interface()] })
+	mac, err := net.ParseMAC(face.MAC)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.lookup(vni, netip.MustParseAddr(face.Address), [6]byte(mac), w.clock)
+}
+
 // table returns what is in the table, as check wants it, by VNI and source.
 func (w *whole) table() (lines []string) {
 	for i := range w.tenures {
@@ -125,11 +139,16 @@ func TestWholeChurn(t *testing.T) {
 func TestWholeLateConsistency(t *testing.T) {
 	w := newWhole(t, nil)
 	w.SetDelay(awsfake.Delay{Describes: 2})
-	task := w.runTask(7)
+	heard, silent := w.runTask(7), w.runTask(8)
+	w.clock = w.clock.Add(time.Second)
+	w.frame(7, heard)
 	for range 6 {
 		w.after(30 * time.Second)
 	}
-	check(t, "in the end", w.table(), nameOfTask(task)+" 7 10.0.0.4 0-")
+	check(t, "in the end", w.table(), nameOfTask(heard)+" 7 10.0.0.4 1-", nameOfTask(silent)+" 8 10.0.0.5 61-")
+	if s := w.frame(7, heard); s.Name != nameOfTask(heard) {
+		t.Errorf("its frames are of %s", s.Name)
+	}
 }
 
 func TestWholeFailures(t *testing.T) {
