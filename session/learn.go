@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,7 +43,7 @@ func none[T any](list *[]T) {
 }
 
 // learntName returns the entry's name as one of the session file could be: with
-// _ for what is not printable, cut, and not that of an unknown session.
+// _ for what is not printable and before what is reserved, and cut.
 func learntName(e *Entry) string {
 	name := e.Name
 	if name == "" {
@@ -58,11 +57,10 @@ func learntName(e *Entry) string {
 			return '_'
 		}, name)
 	}
-	name = cut(name, maxName)
-	if reserved(name) && !e.isOwn(name) {
-		name = fmt.Sprintf("%s-%s", name, e.Source)
+	if Reserved(name) {
+		name = "_" + name
 	}
-	return name
+	return cut(name, maxName)
 }
 
 // NameApart returns a name of an interface that tells it from others of the same

@@ -120,14 +120,19 @@ func TestLearnTwice(t *testing.T) {
 
 func TestLearntNames(t *testing.T) {
 	for name, want := range map[string]string{
-		"web-01234567":                "web-01234567",
-		"häfen/1 %":                   "häfen/1 %",
-		"":                            "tms-1",
-		"a\nb\x00":                    "a_b_",
-		"a\xffb":                      "a_b",
-		"vni-7":                       "vni-7-10.0.0.1",
-		strings.Repeat("ä", 64):       strings.Repeat("ä", 64),
-		"a" + strings.Repeat("ä", 64): "a" + strings.Repeat("ä", 63),
+		"web-01234567":                    "web-01234567",
+		"häfen/1 %":                       "häfen/1 %",
+		"":                                "tms-1",
+		"a\nb\x00":                        "a_b_",
+		"a\xffb":                          "a_b",
+		"vni-7":                           "_vni-7",
+		"vni-7-10.0.0.9":                  "_vni-7-10.0.0.9",
+		"vni-7-":                          "_vni-7-",
+		"vni-7x":                          "vni-7x",
+		"vni--7":                          "vni--7",
+		"vni-" + strings.Repeat("7", 124): "_vni-" + strings.Repeat("7", 123),
+		strings.Repeat("ä", 64):           strings.Repeat("ä", 64),
+		"a" + strings.Repeat("ä", 64):     "a" + strings.Repeat("ä", 63),
 	} {
 		table := newTable(t, session.Config{})
 		e := learnt("a", macA, 0, 0)

@@ -81,7 +81,7 @@ func (c *checker) name(f *entry, e *Entry) {
 		c.errorf(key, "a name has at most %d bytes, not %d", maxName, len(e.Name))
 	case strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		c.errorf(key, "a name has printable characters only, unlike %q", e.Name)
-	case !e.isOwn(e.Name) && reserved(e.Name):
+	case !e.isOwn(e.Name) && Reserved(e.Name) && strings.Count(e.Name, "-") == 1:
 		c.errorf(key, "%q is what an unknown VNI is named; choose another name", e.Name)
 	}
 }
@@ -101,8 +101,10 @@ func (f *entry) nameKey() string {
 // without it.
 func (e *Entry) isOwn(name string) bool { return e.Source.IsZero() && name == unknownName(e.VNI) }
 
-// reserved reports whether a name is vni- and digits.
-func reserved(name string) bool {
-	digits, ok := strings.CutPrefix(name, "vni-")
+// Reserved reports whether a name is kept for unknown sessions, so that AWS cannot
+// give it: vni-<n>, also with a hyphen and more behind it.
+func Reserved(name string) bool {
+	rest, ok := strings.CutPrefix(name, "vni-")
+	digits, _, _ := strings.Cut(rest, "-")
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }

@@ -137,16 +137,10 @@ func nameOf(name, sessionID string, several bool) string {
 		suffix = "-" + sessionID
 	}
 	name = clean(name, maxName-len(suffix))
-	if name == "" || reserved(name) {
+	if name == "" || session.Reserved(name) {
 		return sessionID
 	}
 	return name + suffix
-}
-
-// reserved reports whether a name is what an unknown VNI is called.
-func reserved(name string) bool {
-	digits, ok := strings.CutPrefix(name, "vni-")
-	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 // attachment returns the id of the ECS attachment that an interface was made

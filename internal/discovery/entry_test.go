@@ -34,6 +34,7 @@ func TestNames(t *testing.T) {
 		{"instance", "db", "", false, "db"},
 		{"an instance without a name", "-", "", false, "i-1"},
 		{"an instance named as unknown ones are", "vni-7", "", false, "tms-1"},
+		{"an instance named as a stranger", "vni-7-10.0.0.9", "", false, "tms-1"},
 		{"nearly so", "vni-7x", "", false, "vni-7x"},
 	}
 	for _, tt := range tests {
@@ -172,7 +173,7 @@ func TestEntriesFitTheJournal(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(&back, e) || len(data) > 40<<10 {
 				t.Fatalf("%v, %d bytes\n%+v\ncame back as\n%+v", err, len(data), e, back)
 			}
-			if len(e.Name) > maxName || reserved(e.Name) || e.Name == "" || strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			if len(e.Name) > maxName || session.Reserved(e.Name) || e.Name == "" || strings.ContainsFunc(e.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Fatalf("name %q", e.Name)
 			}
 		}

@@ -100,7 +100,7 @@ func (v *inventory) list() *listing {
 		m := &v.sessions[i]
 		face, asked := v.interfaces[m.InterfaceID]
 		switch {
-		case len(m.ID) > maxName/2 || word(m.ID) == "" || reserved(m.ID) || word(m.InterfaceID) == "",
+		case len(m.ID) > maxName/2 || word(m.ID) == "" || session.Reserved(m.ID) || word(m.InterfaceID) == "",
 			m.PacketLength < 0 || m.PacketLength > maxPacketLength:
 			l.skipped["odd"]++
 			continue

@@ -44,7 +44,7 @@ func (l *listing) distinguish(known []tenure) {
 // nameApart returns the name with the end of the interface's id.
 func (c *candidate) nameApart() string {
 	name := session.NameApart(c.Name, c.Workload.InterfaceID)
-	if reserved(name) {
+	if session.Reserved(name) {
 		return c.Workload.SessionID
 	}
 	return name
