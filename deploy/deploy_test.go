@@ -96,8 +96,9 @@ func TestUnitTimes(t *testing.T) {
 	}
 }
 
-// TestUnitMayWrite says that the captures of the example lie in the one
-// directory that the unit lets the program write to.
+// TestUnitMayWrite says that the captures of the example, and the journal that it
+// has when AWS is asked, lie in the one directory that the unit lets the program
+// write to.
 func TestUnitMayWrite(t *testing.T) {
 	c, err := config.Load("periscope.yaml")
 	if err != nil {
@@ -106,6 +107,11 @@ func TestUnitMayWrite(t *testing.T) {
 	state := filepath.Join("/var/lib", setting(t, "StateDirectory"))
 	if c.Sinks.PCAP == nil || !strings.HasPrefix(c.Sinks.PCAP.Dir, state+"/") {
 		t.Errorf("captures of periscope.yaml are not below %s: %+v", state, c.Sinks.PCAP)
+	}
+	path := filepath.Join(t.TempDir(), "periscope.yaml")
+	write(t, path, strings.Replace(read(t, "periscope.yaml"), "\n# aws: {}\n", "\naws: {}\n", 1))
+	if c, err = config.Load(path); err != nil || c.AWS == nil || filepath.Dir(c.AWS.Journal) != state {
+		t.Errorf("the journal of periscope.yaml is not in %s: %+v, %v", state, c.AWS, err)
 	}
 	if got := setting(t, "ProtectSystem"); got != "strict" {
 		t.Errorf("ProtectSystem is %s, want strict", got)

@@ -114,7 +114,7 @@ func TestHelpExamples(t *testing.T) {
 	var run, send, ask, other []string
 	for _, cmd := range commands(newRootCommand()) {
 		for _, line := range exampleLines(cmd) {
-			line = strings.NewReplacer("/etc/periscope/", "", "collector.example.com", "127.0.0.1").Replace(line)
+			line = strings.NewReplacer("/etc/periscope/", "", "/var/lib/periscope/", "", "collector.example.com", "127.0.0.1").Replace(line)
 			switch {
 			case strings.HasPrefix(line, "periscope run"):
 				run = append(run, line)

@@ -34,7 +34,7 @@ With --journal it reads the journal of a collector instead, whether one runs or 
 who held which address from when until when. Times without a zone are UTC.`,
 		Example: `  periscope sessions
   periscope sessions --config /etc/periscope/periscope.yaml --json
-  periscope sessions --journal /etc/periscope/sessions.journal --at "2026-11-20 14:05" --address 10.0.3.7`,
+  periscope sessions --journal /var/lib/periscope/sessions.journal --at "2026-11-20 14:05" --address 10.0.3.7`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.check(cmd); err != nil {

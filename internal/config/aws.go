@@ -20,7 +20,9 @@ type AWS struct {
 	// Poll is how often sessions are listed, 5s to 1h.
 	Poll Duration `yaml:"poll"`
 
-	// Journal keeps who held which session when. Empty means none.
+	// Journal keeps who held which session when. Empty means none. If it is absent
+	// the journal is beside the directory of sinks.pcap, else of sinks.flowlog, else
+	// of sinks.splunk.spool.
 	Journal string `yaml:"journal"`
 
 	// JournalSize bounds the journal, 1MiB to 4GiB.

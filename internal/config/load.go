@@ -128,6 +128,9 @@ func parse(name, dir string, data []byte) (*Config, error) {
 	if !doc.Has("sinks.splunk") {
 		c.Sinks.Splunk = nil
 	}
+	if c.AWS != nil && !doc.Has("aws.journal") {
+		c.AWS.Journal = filepath.Join(filepath.Dir(c.Sinks.dir()), c.AWS.Journal)
+	}
 	c.resolve(dir)
 	var errs []*strictyaml.Error
 	for _, p := range c.problems() {
@@ -137,6 +140,20 @@ func parse(name, dir string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	return &c, nil
+}
+
+// dir returns the directory of the first sink that is on and has one, or "". What
+// is above it is where the collector keeps files, which its configuration seldom is.
+func (s *Sinks) dir() string {
+	switch {
+	case s.PCAP != nil:
+		return s.PCAP.Dir
+	case s.FlowLog != nil:
+		return s.FlowLog.Dir
+	case s.Splunk != nil:
+		return s.Splunk.Spool.Dir
+	}
+	return ""
 }
 
 // resolve makes relative paths relative to dir.

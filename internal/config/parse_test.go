@@ -247,6 +247,34 @@ func TestLoadResolvesPaths(t *testing.T) {
 	}
 }
 
+// TestJournalBesideSinks: the journal is where the collector may write, unless it
+// is said where.
+func TestJournalBesideSinks(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "p.yaml")
+	const splunk = "splunk: {endpoints: [https://a], token_file: t, spool: {dir: /var/spool/p}}"
+	for _, tt := range []struct{ text, want string }{
+		{"aws: {}\nsinks: {pcap: {dir: /data/c}, flowlog: {dir: /flows/f}, " + splunk + "}", "/data/sessions.journal"},
+		{"aws: {}\nsinks: {flowlog: {dir: /flows/f}, " + splunk + "}", "/flows/sessions.journal"},
+		{"aws: {poll: 1m}\nsinks: {" + splunk + "}", "/var/spool/sessions.journal"},
+		{"aws: {}\nsinks: {pcap: {dir: data/c}}", filepath.Join(dir, "data", "sessions.journal")},
+		{"aws: {}\nsinks: {}", filepath.Join(dir, "sessions.journal")},
+		{"aws: {journal: sessions.journal}\nsinks: {pcap: {dir: /data/c}}", filepath.Join(dir, "sessions.journal")},
+		{"aws: {journal: ''}\nsinks: {pcap: {dir: /data/c}}", ""},
+	} {
+		if err := os.WriteFile(path, []byte(tt.text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.AWS.Journal != tt.want {
+			t.Errorf("%s: %s, want %s", tt.text, c.AWS.Journal, tt.want)
+		}
+	}
+}
+
 // TestLoadSameDirectory: an absolute and a relative path may be one directory.
 func TestLoadSameDirectory(t *testing.T) {
 	dir := t.TempDir()

@@ -36,6 +36,13 @@ var discoveryRows = []metric{
 				}
 			}
 		}},
+	{"periscope_journal_up", gauge, nil,
+		"1 while the journal of who held which address when has what is known, or none is wanted; 0 where it cannot be opened or written, or its disk hangs.", "1.",
+		func(s *Snapshot, emit emit) {
+			if s.Discovery != nil {
+				emit(float(s.Discovery.JournalError == ""))
+			}
+		}},
 	{"periscope_journal_bytes", gauge, nil,
 		"Size of the journal of who held which address when; 0 without one.", "Below aws.journal_size.",
 		func(s *Snapshot, emit emit) {

@@ -136,7 +136,7 @@ func TestFromStart(t *testing.T) {
 			t.Errorf("%s: there from the start: %v", m.name, found)
 		}
 	}
-	for _, name := range []string{`periscope_build_info{version=""}`, `periscope_backend_info{backend="",interface=""}`, "periscope_session_file_in_force"} {
+	for _, name := range []string{`periscope_build_info{version=""}`, `periscope_backend_info{backend="",interface=""}`, "periscope_session_file_in_force", "periscope_journal_up"} {
 		if got[name] != 1 {
 			t.Errorf("%s is %v, want 1", name, got[name])
 		}
@@ -330,6 +330,7 @@ func TestValues(t *testing.T) {
 		`periscope_discovery_calls_total{operation="DescribeInstances"}`:                                   166,
 		`periscope_discovery_errors_total{kind="denied"}`:                                                  167,
 		`periscope_journal_bytes`: 168,
+		`periscope_journal_up`:    1,
 	}
 	for name, value := range want {
 		if got[name] != value {
