@@ -12,7 +12,8 @@ import (
 
 const (
 	// maxStrangers is how many senders that AWS did not explain are remembered,
-	// with some 150 bytes each. Further ones wait for the next poll.
+	// with some 150 bytes each and their sessions. Further ones wait for the next
+	// poll.
 	maxStrangers = 4096
 
 	// maxWaiting is how many strangers may wait to be looked at: all that show
@@ -29,8 +30,14 @@ type strangers struct {
 	waiting chan *packet.Session
 
 	mu      sync.Mutex // guards what follows
-	asked   map[identity]pause
+	asked   map[identity]asked
 	awaited []awaited // at most maxWaiting
+}
+
+// An asked is the latest session of a sender, and how long not to ask about it.
+type asked struct {
+	pause
+	session *packet.Session
 }
 
 // An awaited is a session whose records wait until scopes have looked.
@@ -51,29 +58,40 @@ func (d *Discovery) Stranger(s *packet.Session) {
 	}
 }
 
-// answer has all scopes look when a stranger shows, until ctx is done.
+// answer has all scopes look when a stranger shows, and again while it is one,
+// until ctx is done.
 func (d *Discovery) answer(ctx context.Context) {
-	free := time.NewTicker(refreshEvery)
+	free, again := time.NewTicker(refreshEvery), time.NewTicker(absentShortest)
 	defer free.Stop()
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-free.C:
-			d.makeRoom(time.Now())
+			d.forgetSilent(time.Now())
+		case <-again.C:
+			if d.strangers.again(time.Now(), d.poll) {
+				d.wake()
+			}
 		case s := <-d.strangers.waiting:
 			now := time.Now()
-			if !d.strangers.ask(identity{s.VNI, s.Source}, now) {
+			if !d.strangers.ask(s, now) {
 				s.Await(0)
 				continue
 			}
 			d.strangers.await(s, now, d.scopes)
-			for _, s := range d.scopes {
-				select {
-				case s.wake <- struct{}{}:
-				default: // it will look anyway
-				}
-			}
+			d.wake()
+		}
+	}
+}
+
+// wake has all scopes look soon.
+func (d *Discovery) wake() {
+	for _, s := range d.scopes {
+		select {
+		case s.wake <- struct{}{}:
+		default: // it will look anyway
 		}
 	}
 }
@@ -113,9 +131,9 @@ func (s *strangers) looked(by *scope, began time.Time) {
 	})
 }
 
-// makeRoom has the table forget unknown sessions that were silent for long, also
+// forgetSilent has the table forget unknown sessions that were silent for long, also
 // while nothing changes and nobody answers: it does so whenever it learns.
-func (d *Discovery) makeRoom(now time.Time) {
+func (d *Discovery) forgetSilent(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.learn(now)
@@ -138,25 +156,46 @@ func (d *Discovery) heard() map[sender]int64 {
 
 // ask reports whether AWS is to be asked about a stranger, and takes it that the
 // answer is no until known says otherwise.
-func (s *strangers) ask(id identity, now time.Time) bool {
+func (s *strangers) ask(stranger *packet.Session, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, again := s.asked[id]
-	if !p.due(now) {
+	id := identity{stranger.VNI, stranger.Source}
+	a, known := s.asked[id]
+	if !a.due(now) {
 		return false
 	}
-	if !again && len(s.asked) >= maxStrangers && !s.makeRoom(now) {
+	if !known && len(s.asked) >= maxStrangers && !s.makeRoom(now) {
 		return false
 	}
-	p.extend(now, absentShortest, absentLongest)
-	s.asked[id] = p
+	a.session = stranger
+	a.extend(now, absentShortest, absentLongest)
+	s.asked[id] = a
 	return true
+}
+
+// again reports whether AWS is to be asked about strangers again. Where their pause
+// is not shorter than a poll the polls do that. Those that are over are forgotten.
+func (s *strangers) again(now time.Time, poll time.Duration) (ask bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, a := range s.asked {
+		switch {
+		case !a.due(now):
+		case a.session.Ended.Load():
+			delete(s.asked, id)
+		case a.delay < poll:
+			a.extend(now, absentShortest, absentLongest)
+			s.asked[id] = a
+			ask = true
+		}
+	}
+	return ask
 }
 
 // makeRoom forgets those that could be asked about again. The caller holds mu.
 func (s *strangers) makeRoom(now time.Time) bool {
-	for id, p := range s.asked {
-		if p.due(now) {
+	for id, a := range s.asked {
+		if a.due(now) {
 			delete(s.asked, id)
 		}
 	}

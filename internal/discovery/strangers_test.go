@@ -40,6 +40,54 @@ func TestStrangerIsAskedOnce(t *testing.T) {
 	})
 }
 
+// A stranger is asked about again while it is one, where the polls do not do that.
+func TestStrangerIsAskedAgain(t *testing.T) {
+	tests := []struct {
+		name  string
+		poll  time.Duration
+		until int // second at which the session file explains it
+		want  []int
+	}{
+		{"polls are rare", time.Hour, 600, []int{0, 5, 60, 120, 240, 480}},
+		{"explained", time.Hour, 130, []int{0, 5, 60, 120}},
+		{"polls come as often", 2 * time.Minute, 150, []int{0, 5, 60, 120}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk("111122223333")
+				r := newRig(t, nil, d)
+				r.poll = tt.poll
+				r.start(t)
+				var got []int
+				looks := uint64(0)
+				for n := range 600 {
+					switch n {
+					case 5:
+						r.name(9, "10.0.0.1", "x")
+					case tt.until:
+						r.table.Replace([]session.Entry{{Name: "db", VNI: 9}})
+					}
+					synctest.Wait()
+					if now := d.Calls()["Sessions"]; now != looks {
+						looks, got = now, append(got, n)
+					}
+					time.Sleep(time.Second)
+				}
+				got = slices.DeleteFunc(got, func(n int) bool { return n > 150 && tt.poll < time.Hour }) // the poll and so on
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("looks at seconds %v, want %v", got, tt.want)
+				}
+				r.strangers.mu.Lock()
+				defer r.strangers.mu.Unlock()
+				if n := len(r.strangers.asked); n != 0 && tt.until < 600 {
+					t.Errorf("%d that are explained are remembered", n)
+				}
+			})
+		})
+	}
+}
+
 // Strangers that come and go leave room for others, whether AWS answers or not.
 func TestStrangersLeaveRoom(t *testing.T) {
 	for name, err := range map[string]error{"nothing about them": nil, "no answer": errors.New("unreachable")} {
@@ -64,26 +112,29 @@ func TestStrangersLeaveRoom(t *testing.T) {
 }
 
 func TestStrangersAreBounded(t *testing.T) {
-	s := strangers{asked: make(map[identity]pause)}
+	s := strangers{asked: make(map[identity]asked)}
 	at := epoch
 	for n := range 2 * maxStrangers {
-		if asked := s.ask(identity{vni: uint32(n)}, at); asked != (n < maxStrangers) {
+		if asked := s.ask(&packet.Session{VNI: uint32(n)}, at); asked != (n < maxStrangers) {
 			t.Fatalf("stranger %d: asked %v", n, asked)
 		}
 	}
 	at = at.Add(absentShortest)
-	if !s.ask(identity{vni: maxStrangers}, at) || len(s.asked) > maxStrangers {
+	if s.again(at, absentShortest) {
+		t.Error("strangers have looks made that polls make anyway")
+	}
+	if !s.ask(&packet.Session{VNI: maxStrangers}, at) || len(s.asked) > maxStrangers {
 		t.Errorf("no room after the pause; %d remembered", len(s.asked))
 	}
 }
 
 func TestPauseDoubles(t *testing.T) {
 	var s strangers
-	s.asked = make(map[identity]pause)
+	s.asked = make(map[identity]asked)
 	var got []time.Duration
 	asked := epoch
 	for at := epoch; at.Before(epoch.Add(time.Hour)); at = at.Add(time.Second) {
-		if s.ask(identity{vni: 7}, at) {
+		if s.ask(&packet.Session{VNI: 7}, at) {
 			got = append(got, at.Sub(asked))
 			asked = at
 		}
@@ -93,7 +144,7 @@ func TestPauseDoubles(t *testing.T) {
 		t.Errorf("asked after %v, want %v", got, want)
 	}
 	s.known([]session.Entry{{VNI: 7}})
-	if !s.ask(identity{vni: 7}, asked) {
+	if !s.ask(&packet.Session{VNI: 7}, asked) {
 		t.Error("not asked although an entry explained it meanwhile")
 	}
 }
