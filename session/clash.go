@@ -9,7 +9,7 @@ import (
 // apart checks that entries at the same time have different names and identities.
 // places are those of the entries in the file.
 func (c *checker) apart(files []entry, entries []Entry, places []int) {
-	twice := clashes(entries, func(e *Entry) identity { return e.identity() })
+	twice := clashes(entries, func(e *Entry) Identity { return e.Identity() })
 	named := clashes(entries, func(e *Entry) string { return e.Name })
 	for i := range entries {
 		c.at = at(places[i])

@@ -44,16 +44,17 @@ type Entry struct {
 	Learned bool
 }
 
-// identity is what frames are matched by.
-type identity struct {
-	vni    uint32
-	source packet.Addr
+// An Identity is what frames are matched by. Source may be zero: any.
+type Identity struct {
+	VNI    uint32
+	Source packet.Addr
 }
 
-func (e *Entry) identity() identity { return identity{e.VNI, e.Source} }
+// Identity returns what the entry's frames are matched by.
+func (e *Entry) Identity() Identity { return Identity{e.VNI, e.Source} }
 
-func (id identity) compare(o identity) int {
-	return cmp.Or(cmp.Compare(id.vni, o.vni), bytes.Compare(id.source[:], o.source[:]))
+func (id Identity) compare(o Identity) int {
+	return cmp.Or(cmp.Compare(id.VNI, o.VNI), bytes.Compare(id.Source[:], o.Source[:]))
 }
 
 // A Tenure tells the entries of one VNI and source apart: those of the session

@@ -19,29 +19,29 @@ type member struct {
 type known struct {
 	bySource *index // those with a source, of each identity the one that began last; nil if there are none
 	byVNI    *index // those without one, likewise
-	several  map[identity]*tenures
+	several  map[Identity]*tenures
 }
 
 func newKnown(members []*member) *known {
 	slices.Reverse(members) // of those that are equal the first is the last then, which has the frames
 	slices.SortStableFunc(members, func(a, b *member) int {
-		return cmp.Or(a.entry.identity().compare(b.entry.identity()), cmp.Compare(a.entry.From, b.entry.From))
+		return cmp.Or(a.entry.Identity().compare(b.entry.Identity()), cmp.Compare(a.entry.From, b.entry.From))
 	})
 	var groups [][]*member // by identity
 	sourced := 0
 	for i := 0; i < len(members); {
-		id := members[i].entry.identity()
+		id := members[i].entry.Identity()
 		n := 1
-		for i+n < len(members) && members[i+n].entry.identity() == id {
+		for i+n < len(members) && members[i+n].entry.Identity() == id {
 			n++
 		}
 		groups = append(groups, members[i:i+n])
 		i += n
-		if !id.source.IsZero() {
+		if !id.Source.IsZero() {
 			sourced++
 		}
 	}
-	k := &known{several: make(map[identity]*tenures)}
+	k := &known{several: make(map[Identity]*tenures)}
 	if sourced > 0 {
 		k.bySource = newIndex(sourced)
 	}
@@ -50,11 +50,11 @@ func newKnown(members []*member) *known {
 	}
 	for _, g := range groups {
 		last := g[len(g)-1]
-		id := last.entry.identity()
-		if id.source.IsZero() {
-			k.byVNI.add(vniKey(id.vni), last.session, last.entry.Until == 0)
+		id := last.entry.Identity()
+		if id.Source.IsZero() {
+			k.byVNI.add(vniKey(id.VNI), last.session, last.entry.Until == 0)
 		} else {
-			k.bySource.add(k.bySource.sourceKey(id.vni, &id.source), last.session, last.entry.Until == 0)
+			k.bySource.add(k.bySource.sourceKey(id.VNI, &id.Source), last.session, last.entry.Until == 0)
 		}
 		if len(g) > 1 {
 			k.several[id] = newTenures(g)
@@ -88,12 +88,12 @@ func (k *known) holder(slot *slot, f *packet.Frame, source *packet.Addr) *packet
 	if slot.surely(f) || holds(s, f) {
 		return s
 	}
-	return k.earlier(identity{f.VNI & MaxVNI, *source}, f)
+	return k.earlier(Identity{f.VNI & MaxVNI, *source}, f)
 }
 
 // earlier returns the session that held an identity when the frame came, if not
 // the one that began last, or nil.
-func (k *known) earlier(id identity, f *packet.Frame) *packet.Session {
+func (k *known) earlier(id Identity, f *packet.Frame) *packet.Session {
 	if t := k.several[id]; t != nil {
 		return t.find(f)
 	}

@@ -102,17 +102,17 @@ func (t *Table) entries() []Entry {
 		return t.listed
 	}
 	named := make(map[string]bool, len(t.listed))
-	listed := make(map[identity][]*Entry, len(t.listed)) // by when they begin
+	listed := make(map[Identity][]*Entry, len(t.listed)) // by when they begin
 	for i := range t.listed {
 		e := &t.listed[i]
 		named[e.Name] = true
-		listed[e.identity()] = append(listed[e.identity()], e)
+		listed[e.Identity()] = append(listed[e.Identity()], e)
 	}
 	byFrom := func(e *Entry, from int64) int { return cmp.Compare(e.From, from) }
 	for _, l := range listed {
 		slices.SortFunc(l, func(a, b *Entry) int { return byFrom(a, b.From) })
 	}
-	explained := func(id identity, e *Entry) bool { // of those of one identity none overlap
+	explained := func(id Identity, e *Entry) bool { // of those of one identity none overlap
 		l := listed[id]
 		i, ok := slices.BinarySearchFunc(l, e.From, byFrom)
 		if !ok {
@@ -122,7 +122,7 @@ func (t *Table) entries() []Entry {
 	}
 	all := slices.Clone(t.listed)
 	for i := range t.learnt {
-		if e := &t.learnt[i]; !explained(e.identity(), e) && !explained(identity{vni: e.VNI}, e) {
+		if e := &t.learnt[i]; !explained(e.Identity(), e) && !explained(Identity{VNI: e.VNI}, e) {
 			all = append(all, *e)
 			if named[e.Name] {
 				other := &all[len(all)-1]

@@ -50,7 +50,7 @@ func New(c Config) *Discovery {
 	d := &Discovery{
 		table: c.Table, log: c.Log, poll: time.Duration(c.AWS.Poll),
 		targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
-		strangers: strangers{waiting: make(chan *packet.Session, maxWaiting), asked: make(map[identity]asked)},
+		strangers: strangers{waiting: make(chan *packet.Session, maxWaiting), asked: make(map[session.Identity]asked)},
 	}
 	for _, id := range c.AWS.Targets {
 		d.targets[id] = true

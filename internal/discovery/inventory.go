@@ -35,7 +35,7 @@ type inventory struct {
 
 // A sender is an identity and the interface that frames name, zero for none.
 type sender struct {
-	identity
+	session.Identity
 	mac [6]byte
 }
 
@@ -68,7 +68,7 @@ func (v *inventory) since(e *session.Entry) int64 {
 	}
 	heard := v.heard()
 	for _, mac := range [...][6]byte{e.MAC, {}} {
-		if began, ok := heard[sender{identityOf(e), mac}]; ok {
+		if began, ok := heard[sender{e.Identity(), mac}]; ok {
 			since = min(since, began)
 		}
 	}
@@ -78,18 +78,18 @@ func (v *inventory) since(e *session.Entry) int64 {
 // A listing is what an inventory says of each holder.
 type listing struct {
 	candidates map[holder]*candidate
-	order      []holder          // as listed
-	held       map[identity]bool // by a candidate
-	there      map[string]bool   // sessions of candidates
-	unsure     map[string]bool   // sessions of which the interface could not be asked
-	skipped    map[string]int    // sessions, by reason
+	order      []holder                  // as listed
+	held       map[session.Identity]bool // by a candidate
+	there      map[string]bool           // sessions of candidates
+	unsure     map[string]bool           // sessions of which the interface could not be asked
+	skipped    map[string]int            // sessions, by reason
 }
 
 // list makes candidates of the sessions. It leaves out those that cannot be
 // matched.
 func (v *inventory) list() *listing {
 	l := &listing{
-		candidates: make(map[holder]*candidate, len(v.sessions)), held: make(map[identity]bool, len(v.sessions)),
+		candidates: make(map[holder]*candidate, len(v.sessions)), held: make(map[session.Identity]bool, len(v.sessions)),
 		there: make(map[string]bool, len(v.sessions)), unsure: make(map[string]bool), skipped: make(map[string]int),
 	}
 	count := make(map[string]int, len(v.sessions))
@@ -123,7 +123,7 @@ func (v *inventory) list() *listing {
 		if l.candidates[h] == nil {
 			l.candidates[h] = &c
 			l.order = append(l.order, h)
-			l.held[h.identity], l.there[m.ID] = true, true
+			l.held[h.Identity], l.there[m.ID] = true, true
 		}
 	}
 	return l

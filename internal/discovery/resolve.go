@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 )
 
@@ -16,21 +15,13 @@ const endedStay = time.Minute
 
 // A holder is one session of one interface under one VNI. An identity, which
 // frames are matched by, is the first half of it.
-type (
-	identity struct {
-		vni    uint32
-		source packet.Addr
-	}
-	holder struct {
-		identity
-		iface, session string
-	}
-)
-
-func identityOf(e *session.Entry) identity { return identity{e.VNI, e.Source} }
+type holder struct {
+	session.Identity
+	iface, session string
+}
 
 func holderOf(e *session.Entry) holder {
-	return holder{identityOf(e), e.Workload.InterfaceID, e.Workload.SessionID}
+	return holder{e.Identity(), e.Workload.InterfaceID, e.Workload.SessionID}
 }
 
 // A tenure is a holder's time.
@@ -74,15 +65,15 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 			next = append(next, t)
 		}
 	}
-	ended := make(map[identity][]session.Entry)
+	ended := make(map[session.Identity][]session.Entry)
 	for i := range next {
 		if next[i].Until != 0 {
-			ended[identityOf(&next[i].Entry)] = append(ended[identityOf(&next[i].Entry)], next[i].Entry)
+			ended[next[i].Entry.Identity()] = append(ended[next[i].Entry.Identity()], next[i].Entry)
 		}
 	}
 	for _, h := range l.order {
 		if c := l.candidates[h]; c != nil {
-			t := begin(c, ended[h.identity], v, now)
+			t := begin(c, ended[h.Identity], v, now)
 			next, changed = append(next, t), append(changed, t.Entry)
 		}
 	}
@@ -146,7 +137,7 @@ func (t *tenure) miss(l *listing, v *inventory, now time.Time) {
 	switch {
 	case stopped != 0:
 		t.end(stopped, now)
-	case l.there[t.Workload.SessionID], l.held[identityOf(&t.Entry)], now.Sub(t.missed) >= v.apart:
+	case l.there[t.Workload.SessionID], l.held[t.Entry.Identity()], now.Sub(t.missed) >= v.apart:
 		t.end(now.UnixNano(), now)
 	}
 }

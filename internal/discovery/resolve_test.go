@@ -223,7 +223,7 @@ func TestSessionCreatedAgain(t *testing.T) {
 // who had the same interface and VNI before may be long forgotten.
 func TestSessionCreatedLater(t *testing.T) {
 	a := eni("a", "10.0.0.1", 102)
-	id := identity{7, packet.AddrFrom(a.Primary)}
+	id := session.Identity{VNI: 7, Source: packet.AddrFrom(a.Primary)}
 	for _, tt := range []struct {
 		name  string
 		heard map[sender]int64 // seconds
@@ -235,7 +235,7 @@ func TestSessionCreatedLater(t *testing.T) {
 		{"of any interface", map[sender]int64{{id, [6]byte{}}: 246}, 246},
 		{"of both", map[sender]int64{{id, a.MAC}: 247, {id, [6]byte{}}: 246}, 246},
 		{"of another interface", map[sender]int64{{id, [6]byte{9}}: 245}, 250},
-		{"of another VNI", map[sender]int64{{identity{8, id.source}, a.MAC}: 245}, 250},
+		{"of another VNI", map[sender]int64{{session.Identity{VNI: 8, Source: id.Source}, a.MAC}: 245}, 250},
 		{"before the task", map[sender]int64{{id, a.MAC}: 90}, 100},
 	} {
 		w := newWorld()

@@ -30,7 +30,7 @@ type strangers struct {
 	waiting chan *packet.Session
 
 	mu      sync.Mutex // guards what follows
-	asked   map[identity]asked
+	asked   map[session.Identity]asked
 	awaited []awaited // at most maxWaiting
 }
 
@@ -146,7 +146,7 @@ func (d *Discovery) heard() map[sender]int64 {
 		if s.Known || s.Source.IsZero() {
 			continue
 		}
-		id := sender{identity{s.VNI, s.Source}, s.MAC}
+		id := sender{session.Identity{VNI: s.VNI, Source: s.Source}, s.MAC}
 		if first, ok := began[id]; !ok || s.Since < first {
 			began[id] = s.Since
 		}
@@ -159,7 +159,7 @@ func (d *Discovery) heard() map[sender]int64 {
 func (s *strangers) ask(stranger *packet.Session, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := identity{stranger.VNI, stranger.Source}
+	id := session.Identity{VNI: stranger.VNI, Source: stranger.Source}
 	a, known := s.asked[id]
 	if !a.due(now) {
 		return false
@@ -207,7 +207,7 @@ func (s *strangers) known(entries []session.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range entries {
-		delete(s.asked, identityOf(&entries[i]))
-		delete(s.asked, identity{vni: entries[i].VNI})
+		delete(s.asked, entries[i].Identity())
+		delete(s.asked, session.Identity{VNI: entries[i].VNI})
 	}
 }

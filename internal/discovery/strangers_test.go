@@ -112,7 +112,7 @@ func TestStrangersLeaveRoom(t *testing.T) {
 }
 
 func TestStrangersAreBounded(t *testing.T) {
-	s := strangers{asked: make(map[identity]asked)}
+	s := strangers{asked: make(map[session.Identity]asked)}
 	at := epoch
 	for n := range 2 * maxStrangers {
 		if asked := s.ask(&packet.Session{VNI: uint32(n)}, at); asked != (n < maxStrangers) {
@@ -130,7 +130,7 @@ func TestStrangersAreBounded(t *testing.T) {
 
 func TestPauseDoubles(t *testing.T) {
 	var s strangers
-	s.asked = make(map[identity]asked)
+	s.asked = make(map[session.Identity]asked)
 	var got []time.Duration
 	asked := epoch
 	for at := epoch; at.Before(epoch.Add(time.Hour)); at = at.Add(time.Second) {

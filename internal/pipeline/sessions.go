@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/session"
 )
 
 // oneDirection is how many frames of one direction alone are no accident.
@@ -132,41 +133,35 @@ func moment(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// An identity is what frames are matched by.
-type identity struct {
-	vni    uint32
-	source packet.Addr
-}
-
 // knownSessions returns the known sessions that are not over by identity, and
 // one of each VNI under that alone.
-func knownSessions(rows []sessionRow, now int64) map[identity]*packet.Session {
-	known := make(map[identity]*packet.Session)
+func knownSessions(rows []sessionRow, now int64) map[session.Identity]*packet.Session {
+	known := make(map[session.Identity]*packet.Session)
 	for i := range rows {
 		s := rows[i].session
 		if !s.Known || rows[i].SessionLedger.Over(now) {
 			continue
 		}
-		if id := (identity{vni: s.VNI}); known[id] == nil {
+		if id := (session.Identity{VNI: s.VNI}); known[id] == nil {
 			known[id] = s
 		}
-		known[identity{s.VNI, s.Source}] = s
+		known[session.Identity{VNI: s.VNI, Source: s.Source}] = s
 	}
 	return known
 }
 
 // flag says what is wrong with a session that is not over.
 // Of its mirror filter it is known that it accepts only the direction, if any.
-func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[identity]*packet.Session, only packet.Direction, d *Discovery) {
+func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[session.Identity]*packet.Session, only packet.Direction, d *Discovery) {
 	set := func(flag string, is bool) {
 		if is {
 			r.Flags = append(r.Flags, flag)
 		}
 	}
 	if !s.Known {
-		of := known[identity{s.VNI, s.Source}]
+		of := known[session.Identity{VNI: s.VNI, Source: s.Source}]
 		if of == nil {
-			of = known[identity{vni: s.VNI}]
+			of = known[session.Identity{VNI: s.VNI}]
 		}
 		if of != nil {
 			r.Resembles = of.Name
