@@ -29,6 +29,7 @@ const Metadata = "metadata"
 type Fault struct {
 	Operation       string // its name, or Metadata; "" is every one but that
 	Account, Region string // whose; "" is everyone's
+	Skip            int    // how often it waits before
 	Times           int    // how often; 0: until it is removed
 	Kind            Kind
 	Error           Error // of Kind Refused: a quota's, say; Status 0 is 400
@@ -99,6 +100,10 @@ func (f *Fake) fault(operation, account, region string) (Fault, bool) {
 	for i, fault := range f.faults {
 		if fault.Operation != operation && (fault.Operation != "" || operation == Metadata) ||
 			fault.Account != "" && fault.Account != account || fault.Region != "" && fault.Region != region {
+			continue
+		}
+		if fault.Skip > 0 {
+			fault.Skip--
 			continue
 		}
 		if fault.Times == 1 {

@@ -25,29 +25,49 @@ const (
 // A cache holds what AWS said of things by their ids. It belongs to one
 // goroutine.
 type cache[T any] struct {
-	ask func(ctx context.Context, ids []string) ([]T, error)
-	id  func(*T) string
+	ask   func(ctx context.Context, ids []string) ([]T, error) // with an error, what it had until then
+	id    func(*T) string
+	apart time.Duration // between two answers that are to agree that something is gone
 
-	items     map[string]*T    // nil: not there
-	absent    map[string]pause // of those not there
-	refreshed time.Time        // when all were asked for
+	items     map[string]*T     // nil: not there
+	answers   map[string]answer // of those asked for, by id
+	refreshed time.Time         // when all were due last
 	failing   failure
 }
 
+// An answer is when AWS was asked for something with success, and how often in a
+// row it was not there then, of which the pause is.
+type answer struct {
+	at     time.Time
+	misses int
+	pause
+}
+
+func newCache[T any](d *Discovery, ask func(context.Context, []string) ([]T, error), id func(*T) string) cache[T] {
+	return cache[T]{ask: ask, id: id, apart: d.poll}
+}
+
+// listed asks for all where some are wanted.
+func listed[T any](list func(context.Context) ([]T, error)) func(context.Context, []string) ([]T, error) {
+	return func(ctx context.Context, _ []string) ([]T, error) { return list(ctx) }
+}
+
 // fill asks for what is wanted and not known, and forgets what is not wanted.
-// After an error what was known stays.
+// After an error what was known stays, what came before it is known, and only
+// the rest is due.
 func (c *cache[T]) fill(ctx context.Context, wanted map[string]bool, now time.Time) error {
 	if c.items == nil {
-		c.items, c.absent, c.refreshed = make(map[string]*T), make(map[string]pause), now
+		c.items, c.answers = make(map[string]*T), make(map[string]answer)
 	}
 	maps.DeleteFunc(c.items, func(id string, _ *T) bool { return !wanted[id] })
-	maps.DeleteFunc(c.absent, func(id string, _ pause) bool { return !wanted[id] })
-	all := now.Sub(c.refreshed) >= refreshEvery
+	maps.DeleteFunc(c.answers, func(id string, _ answer) bool { return !wanted[id] })
+	if now.Sub(c.refreshed) >= refreshEvery {
+		c.refreshed = now
+	}
 	var ids []string
 	for id := range wanted {
-		item, known := c.items[id]
-		p := c.absent[id]
-		if all && item != nil || !known || item == nil && p.due(now) {
+		a := c.answers[id]
+		if a.misses > 0 && a.due(now) || a.misses == 0 && a.at.Before(c.refreshed) {
 			ids = append(ids, id)
 		}
 	}
@@ -56,34 +76,34 @@ func (c *cache[T]) fill(ctx context.Context, wanted map[string]bool, now time.Ti
 	}
 	slices.Sort(ids)
 	found, err := c.ask(ctx, ids)
-	if c.failing.result(err, now); err != nil {
-		return err
-	}
-	if all {
-		c.refreshed = now
-	}
-	c.take(ids, found, now)
-	return nil
-}
-
-// take keeps an answer.
-func (c *cache[T]) take(ids []string, found []T, now time.Time) {
+	c.failing.result(err, now)
 	there := make(map[string]*T, len(found))
 	for i := range found {
 		there[c.id(&found[i])] = &found[i]
 	}
 	for _, id := range ids {
-		before, known := c.items[id]
-		c.items[id] = there[id]
-		p := c.absent[id]
-		switch {
-		case there[id] != nil:
-			delete(c.absent, id)
-		case !known || before != nil:
-			c.absent[id] = pause{} // AWS may be late
-		default:
-			p.extend(now, absentShortest, absentLongest)
-			c.absent[id] = p
+		if there[id] != nil {
+			c.items[id], c.answers[id] = there[id], answer{at: now}
+		} else if err == nil {
+			c.miss(id, now)
 		}
 	}
+	return err
+}
+
+// miss takes it that something was not there. What was known is gone with the
+// second answer that says so.
+func (c *cache[T]) miss(id string, now time.Time) {
+	a := c.answers[id]
+	a.misses++
+	switch known := c.items[id] != nil; {
+	case a.misses > 1:
+		a.extend(now, absentShortest, absentLongest)
+		c.items[id] = nil
+	case known:
+		a.until = now.Add(c.apart)
+	default: // AWS may be late: it is due at the next look
+		c.items[id] = nil
+	}
+	c.answers[id] = a
 }

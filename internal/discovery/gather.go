@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,7 +54,7 @@ func (s *scope) gather(ctx context.Context, now time.Time) (*inventory, error) {
 	note(s.instances.fill(ctx, instances, now))
 	note(s.vpcs.fill(ctx, vpcs, now))
 	note(s.subnets.fill(ctx, subnets, now))
-	v.instances, v.vpcs, v.subnets = s.instances.items, s.vpcs.items, s.subnets.items
+	v.instances, v.vpcs, v.subnets = s.instances.items, s.withOwn(ctx, vpcs, now), s.subnets.items
 	note(s.gatherTasks(ctx, v, fargate, now))
 	note(s.gatherFilters(ctx, sessions, now))
 	return v, problem
@@ -61,17 +62,31 @@ func (s *scope) gather(ctx context.Context, now time.Time) (*inventory, error) {
 
 // gatherTasks finds the tasks behind Fargate's interfaces, and whether those of
 // sessions that are gone have stopped.
-func (s *scope) gatherTasks(ctx context.Context, v *inventory, faces map[string]*awsapi.Interface, now time.Time) (err error) {
+func (s *scope) gatherTasks(ctx context.Context, v *inventory, faces map[string]*awsapi.Interface, now time.Time) error {
 	done, gone := s.d.pursue(v)
-	v.tasks, err = s.tasks.find(ctx, faces, func(id string) bool { return done[id] }, now)
-	if err != nil {
-		return err
-	}
-	v.stopped, err = s.tasks.stopped(ctx, gone)
-	return err
+	v.tasks = s.tasks.find(ctx, faces, func(id string) bool { return done[id] }, now)
+	v.stopped = s.tasks.stopped(ctx, gone, now)
+	return s.tasks.problem(now)
 }
 
-// identify finds out the account: by asking, else as that of any interface.
+// withOwn returns the VPCs that are known, and where this instance's is wanted and
+// is not, what its metadata say of it.
+func (s *scope) withOwn(ctx context.Context, wanted map[string]bool, now time.Time) map[string]*awsapi.VPC {
+	vpcs := s.vpcs.items
+	for id := range wanted {
+		if vpcs[id] != nil {
+			continue
+		}
+		if self := s.d.own(ctx, now); self != nil && self.VPCID == id {
+			vpcs = maps.Clone(vpcs)
+			vpcs[id] = &awsapi.VPC{ID: id, CIDRs: self.VPCCIDRs}
+		}
+	}
+	return vpcs
+}
+
+// identify finds out the account: by asking, else as that of any interface, else
+// of a collector without a role to take on as that of its instance.
 func (s *scope) identify(ctx context.Context, now time.Time) error {
 	account, _ := s.where()
 	if account != "" {
@@ -87,6 +102,11 @@ func (s *scope) identify(ctx context.Context, now time.Time) error {
 			account, err = face.OwnerID, nil
 		}
 	}
+	if account == "" && s.api.RoleARN() == "" {
+		if self := s.d.own(ctx, now); self != nil && self.AccountID != "" {
+			account, err = self.AccountID, nil
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.account = account
@@ -96,24 +116,29 @@ func (s *scope) identify(ctx context.Context, now time.Time) error {
 // towardsUs returns the sessions whose target is configured or this instance's,
 // at most maxSessions. If that cannot be told all count.
 func (s *scope) towardsUs(ctx context.Context, all []awsapi.MirrorSession, now time.Time) (ours []awsapi.MirrorSession, err error) {
-	count := func(target string) bool { return s.d.targets[target] }
-	if len(s.d.targets) == 0 {
-		self := s.d.own(ctx, now)
-		if self == nil || len(self.Interfaces) == 0 {
-			count = func(string) bool { return true }
-		} else {
-			err = s.listTargets(ctx, all, self.Interfaces, now)
-			blind := s.listed.IsZero()
-			count = func(target string) bool {
-				ours, known := s.d.ours(target)
-				return ours || !known && blind
+	configured := len(s.d.targets) > 0
+	var self *awsapi.Self
+	if !configured {
+		self = s.d.own(ctx, now)
+	}
+	told := self != nil && len(self.Interfaces) > 0
+	if told {
+		err = s.listTargets(ctx, all, self.Interfaces, now)
+	}
+	s.surplus, s.adrift = 0, 0
+	for i := range all {
+		target := all[i].TargetID
+		count := !configured || s.d.targets[target]
+		if told {
+			mine, known := s.d.ours(target)
+			_, asked := s.aims.items[target]
+			count = mine || !known && !asked
+			if !known && asked {
+				s.adrift++
 			}
 		}
-	}
-	s.surplus = 0
-	for i := range all {
 		switch {
-		case !count(all[i].TargetID):
+		case !count:
 		case len(ours) < maxSessions:
 			ours = append(ours, all[i])
 		default:
@@ -123,33 +148,21 @@ func (s *scope) towardsUs(ctx context.Context, all []awsapi.MirrorSession, now t
 	return ours, err
 }
 
-// listTargets lists targets when the list is old, or a session has one that was
-// in no list.
+// listTargets takes down which of the sessions' targets are this instance's.
 func (s *scope) listTargets(ctx context.Context, sessions []awsapi.MirrorSession, interfaces []string, now time.Time) error {
-	old := s.listed.IsZero() || now.Sub(s.listed) >= refreshEvery
-	for i := 0; i < len(sessions) && !old; i++ {
-		_, known := s.d.ours(sessions[i].TargetID)
-		old = !known && !s.strange[sessions[i].TargetID]
+	wanted := make(map[string]bool)
+	for i := range sessions {
+		wanted[sessions[i].TargetID] = true
 	}
-	if !old || !s.targetless.due(now) {
-		return s.targetless.err
+	err := s.aims.fill(ctx, wanted, now)
+	targets := make(map[string]bool)
+	for id, t := range s.aims.items {
+		if t != nil { // one without an interface is a load balancer
+			targets[id] = t.InterfaceID == "" || slices.Contains(interfaces, t.InterfaceID)
+		}
 	}
-	list, err := s.api.Targets(ctx)
-	if s.targetless.result(err, now); err != nil {
-		return err
-	}
-	targets := make(map[string]bool, len(list))
-	for _, t := range list { // one without an interface is a load balancer
-		targets[t.ID] = t.InterfaceID == "" || slices.Contains(interfaces, t.InterfaceID)
-	}
-	s.listed, s.strange = now, make(map[string]bool)
 	s.d.mu.Lock()
 	s.targets = targets
 	s.d.mu.Unlock()
-	for i := range sessions {
-		if _, known := s.d.ours(sessions[i].TargetID); !known {
-			s.strange[sessions[i].TargetID] = true
-		}
-	}
-	return nil
+	return err
 }

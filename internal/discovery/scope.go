@@ -27,16 +27,15 @@ type scope struct {
 	instances  cache[awsapi.Instance]
 	vpcs       cache[awsapi.VPC]
 	subnets    cache[awsapi.Subnet]
+	aims       cache[awsapi.Target]
 	filters    cache[mirrorFilter]
 	tasks      tasks
 
-	shown      map[string]showing // by session of the last list
-	nameless   failure            // the account cannot be asked
-	targetless failure            // nor the targets
-	listed     time.Time          // when targets were
-	strange    map[string]bool    // targets that were in no list then
-	surplus    int                // sessions of the last list beyond maxSessions
-	full       bool               // that there are some was logged
+	shown    map[string]showing // by session of the last list
+	nameless failure            // the account cannot be asked
+	surplus  int                // sessions of the last list beyond maxSessions
+	adrift   int                // sessions of the last list whose target AWS does not list
+	full     bool               // that there is a surplus was logged
 
 	targets map[string]bool // by id: whether it is this instance's; guarded by d.mu
 
@@ -52,14 +51,13 @@ type scope struct {
 
 func newScope(d *Discovery, api client) *scope {
 	s := &scope{d: d, api: api, wake: make(chan struct{}, 1), tasks: tasks{api: api}, errors: make(map[string]uint64)}
-	s.interfaces = cache[awsapi.Interface]{ask: api.Interfaces, id: func(i *awsapi.Interface) string { return i.ID }}
-	s.instances = cache[awsapi.Instance]{ask: api.Instances, id: func(i *awsapi.Instance) string { return i.ID }}
-	s.vpcs = cache[awsapi.VPC]{ask: api.VPCs, id: func(v *awsapi.VPC) string { return v.ID }}
-	s.subnets = cache[awsapi.Subnet]{ask: api.Subnets, id: func(v *awsapi.Subnet) string { return v.ID }}
-	s.filters = cache[mirrorFilter]{
-		ask: func(ctx context.Context, _ []string) ([]mirrorFilter, error) { return mirrorFilters(ctx, api) },
-		id:  func(f *mirrorFilter) string { return f.id },
-	}
+	s.interfaces = newCache(d, api.Interfaces, func(i *awsapi.Interface) string { return i.ID })
+	s.instances = newCache(d, api.Instances, func(i *awsapi.Instance) string { return i.ID })
+	s.vpcs = newCache(d, api.VPCs, func(v *awsapi.VPC) string { return v.ID })
+	s.subnets = newCache(d, api.Subnets, func(v *awsapi.Subnet) string { return v.ID })
+	s.aims = newCache(d, listed(api.Targets), func(t *awsapi.Target) string { return t.ID })
+	s.filters = newCache(d, listed(func(ctx context.Context) ([]mirrorFilter, error) { return mirrorFilters(ctx, api) }),
+		func(f *mirrorFilter) string { return f.id })
 	if arn := strings.Split(api.RoleARN(), ":"); len(arn) > 4 {
 		s.account = arn[4]
 	}
@@ -132,6 +130,9 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 		skipped = s.d.apply(v, now)
 		if s.surplus > 0 {
 			skipped["limit"] = s.surplus
+		}
+		if s.adrift > 0 {
+			skipped["no_target"] = s.adrift
 		}
 		if s.surplus > 0 && !s.full {
 			s.d.log.Warn("further mirror sessions of an account and region are left out", "account", v.account, "region", v.region,

@@ -15,7 +15,8 @@ const (
 	// not described again.
 	maxTasks = 50_000
 
-	// forgetTask is after how long a task that is in no list is forgotten.
+	// forgetTask is after how long a task is forgotten that the lists of its
+	// cluster do not have any more.
 	forgetTask = 10 * time.Minute
 
 	clusterTag = "aws:ecs:clusterName"
@@ -27,212 +28,172 @@ type tasks struct {
 	api client
 
 	known    map[string]*knownTask // by ARN
-	clusters []string
-	listed   time.Time        // when clusters were
-	absent   map[string]pause // interfaces whose task was not found
-	failing  failure
+	clusters map[string]*cluster   // by name: those with known tasks, and those that fail
+	absent   map[string]pause      // interfaces whose task was not found
+	names    []string              // ARNs of all clusters
+	listed   time.Time             // when they were
+	nameless failure               // they cannot be listed
+	mute     bool                  // a call of this look failed as others would: they wait for the next look
 }
 
 type knownTask struct {
 	awsapi.Task
-	full bool // else only ARNs and ids are kept
-	seen time.Time
+	full bool      // else only ARNs and ids are kept
+	seen time.Time // when it was described, or in a list last
+}
+
+// trim keeps which task it is, and whose.
+func (k *knownTask) trim() {
+	if k.full {
+		k.Task = awsapi.Task{ARN: k.ARN, ClusterARN: k.ClusterARN, InterfaceID: k.InterfaceID, AttachmentID: k.AttachmentID}
+		k.full = false
+	}
+}
+
+// A cluster is what is known of one, beside its tasks.
+type cluster struct {
+	listed  time.Time // when its tasks were
+	failing failure
 }
 
 // find returns the tasks known of the interfaces, by interface. It asks for
 // those that are new or not settled, unless done says that nothing more is to be
 // learnt of them.
-func (t *tasks) find(ctx context.Context, faces map[string]*awsapi.Interface, done func(id string) bool, now time.Time) (map[string]*awsapi.Task, error) {
+func (t *tasks) find(ctx context.Context, faces map[string]*awsapi.Interface, done func(id string) bool, now time.Time) map[string]*awsapi.Task {
 	if t.known == nil {
-		t.known, t.absent = make(map[string]*knownTask), make(map[string]pause)
+		t.known, t.absent, t.clusters = make(map[string]*knownTask), make(map[string]pause), make(map[string]*cluster)
 	}
+	t.mute = false
 	maps.DeleteFunc(t.absent, func(id string, _ pause) bool { return faces[id] == nil })
-	if t.failing.due(now) {
-		t.failing.result(t.search(ctx, faces, done, now), now)
-	}
-	found := make(map[string]*awsapi.Task)
-	for id, k := range t.match(faces) {
+	s := newSearch(t, faces, now)
+	s.follow(ctx, done)
+	s.run(ctx, done)
+	t.forget(s.matched, now)
+	found := make(map[string]*awsapi.Task, len(s.matched))
+	for id, k := range s.matched {
 		if k.full {
 			found[id] = &k.Task
 		}
 	}
-	t.forget(faces, now)
-	return found, t.failing.err
+	return found
 }
 
-// search asks for the tasks: those known and not settled first, then for those
-// in the lists of clusters.
-func (t *tasks) search(ctx context.Context, faces map[string]*awsapi.Interface, done func(id string) bool, now time.Time) error {
-	matched := t.match(faces)
-	again := make(map[string][]string) // ARNs by cluster
-	for id, k := range matched {
-		if !done(id) && (!k.full || !settled(&k.Task)) {
-			again[k.ClusterARN] = append(again[k.ClusterARN], k.ARN)
-		}
+// try makes calls about a cluster, unless they failed lately. A cluster that is
+// gone has no tasks.
+func (t *tasks) try(name string, now time.Time, calls func() error) {
+	c := t.cluster(name)
+	if t.mute || !c.failing.due(now) {
+		return
 	}
-	for _, cluster := range slices.Sorted(maps.Keys(again)) {
-		if err := t.describe(ctx, cluster, again[cluster], now); err != nil {
-			return err
-		}
+	err := calls()
+	if awsapi.KindOf(err) == awsapi.NotFound {
+		err = nil
 	}
-	lacking := make(map[string]*awsapi.Interface)
-	for id, face := range faces {
-		if p := t.absent[id]; matched[id] == nil && !done(id) && p.due(now) {
-			lacking[id] = face
-		}
-	}
-	if len(lacking) == 0 {
-		return nil
-	}
-	if err := t.searchClusters(ctx, lacking, now); err != nil {
-		return err
-	}
-	t.note(faces, lacking, now)
-	return nil
+	c.failing.result(err, now)
+	t.mute = general(err)
 }
 
-// searchClusters lists the running tasks of the clusters that an interface that
-// lacks its task may belong to, and if that is not enough the stopped ones.
-func (t *tasks) searchClusters(ctx context.Context, lacking map[string]*awsapi.Interface, now time.Time) error {
-	named := make(map[string]bool)
-	anywhere := false
-	for _, face := range lacking {
-		if name := face.Tags[clusterTag]; name != "" {
-			named[name] = true
-		} else {
-			anywhere = true
-		}
+// general reports whether an error is likely to be that of other calls too, each
+// of which may take until its time-out.
+func general(err error) bool {
+	switch awsapi.KindOf(err) {
+	case awsapi.None, awsapi.Denied, awsapi.NotFound, awsapi.Other:
+		return false
 	}
-	clusters := slices.Sorted(maps.Keys(named))
-	if anywhere {
-		if now.Sub(t.listed) >= refreshEvery {
-			all, err := t.api.Clusters(ctx)
-			if err != nil {
-				return err
-			}
-			t.clusters, t.listed = all, now
-		}
-		for _, arn := range t.clusters {
-			if !named[last(arn)] {
-				clusters = append(clusters, arn)
-			}
-		}
-	}
-	for _, stopped := range []bool{false, true} {
-		for _, cluster := range clusters {
-			if len(t.match(lacking)) == len(lacking) {
-				return nil
-			}
-			if err := t.searchCluster(ctx, cluster, stopped, now); err != nil && awsapi.KindOf(err) != awsapi.NotFound {
-				return err
-			}
-		}
-	}
-	return nil
+	return true
 }
 
-func (t *tasks) searchCluster(ctx context.Context, cluster string, stopped bool, now time.Time) error {
-	arns, err := t.api.TaskARNs(ctx, cluster, stopped)
-	if err != nil {
-		return err
+func (t *tasks) cluster(arn string) *cluster {
+	name := last(arn)
+	if t.clusters[name] == nil {
+		t.clusters[name] = &cluster{}
 	}
-	var unknown []string
-	for _, arn := range arns {
-		if k := t.known[arn]; k != nil {
-			k.seen = now
-		} else {
-			unknown = append(unknown, arn)
-		}
-	}
-	return t.describe(ctx, cluster, unknown[:min(len(unknown), max(0, maxTasks-len(t.known)))], now)
+	return t.clusters[name]
 }
 
-// describe asks for tasks. One that has no interface yet is not remembered.
-func (t *tasks) describe(ctx context.Context, cluster string, arns []string, now time.Time) error {
+// describe asks for tasks, and takes over those that it gets. One that has no
+// interface yet is not remembered.
+func (t *tasks) describe(ctx context.Context, cluster string, arns []string, now time.Time) ([]*knownTask, error) {
 	if len(arns) == 0 {
-		return nil
+		return nil, nil
 	}
 	list, err := t.api.Tasks(ctx, cluster, arns)
-	if err != nil {
-		return err
-	}
-	for _, task := range list {
-		if task.InterfaceID != "" || task.AttachmentID != "" || settled(&task) {
-			t.known[task.ARN] = &knownTask{Task: task, full: true, seen: now}
+	var taken []*knownTask
+	for i := range list {
+		if task := &list[i]; task.InterfaceID != "" || task.AttachmentID != "" || settled(task) {
+			k := &knownTask{Task: *task, full: true, seen: now}
+			t.known[task.ARN] = k
+			taken = append(taken, k)
 		}
 	}
-	return nil
+	return taken, err
 }
 
-// match returns the known tasks of the interfaces, by interface.
-func (t *tasks) match(faces map[string]*awsapi.Interface) map[string]*knownTask {
-	byAttachment := make(map[string]string, len(faces))
-	for id, face := range faces {
-		byAttachment[attachment(face)] = id
-	}
-	matched := make(map[string]*knownTask, len(faces))
-	for _, k := range t.known {
-		id := k.InterfaceID
-		if faces[id] == nil {
-			id = byAttachment[k.AttachmentID]
-		}
-		if faces[id] != nil {
-			matched[id] = k
-		}
-	}
-	return matched
-}
-
-// note remembers which interfaces still lack their task.
-func (t *tasks) note(faces, lacking map[string]*awsapi.Interface, now time.Time) {
-	matched := t.match(faces)
-	for id := range lacking {
-		p, again := t.absent[id]
-		switch {
-		case matched[id] != nil:
-			delete(t.absent, id)
-		case again:
-			p.extend(now, absentShortest, absentLongest)
-			t.absent[id] = p
-		default:
-			t.absent[id] = pause{} // ECS may be late
-		}
-	}
-}
-
-// forget drops tasks that are in no list any more, and keeps of those whose
-// interface is not mirrored only which one it is.
-func (t *tasks) forget(faces map[string]*awsapi.Interface, now time.Time) {
-	wanted := make(map[string]bool, len(faces))
-	for _, k := range t.match(faces) {
+// forget drops tasks that the lists of their cluster do not have any more, and
+// keeps of those whose interface is not mirrored only which one it is.
+func (t *tasks) forget(matched map[string]*knownTask, now time.Time) {
+	wanted := make(map[string]bool, len(matched))
+	for _, k := range matched {
 		wanted[k.ARN] = true
 	}
+	used := make(map[string]bool)
 	for arn, k := range t.known {
 		switch {
 		case wanted[arn]:
-		case now.Sub(k.seen) >= forgetTask:
+		case t.cluster(k.ClusterARN).listed.Sub(k.seen) >= forgetTask:
 			delete(t.known, arn)
-		case k.full:
-			k.full = false
-			k.Task = awsapi.Task{ARN: k.ARN, ClusterARN: k.ClusterARN, InterfaceID: k.InterfaceID, AttachmentID: k.AttachmentID}
+			continue
+		default:
+			k.trim()
 		}
+		used[last(k.ClusterARN)] = true
 	}
+	maps.DeleteFunc(t.clusters, func(name string, c *cluster) bool { return !used[name] && c.failing.err == nil })
+}
+
+// makeRoom forgets tasks of interfaces that are not mirrored, until n more can be
+// remembered: those that this look did not list, whose clusters may never be
+// listed again.
+func (t *tasks) makeRoom(n int, now time.Time) (room int) {
+	if len(t.known)+n > maxTasks {
+		maps.DeleteFunc(t.known, func(_ string, k *knownTask) bool { return !k.full && k.seen.Before(now) })
+	}
+	return min(n, max(0, maxTasks-len(t.known)))
 }
 
 // stopped returns when tasks stopped, by ARN, of those that have: the tasks of
 // entries, by cluster.
-func (t *tasks) stopped(ctx context.Context, clusters map[string][]string) (map[string]time.Time, error) {
+func (t *tasks) stopped(ctx context.Context, clusters map[string][]string, now time.Time) map[string]time.Time {
 	at := make(map[string]time.Time)
 	for _, cluster := range slices.Sorted(maps.Keys(clusters)) {
-		list, err := t.api.Tasks(ctx, cluster, clusters[cluster])
-		if err != nil && awsapi.KindOf(err) != awsapi.NotFound {
-			return at, err
-		}
-		for i := range list {
-			if !list[i].Stopped.IsZero() {
-				at[list[i].ARN] = list[i].Stopped
+		t.try(cluster, now, func() error {
+			list, err := t.api.Tasks(ctx, cluster, clusters[cluster])
+			for i := range list {
+				if !list[i].Stopped.IsZero() {
+					at[list[i].ARN] = list[i].Stopped
+				}
 			}
+			return err
+		})
+	}
+	return at
+}
+
+// problem ends a look: it returns the first error that stays, and forgets those
+// of which the look had no call to make.
+func (t *tasks) problem(now time.Time) error {
+	if t.nameless.due(now) && !t.mute {
+		t.nameless = failure{}
+	}
+	err := t.nameless.err
+	for _, name := range slices.Sorted(maps.Keys(t.clusters)) {
+		c := t.clusters[name]
+		if c.failing.due(now) && !t.mute {
+			c.failing = failure{}
+		}
+		if err == nil {
+			err = c.failing.err
 		}
 	}
-	return at, nil
+	return err
 }
