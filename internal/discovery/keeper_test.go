@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,17 +21,19 @@ import (
 type disk struct {
 	*testing.T
 	path  string
-	says  func() error
-	syncs int
+	says  atomic.Pointer[func() error]
+	syncs atomic.Int64
 }
 
-// newDisk is of the bubble that calls it.
+func (d *disk) say(f func() error) { d.says.Store(&f) }
+
 func newDisk(t *testing.T, path string) (*disk, *journal.Journal) {
 	t.Helper()
-	d := &disk{T: t, path: path, says: func() error { return nil }}
+	d := &disk{T: t, path: path}
+	d.say(func() error { return nil })
 	j, err := journal.Open(path, journal.Config{Sync: func(f *os.File) error {
-		d.syncs++
-		if err := d.says(); err != nil {
+		d.syncs.Add(1)
+		if err := (*d.says.Load())(); err != nil {
 			return err
 		}
 		return f.Sync()
@@ -65,8 +68,8 @@ func TestJournalFails(t *testing.T) {
 		on, j := newDisk(t, path)
 		d.run("a", "10.0.0.1", 7, now())
 		r := newRig(t, j, d)
-		on.says = func() error { return errors.New("no space") }
-		before := on.syncs
+		on.say(func() error { return errors.New("no space") })
+		before := on.syncs.Load()
 		r.start(t)
 		for n := range 60 {
 			d.run("b", "10.0.0.2", uint32(n+8), now())
@@ -75,7 +78,7 @@ func TestJournalFails(t *testing.T) {
 		if got := r.name(7, "10.0.0.1", "a"); got != "web-aaaaaaaa" {
 			t.Errorf("without a journal: %s", got)
 		}
-		if n := on.syncs - before; n < 10 || n > 16 { // after 30 s, 1, 2, 4, 5 min and then every 5 min
+		if n := on.syncs.Load() - before; n < 10 || n > 16 { // after 30 s, 1, 2, 4, 5 min and then every 5 min
 			t.Errorf("%d attempts in an hour", n)
 		}
 		if n := r.log.lines("cannot be written"); n != 1 {
@@ -84,7 +87,7 @@ func TestJournalFails(t *testing.T) {
 		if err := r.JournalError(); err == nil || !strings.Contains(err.Error(), "no space") {
 			t.Errorf("error %v", err)
 		}
-		on.says = func() error { return nil }
+		on.say(func() error { return nil })
 		time.Sleep(failLongest)
 		if n := r.log.lines("can be written again"); n != 1 || r.JournalError() != nil {
 			t.Errorf("%d lines about the recovery, error %v", n, r.JournalError())
@@ -103,7 +106,7 @@ func TestJournalHangs(t *testing.T) {
 		d := newDesk("111122223333")
 		on, j := newDisk(t, path)
 		free := make(chan struct{})
-		on.says = func() error { <-free; return nil }
+		on.say(func() error { <-free; return nil })
 		r := newRig(t, j, d)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
