@@ -124,6 +124,9 @@ func (t *tenure) miss(l *listing, v *inventory, now time.Time) {
 	if t.listed = unsure; known || l.there[t.Workload.SessionID] {
 		t.scope = v.scope
 	}
+	if t.listed {
+		t.missed = time.Time{}
+	}
 	if t.Until != 0 || t.listed {
 		return
 	}

@@ -184,6 +184,13 @@ func TestInterfaceNotAsked(t *testing.T) {
 	for n := range 5 {
 		check(t, "interface not asked", w.look(120+10*n), want...)
 	}
+	w.unmirror("1")
+	check(t, "missed once", w.look(170), want...)
+	w.mirror("1", 7, a)
+	delete(w.interfaces, a.ID)
+	check(t, "back, and not asked", w.look(180), want...)
+	w.unmirror("1")
+	check(t, "missed once more", w.look(190), want...)
 }
 
 func TestAddressReused(t *testing.T) {
