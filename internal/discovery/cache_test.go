@@ -133,6 +133,9 @@ func TestWholeTargetOmitted(t *testing.T) {
 			t.Errorf("step %d: %d sessions are counted as without a target, want %d", n, skipped, want)
 		}
 	}
+	if n := w.log.lines("are left out"); n != 2 {
+		t.Errorf("%d lines about it", n)
+	}
 }
 
 // What came before a call failed is known at once, and only the rest is asked for
@@ -170,7 +173,7 @@ func TestWholeOwnVPC(t *testing.T) {
 	}
 	w.Change(func(s *awsfake.State) { s.Self = awsfake.Self{Account: home, Region: region, Instance: collector.ID} })
 	remove := w.Fail(awsfake.Fault{Operation: "DescribeVpcs", Kind: awsfake.Denied})
-	w.Fail(awsfake.Fault{Operation: "GetCallerIdentity", Kind: awsfake.Internal})
+	w.Fail(awsfake.Fault{Operation: "GetCallerIdentity", Kind: awsfake.Denied})
 	w.after(time.Second)
 	if account, _ := w.scopes[0].where(); account != home {
 		t.Errorf("account %q", account)

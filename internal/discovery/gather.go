@@ -114,7 +114,8 @@ func (s *scope) identify(ctx context.Context, now time.Time) error {
 }
 
 // towardsUs returns the sessions whose target is configured or this instance's,
-// at most maxSessions. If that cannot be told all count.
+// at most maxSessions. If that cannot be told all count; those whose target AWS
+// does not list are noted as adrift.
 func (s *scope) towardsUs(ctx context.Context, all []awsapi.MirrorSession, now time.Time) (ours []awsapi.MirrorSession, err error) {
 	configured := len(s.d.targets) > 0
 	var self *awsapi.Self
@@ -125,6 +126,7 @@ func (s *scope) towardsUs(ctx context.Context, all []awsapi.MirrorSession, now t
 	if told {
 		err = s.listTargets(ctx, all, self.Interfaces, now)
 	}
+	before := s.adrift
 	s.surplus, s.adrift = 0, 0
 	for i := range all {
 		target := all[i].TargetID
@@ -144,6 +146,11 @@ func (s *scope) towardsUs(ctx context.Context, all []awsapi.MirrorSession, now t
 		default:
 			s.surplus++
 		}
+	}
+	if s.adrift > 0 && before == 0 {
+		account, region := s.where()
+		s.d.log.Info("mirror sessions are left out as long as AWS does not list their targets", "account", account, "region", region,
+			"sessions", s.adrift)
 	}
 	return ours, err
 }
