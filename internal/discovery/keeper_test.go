@@ -198,3 +198,20 @@ func TestJournalWaitingIsBounded(t *testing.T) {
 		t.Errorf("%d tenures in the journal, restated %d times, %d wait", n, restated, len(k.waiting))
 	}
 }
+
+// What is stated while a write fails is newer than what that write had.
+func TestJournalStatedMeanwhile(t *testing.T) {
+	on, j := newDisk(t, filepath.Join(t.TempDir(), "journal"))
+	r := newRig(t, j)
+	older, newer := stated(1, 2), stated(1, 2)
+	newer[0].Until = second(10).UnixNano()
+	r.keeper.give(older, 1)
+	on.say(func() error {
+		r.keeper.give(newer, 1)
+		return errors.New("no space")
+	})
+	r.keeper.write()
+	on.say(func() error { return nil })
+	r.keeper.write()
+	on.holds("the newer", line(&newer[0]))
+}
