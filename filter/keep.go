@@ -132,6 +132,24 @@ func (r *KeepRule) compile() keepRule {
 	return c
 }
 
+// Unidentified returns the policy for sessions of which it may yet be learnt who
+// they are. What a rule says of some session, service, cluster or label may be
+// said of them: a rule that keeps headers or nothing leaves them the headers, one
+// that keeps all is not met.
+func (p *Policy) Unidentified() *Policy {
+	u := &Policy{}
+	for _, r := range p.rules {
+		if m := (Match{VNI: r.match.VNI}); m != r.match {
+			if r.keep == Full {
+				continue
+			}
+			r.match, r.keep = m, Headers
+		}
+		u.rules = append(u.rules, r)
+	}
+	return u
+}
+
 // Rules returns the rules that the session's frames can meet, bit i for rule i.
 // The answer may be kept for as long as the session is.
 func (p *Policy) Rules(s *packet.Session) (rules uint64) {

@@ -116,6 +116,36 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestUnidentified: of a session that may turn out to be anybody, no rule about
+// somebody keeps more than it would of them, and none keeps nothing.
+func TestUnidentified(t *testing.T) {
+	nobody := &packet.Session{VNI: 7}
+	seven := filter.Match{VNI: 7}
+	shop := filter.Match{Service: "shop", VNI: filter.AnyVNI}
+	shopEight := filter.Match{Service: "shop", VNI: 8}
+	tagged := filter.Match{LabelKey: "pii", VNI: filter.AnyVNI}
+	list := func(rules ...filter.KeepRule) []filter.KeepRule { return rules }
+	for _, c := range []struct {
+		name  string
+		rules []filter.KeepRule
+		want  filter.Keep
+	}{
+		{"headers of a service", list(filter.KeepRule{Match: shop, Keep: filter.Headers}), filter.Headers},
+		{"nothing of a label", list(filter.KeepRule{Match: tagged, Keep: filter.None}), filter.Headers},
+		{"all of a service, nothing else", list(filter.KeepRule{Match: shop, Keep: filter.Full}, filter.KeepRule{Match: everything, Keep: filter.None}), filter.None},
+		{"a rule by VNI goes before", list(filter.KeepRule{Match: seven, Keep: filter.Full}, filter.KeepRule{Match: shop, Keep: filter.None}), filter.Full},
+		{"nothing of the VNI", list(filter.KeepRule{Match: seven, Keep: filter.None}, filter.KeepRule{Match: shop, Keep: filter.Headers}), filter.None},
+		{"a service behind another VNI", list(filter.KeepRule{Match: shopEight, Keep: filter.None}), filter.Full},
+		{"a port of a service", list(filter.KeepRule{Match: shop, Ports: https, Keep: filter.None}), filter.Headers},
+		{"another port of a service", list(filter.KeepRule{Match: shop, Ports: filter.Ports{From: 1, To: 2}, Keep: filter.None}), filter.Full},
+	} {
+		p := policy(t, c.rules...).Unidentified()
+		if got := p.Of(p.Rules(nobody), tcp(in, "1.1.1.1:9", "10.0.1.9:443")); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 // TestPolicyRules: each rule has its bit, the last too.
 func TestPolicyRules(t *testing.T) {
 	rules := make([]filter.KeepRule, filter.MaxKeepRules)

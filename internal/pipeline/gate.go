@@ -12,8 +12,10 @@ type Rules struct {
 	// that it refuses is not delivered.
 	Sessions []SessionRule
 
-	// Keep says what sinks get of a frame. Nil is all of it.
-	Keep *filter.Policy
+	// Keep says what sinks get of a frame. Nil is all of it. Learns says that
+	// who a session is may be learnt after its first frames.
+	Keep   *filter.Policy
+	Learns bool
 
 	// Sinks are the filters of sinks, by name. What one refuses is not offered.
 	Sinks map[string]*filter.Program
@@ -33,6 +35,7 @@ const maxSinks = 8
 type gate struct {
 	sessions []SessionRule
 	keep     *filter.Policy
+	unsure   *filter.Policy            // of sessions that are not identified
 	sinks    [maxSinks]*filter.Program // by index in Pipeline.sinks
 	decided  []*[maxDecided]decision   // by worker, which alone uses its own
 }
@@ -40,12 +43,13 @@ type gate struct {
 // A decision is what rules say of a session, whatever the frame.
 type decision struct {
 	session uint32 // ID; 0 is nothing decided
-	keep    uint64 // the rules of gate.keep that its frames can meet
+	keep    uint64 // the rules of policy that its frames can meet
+	policy  *filter.Policy
 	filter  *filter.Program
 }
 
 // maxDecided is how many decisions a worker remembers, by the low bits of the
-// session's ID: those on 10,000 sessions have a place each. They take 384 KiB a
+// session's ID: those on 10,000 sessions have a place each. They take 512 KiB a
 // worker, and memory only where there are sessions.
 const maxDecided = 1 << 14
 
@@ -60,6 +64,9 @@ func (p *Pipeline) SetRules(r Rules) {
 	if g.keep == nil {
 		g.keep = &filter.Policy{}
 	}
+	if g.unsure = g.keep; r.Learns {
+		g.unsure = g.keep.Unidentified()
+	}
 	for i := range g.decided {
 		g.decided[i] = new([maxDecided]decision)
 	}
@@ -73,9 +80,20 @@ func (p *Pipeline) SetRules(r Rules) {
 func (g *gate) decide(worker int, s *packet.Session) *decision {
 	d := &g.decided[worker][s.ID%maxDecided]
 	if d.session != s.ID {
-		*d = decision{session: s.ID, keep: g.keep.Rules(s), filter: g.filterOf(s)}
+		policy := g.keep
+		if !identified(s) {
+			policy = g.unsure
+		}
+		*d = decision{session: s.ID, keep: policy.Rules(s), policy: policy, filter: g.filterOf(s)}
 	}
 	return d
+}
+
+// identified reports whether nothing more is to be learnt of a session: it is
+// known, and AWS, if it was AWS, said which instance or task is behind it.
+func identified(s *packet.Session) bool {
+	w := &s.Workload
+	return s.Known && (!s.Learned || w.InstanceID != "" || w.TaskARN != "")
 }
 
 func (g *gate) filterOf(s *packet.Session) *filter.Program {
@@ -99,7 +117,7 @@ func (p *Pipeline) offer(g *gate, worker int, f *packet.Frame) bool {
 		return true
 	}
 	w := &p.workers[worker]
-	keep := g.keep.Of(d.keep, f)
+	keep := d.policy.Of(d.keep, f)
 	whole := f.Data
 	if keep == filter.Headers && cut(f) {
 		w.cut++

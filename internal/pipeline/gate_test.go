@@ -309,14 +309,18 @@ func TestDecisions(t *testing.T) {
 			for _, row := range []struct {
 				session *packet.Session
 				want    decision
-			}{{a, decision{5, 0, first}}, {b, decision{5 + maxDecided, 1, second}}, {a, decision{5, 0, first}}, {c, decision{6, 0, nil}}} {
+			}{
+				{a, decision{5, 0, g.keep, first}}, {b, decision{5 + maxDecided, 1, g.keep, second}},
+				{a, decision{5, 0, g.keep, first}}, {c, decision{6, 0, g.keep, nil}},
+			} {
 				if got := *g.decide(worker, row.session); got != row.want {
 					t.Errorf("round %d, worker %d, session %d: %+v, want %+v", round, worker, row.session.ID, got, row.want)
 				}
 			}
 		}
 		p.SetRules(Rules{Keep: keepRules(t, filter.KeepRule{Match: one, Keep: filter.None})})
-		if got := *p.gate.Load().decide(0, a); got != (decision{5, 1, nil}) {
+		g = p.gate.Load()
+		if got := *g.decide(0, a); got != (decision{5, 1, g.keep, nil}) {
 			t.Errorf("after other rules: %+v", got)
 		}
 		p.SetRules(Rules{Sessions: []SessionRule{{one, first}, {two, second}}, Keep: keepRules(t, filter.KeepRule{Match: two, Keep: filter.None})})
@@ -324,6 +328,45 @@ func TestDecisions(t *testing.T) {
 	p.SetRules(Rules{})
 	if p.gate.Load() != nil {
 		t.Error("there is a gate without rules")
+	}
+}
+
+// What may yet be learnt to be a service that keeps nothing leaves no payload
+// until it is: neither an unknown session, nor one whose task AWS did not say.
+func TestDecisionsBeforeIdentity(t *testing.T) {
+	shop := everySession
+	shop.Service = "shop"
+	p := newTestPipeline(t, 1, session.Keep)
+	rules := Rules{Keep: keepRules(t, filter.KeepRule{Match: shop, Keep: filter.None}), Learns: true}
+	p.SetRules(rules)
+	id := uint32(0)
+	keep := func(s *packet.Session) filter.Keep {
+		id++
+		s.ID = id
+		d := p.gate.Load().decide(0, s)
+		return d.policy.Of(d.keep, &packet.Frame{})
+	}
+	task := packet.Workload{TaskARN: "arn:aws:ecs:::task/a/b", Service: "shop"}
+	other := packet.Workload{TaskARN: "arn:aws:ecs:::task/a/b", Service: "web"}
+	for _, row := range []struct {
+		session *packet.Session
+		want    filter.Keep
+	}{
+		{&packet.Session{}, filter.Headers},
+		{&packet.Session{Known: true, Learned: true}, filter.Headers},
+		{&packet.Session{Known: true, Learned: true, Workload: task}, filter.None},
+		{&packet.Session{Known: true, Learned: true, Workload: other}, filter.Full},
+		{&packet.Session{Known: true, Learned: true, Workload: packet.Workload{InstanceID: "i-1"}}, filter.Full},
+		{&packet.Session{Known: true}, filter.Full}, // of the session file
+	} {
+		if got := keep(row.session); got != row.want {
+			t.Errorf("%+v: %v, want %v", row.session.Workload, got, row.want)
+		}
+	}
+	rules.Learns = false
+	p.SetRules(rules)
+	if got := keep(&packet.Session{}); got != filter.Full {
+		t.Errorf("where nothing is learnt: %v, want all", got)
 	}
 }
 

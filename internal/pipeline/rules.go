@@ -20,7 +20,7 @@ func loadRules(cfg *config.Config) (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	r := Rules{Sinks: make(map[string]*filter.Program)}
+	r := Rules{Sinks: make(map[string]*filter.Program), Learns: cfg.AWS != nil}
 	for i := range cfg.Filter.Sessions {
 		s := &cfg.Filter.Sessions[i]
 		r.Sessions = append(r.Sessions, SessionRule{matchOf(&s.Match), programs[s.Filter]})
