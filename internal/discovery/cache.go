@@ -19,7 +19,7 @@ const (
 
 	// What fails is tried again at intervals from failShortest on.
 	failShortest = 30 * time.Second
-	failLongest  = 5 * time.Minute
+	failLongest  = time.Minute
 )
 
 // A cache holds what AWS said of things by their ids. It belongs to one

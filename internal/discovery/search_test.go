@@ -55,7 +55,7 @@ func TestWholeClusterRefused(t *testing.T) {
 		}
 		w.after(2 * time.Second)
 	}
-	if want := []int{0, 30, 90, 210}; !slices.Equal(at, want) {
+	if want := []int{0, 30, 90, 150, 210}; !slices.Equal(at, want) {
 		t.Errorf("it was refused after %v s, want %v", at, want)
 	}
 	remove()
