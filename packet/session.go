@@ -45,7 +45,8 @@ type Session struct {
 	// Workload says who is behind the session.
 	Workload Workload
 
-	// Since is the time of the first frame of an unknown session.
+	// Since is the time of the first frame of an unknown session, in ns since 1970
+	// UTC. Of a known one it is when it was taken into the table.
 	Since int64
 
 	// Ended is set when a reload dropped the session or changed its identity.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"reflect"
+	"time"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -111,6 +112,7 @@ func (e *Entry) session(id uint32, workers int) *packet.Session {
 		VNI:       e.VNI,
 		Source:    e.Source,
 		From:      e.From,
+		Since:     time.Now().UnixNano(),
 		MAC:       e.MAC,
 		ByMAC:     e.Learned && e.MAC != [6]byte{},
 		Addresses: e.Addresses,

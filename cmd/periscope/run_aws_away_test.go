@@ -105,7 +105,7 @@ func TestRunWithoutAWS(t *testing.T) {
 	}
 	for _, s := range sites { // it is there, and tells whose they were
 		s.row(s.all[0].name, 10)
-		s.row(s.all[1].name, 0, pipeline.FlagSilent)
+		s.row(s.all[1].name, 0)
 		s.waitLog(againText, 1)
 		s.leave()
 	}

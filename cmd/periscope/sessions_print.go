@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,8 +143,17 @@ var flagTexts = map[string]func(s, known *pipeline.SessionRow, list *pipeline.Se
 		return fmt.Sprintf("all of it is %s; see that %s has a rule that accepts %s", seen, filter, missing)
 	},
 	pipeline.FlagStale: func(s, _ *pipeline.SessionRow, list *pipeline.SessionList) string {
-		return fmt.Sprintf("AWS was last heard %s, so the address may have passed on; the error is below", ago(s.Stale, list.Time))
+		heard := "AWS has not answered since the start, " + ago(s.Stale, list.Time)
+		if answeredAt(list.Discovery, s.Stale) {
+			heard = "AWS was last heard " + ago(s.Stale, list.Time)
+		}
+		return heard + ", so the address may have passed on; the error is below"
 	},
+}
+
+// answeredAt reports whether an account was listed last at a time.
+func answeredAt(d *pipeline.Discovery, at time.Time) bool {
+	return d != nil && slices.ContainsFunc(d.Scopes, func(s pipeline.Scope) bool { return s.LastSuccess.Equal(at) })
 }
 
 func scopeTable(scopes []pipeline.Scope, now time.Time) *table {

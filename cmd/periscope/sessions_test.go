@@ -67,7 +67,6 @@ quiet      8  -                      i-0a1b2c3d4e5f6a7b8  -                  0 +
 vni-11    11  -                      -                    (?:now|\ds ago) +120  \S+ KiB  (?:now|\ds ago) +0 B
 web        7  eni-0a1b2c3d4e5f6a7b8  shop/0a1b2c3d        -                120  \S+ KiB  (?:now|\ds ago) +0 B
 
-silent: quiet \(VNI 8\): no frame yet; see .*
 unknown: vni-11 \(VNI 11\): nothing explains its VNI; .*
 source_mismatch: web \(VNI 7\): 120 of its 120 frames come from .*
 
@@ -296,11 +295,12 @@ func TestSessionsFlagLines(t *testing.T) {
 		{row("one_direction", func(r *pipeline.SessionRow) { r.Egress = 100 }), false, "all of it is egress; see that its mirror filter has a rule that accepts ingress"},
 		{row("one_direction", func(r *pipeline.SessionRow) { r.Egress, r.FilterID = 100, "tmf-1" }), true, "all of it is egress; see that its mirror filter tmf-1 has a rule that accepts ingress"},
 		{row("stale", func(r *pipeline.SessionRow) { r.Stale = now.Add(-3 * time.Hour) }), true, "AWS was last heard 3h ago, so the address may have passed on; the error is below"},
+		{row("stale", func(r *pipeline.SessionRow) { r.Stale = now.Add(-2 * time.Minute) }), true, "AWS has not answered since the start, 2m ago, so the address may have passed on; the error is below"},
 		{row("later", func(*pipeline.SessionRow) {}), false, "later"},
 	} {
 		list := pipeline.SessionList{Time: now, Sessions: []pipeline.SessionRow{test.row, known}}
 		if test.aws {
-			list.Discovery = new(pipeline.Discovery)
+			list.Discovery = &pipeline.Discovery{Scopes: []pipeline.Scope{{}, {LastSuccess: now.Add(-3 * time.Hour)}}}
 		}
 		want := test.row.Flags[0] + ": s (VNI 7): " + test.want
 		if lines := flagLines(&list); len(lines) != 1 || lines[0] != want {

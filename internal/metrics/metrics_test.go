@@ -223,8 +223,8 @@ func TestValues(t *testing.T) {
 				{Name: "web", VNI: 7, ID: 1, Known: true, Packets: 123, Bytes: 124, Ingress: 125, Egress: 126,
 					Undirected: 127, Truncated: 128, NotDelivered: 129, Mismatched: 162, LastSeen: 130_500_000_000},
 				{Name: "vni-8", VNI: 8, ID: 2},
-				{Name: "mail", VNI: 9, ID: 3, Known: true},
-				{Name: "db", VNI: 10, ID: 4, Known: true},
+				{Name: "mail", VNI: 9, ID: 3, Known: true, Since: -469_400_000_000}, // 10 minutes ago
+				{Name: "db", VNI: 10, ID: 4, Known: true, Since: -469_399_999_999},
 			},
 		},
 		Groups: []capture.Group{
@@ -287,7 +287,7 @@ func TestValues(t *testing.T) {
 		`periscope_sink_dropped_total{reason="disk_full",sink="pcap"}`:               121,
 		`periscope_sessions{known="true"}`:                                           3,
 		`periscope_sessions{known="false"}`:                                          1,
-		`periscope_sessions_silent`:                                                  2,
+		`periscope_sessions_silent`:                                                  1,
 		`periscope_session_source_mismatch_packets_total{session="web",vni="7"}`:     162,
 		`periscope_session_bytes_total{session="web",vni="7"}`:                       124,
 		`periscope_session_packets_total{direction="ingress",session="web",vni="7"}`: 125,

@@ -105,11 +105,11 @@ func (s *Snapshot) count(now int64) {
 		case l.ID == 0 || l.Over(now):
 		case !l.Known:
 			s.unknown++
-		case l.Heard(now):
-			s.known++
-		default:
+		case l.Silent(now):
 			s.known++
 			s.silent++
+		default:
+			s.known++
 		}
 	}
 }

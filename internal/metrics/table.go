@@ -105,7 +105,7 @@ var rows = []metric{
 			emit(float64(s.unknown), "false")
 		}},
 	{"periscope_sessions_silent", gauge, nil,
-		"Known sessions of these without a frame in 10 minutes, or ever.", "0.",
+		"Known sessions of these without a frame in 10 minutes; one without any counts 10 minutes after it was learnt.", "0.",
 		one(func(s *Snapshot) float64 { return float64(s.silent) })},
 	{"periscope_session_file_in_force", gauge, nil,
 		"1 while the sessions are as the session file says, or there is none; 0 while it is missing or has errors, and an earlier content is in force.", "1.",

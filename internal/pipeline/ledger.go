@@ -50,6 +50,7 @@ type SessionLedger struct {
 	NotDelivered uint64 `json:"not_delivered"`
 	Undirected   uint64 `json:"-"` // neither ingress nor egress; all three are read at moments of their own
 	LastSeen     int64  `json:"-"` // ns since 1970 UTC
+	Since        int64  `json:"-"` // when it was learnt, or had its first frame; ns since 1970 UTC
 
 	Ended bool     `json:"-"` // no longer in the table
 	Until int64    `json:"-"` // ns since 1970 UTC; 0 while it lasts

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -24,7 +25,7 @@ func (p *Pipeline) sessionRows() (rows []sessionRow, other SessionLedger) {
 				i = len(rows)
 				at[who] = i
 				rows = append(rows, sessionRow{who, SessionLedger{
-					Name: who.Name, VNI: who.VNI, ID: who.ID, Known: who.Known, Ended: who.Ended.Load(), Until: who.Until.Load(),
+					Name: who.Name, VNI: who.VNI, ID: who.ID, Known: who.Known, Since: who.Since, Ended: who.Ended.Load(), Until: who.Until.Load(),
 				}})
 			}
 			if s != who {
@@ -64,6 +65,12 @@ func (l *SessionLedger) Over(now int64) bool { return l.Ended || l.Until != 0 &&
 // Silence is how long a known session may have no frames before it is silent,
 // and how long the metrics of a session go on after its last frame.
 const Silence = 10 * time.Minute
+
+// Silent reports whether a known session had no frame in the time of Silence before
+// now, in ns since 1970 UTC; one that never had any, since it was learnt.
+func (l *SessionLedger) Silent(now int64) bool {
+	return l.Known && now-cmp.Or(l.LastSeen, l.Since) >= int64(Silence)
+}
 
 // Heard reports whether a session had a frame in the time of Silence before now,
 // in ns since 1970 UTC.

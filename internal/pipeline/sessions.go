@@ -15,7 +15,7 @@ const oneDirection = 100
 
 // The flags of a session that is not over.
 const (
-	FlagSilent    = "silent"          // known, and without a frame for Silence, or ever
+	FlagSilent    = "silent"          // known, and without a frame for Silence
 	FlagUnknown   = "unknown"         // nothing explains its VNI
 	FlagMismatch  = "source_mismatch" // a known VNI, from an address or interface that is not the known one's
 	FlagDirection = "one_direction"   // 100 frames or more, all of one direction, and the mirror filter does not explain it
@@ -171,7 +171,7 @@ func (r *SessionRow) flag(s *packet.Session, now time.Time, known map[session.Id
 		r.Stale = d.staleSince(s)
 	}
 	direction := r.oneDirection()
-	set(FlagSilent, s.Known && !r.Heard(now.UnixNano()))
+	set(FlagSilent, r.Silent(now.UnixNano()))
 	set(FlagUnknown, !s.Known && r.Resembles == "")
 	set(FlagMismatch, r.Mismatched > 0 || r.Resembles != "")
 	set(FlagDirection, direction != packet.DirectionUnknown && direction != only)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/periscope-collector/periscope/packet"
@@ -122,18 +123,48 @@ func TestFlags(t *testing.T) {
 		{"everything at once", aws(learnt("web", 7, "10.0.0.1", 1)), some(100, packet.Ingress), 10 * minute, stale, "web: silent one_direction stale"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := newListing(t)
-			for _, do := range []func(*listing){test.learn, test.traffic} {
-				if do != nil {
-					do(l)
+			synctest.Test(t, func(t *testing.T) { // in the year 2000, so that all was learnt long ago
+				l := newListing(t)
+				for _, do := range []func(*listing){test.learn, test.traffic} {
+					if do != nil {
+						do(l)
+					}
 				}
-			}
-			l.now = l.now.Add(test.later)
-			if got := strings.Join(l.rows(false, test.aws), ", "); got != test.want {
-				t.Errorf("%s, want %s", got, test.want)
-			}
+				l.now = l.now.Add(test.later)
+				if got := strings.Join(l.rows(false, test.aws), ", "); got != test.want {
+					t.Errorf("%s, want %s", got, test.want)
+				}
+			})
 		})
 	}
+}
+
+// A session without a frame is silent 10 minutes after it was learnt, however long
+// it is there.
+func TestSilentSinceItWasLearnt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListing(t)
+		l.table.Replace([]session.Entry{{Name: "file", VNI: 7}})
+		time.Sleep(time.Minute)
+		web := learnt("web", 8, "10.0.0.1", 1)
+		web.From = 1
+		l.table.Learn([]session.Entry{web})
+		for _, test := range []struct {
+			later time.Duration
+			want  string
+		}{
+			{0, "file:, web:"},
+			{9*time.Minute - 1, "file:, web:"},
+			{9 * time.Minute, "file: silent, web:"},
+			{10*time.Minute - 1, "file: silent, web:"},
+			{10 * time.Minute, "file: silent, web: silent"},
+		} {
+			l.now = time.Now().Add(test.later)
+			if got := strings.Join(l.rows(false, nil), ", "); got != test.want {
+				t.Errorf("%v later: %s, want %s", test.later, got, test.want)
+			}
+		}
+	})
 }
 
 // A direction alone is no flag where the mirror filter explains it.
@@ -204,6 +235,7 @@ func TestSessionRow(t *testing.T) {
 // What is over is listed when asked for, and has no flags.
 func TestAllSessions(t *testing.T) {
 	l := newListing(t)
+	l.now = time.Now().Add(time.Hour) // web was never heard
 	past := learnt("past", 7, "10.0.0.1", 1)
 	past.Until = l.now.UnixNano()
 	l.table.Learn([]session.Entry{past, learnt("web", 8, "10.0.0.2", 2)})
@@ -301,7 +333,7 @@ func TestTenThousandSessions(t *testing.T) {
 		entries = append(entries, learnt(fmt.Sprintf("checkout-%08x", vni), vni, fmt.Sprintf("10.0.%d.%d", vni>>8, vni&255), 1))
 	}
 	l.table.Learn(entries)
-	text, err := json.Marshal(l.SessionList(l.now, true, "", nil))
+	text, err := json.Marshal(l.SessionList(time.Now().Add(Silence), true, "", nil))
 	if err != nil || len(text) > 5<<20 || strings.Count(string(text), `"silent"`) != 10_000 {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
