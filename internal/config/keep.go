@@ -34,36 +34,49 @@ type SessionFilter struct {
 type Keep struct {
 	Match `yaml:",inline"`
 
-	CIDR string `yaml:"cidr,omitempty"` // of either end, prefix or address
-	Port string `yaml:"port,omitempty"` // of either end, 443 or 8000-8999
-	Keep string `yaml:"keep"`           // full, headers or none
+	CIDR Criterion `yaml:"cidr,omitempty"` // of either end, prefix or address
+	Port Criterion `yaml:"port,omitempty"` // of either end, 443 or 8000-8999
+	Keep string    `yaml:"keep"`           // full, headers or none
 }
 
 // A Match names sessions. All that is set must hold.
 type Match struct {
-	Session string  `yaml:"session,omitempty"` // name
-	Service string  `yaml:"service,omitempty"` // of ECS
-	Cluster string  `yaml:"cluster,omitempty"` // of ECS
-	Label   string  `yaml:"label,omitempty"`   // key, or key=value
-	VNI     *uint32 `yaml:"vni,omitempty"`     // 0 to 16777215
+	Session Criterion `yaml:"session,omitempty"` // name
+	Service Criterion `yaml:"service,omitempty"` // of ECS
+	Cluster Criterion `yaml:"cluster,omitempty"` // of ECS
+	Label   Criterion `yaml:"label,omitempty"`   // key, or key=value
+	VNI     *uint32   `yaml:"vni,omitempty"`     // 0 to 16777215
+}
+
+// A Criterion is what something must be called. Empty means that it is not set, and
+// cannot be written: it would match everything.
+type Criterion string
+
+// UnmarshalText reads what is not empty.
+func (c *Criterion) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("is empty, which would match everything; name one, or remove the key")
+	}
+	*c = Criterion(text)
+	return nil
 }
 
 // Labelled returns the key of the label there must be, and its value; an empty
 // value is any.
 func (m *Match) Labelled() (key, value string) {
-	key, value, _ = strings.Cut(m.Label, "=")
+	key, value, _ = strings.Cut(string(m.Label), "=")
 	return key, value
 }
 
 // Prefix returns CIDR as a prefix, the zero one if it is empty.
-func (k *Keep) Prefix() (netip.Prefix, error) { return parsePrefix(k.CIDR) }
+func (k *Keep) Prefix() (netip.Prefix, error) { return parsePrefix(string(k.CIDR)) }
 
 // Ports returns the first and the last port of Port, both 0 if it is empty.
 func (k *Keep) Ports() (from, to uint16, err error) {
 	if k.Port == "" {
 		return 0, 0, nil
 	}
-	first, last, ranged := strings.Cut(k.Port, "-")
+	first, last, ranged := strings.Cut(string(k.Port), "-")
 	if !ranged {
 		last = first
 	}
@@ -149,7 +162,7 @@ func (c *Config) validateFilter(p *problems) {
 }
 
 func (m *Match) validate(p *problems, path string) {
-	if key, value := m.Labelled(); m.Label != "" && (key == "" || value == "" && m.Label != key) {
+	if key, value := m.Labelled(); m.Label != "" && (key == "" || value == "" && string(m.Label) != key) {
 		p.addf(path+".label", "must be key or key=value, not %.60q", m.Label)
 	}
 	if m.VNI != nil && *m.VNI >= 1<<24 {
@@ -165,7 +178,7 @@ func (c *Config) validateKeep(p *problems) {
 		k := &c.Keep[i]
 		path := fmt.Sprintf("keep[%d]", i)
 		k.Match.validate(p, path)
-		p.prefix(path+".cidr", k.CIDR)
+		p.prefix(path+".cidr", string(k.CIDR))
 		if _, _, err := k.Ports(); err != nil {
 			p.addf(path+".port", "%v, not %.60q", err, k.Port)
 		}

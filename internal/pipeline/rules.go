@@ -105,7 +105,7 @@ func policyOf(keep []config.Keep) (*filter.Policy, error) {
 var keeps = map[string]filter.Keep{"full": filter.Full, "headers": filter.Headers, "none": filter.None}
 
 func matchOf(m *config.Match) filter.Match {
-	match := filter.Match{Session: m.Session, Service: m.Service, Cluster: m.Cluster, VNI: filter.AnyVNI}
+	match := filter.Match{Session: string(m.Session), Service: string(m.Service), Cluster: string(m.Cluster), VNI: filter.AnyVNI}
 	match.LabelKey, match.LabelValue = m.Labelled()
 	if m.VNI != nil {
 		match.VNI = int64(*m.VNI)
