@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,7 +153,7 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 		return nil, &failure{kind: NoCredentials, what: "configuration of the SDK", text: reason(err, nil), err: err}
 	case cfg.Region == "":
 		return nil, &failure{kind: NoMetadata, what: "the region is not known", err: noMetadata,
-			text: "neither aws.accounts[].regions nor AWS_REGION names one, and " + noMetadata.Error()}
+			text: "neither aws.accounts[].regions nor AWS_REGION names one, and " + strings.TrimSuffix(noMetadata.Error(), "; "+kinds[NoMetadata].remedy)}
 	}
 	s = c.setUp(cfg)
 	c.mu.Lock()

@@ -60,7 +60,7 @@ func TestRegionUnknown(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
 	_, err := open(t, awsapi.Config{})[0].Sessions(t.Context())
-	if awsapi.KindOf(err) != awsapi.NoMetadata || !strings.Contains(err.Error(), "AWS_REGION") {
+	if awsapi.KindOf(err) != awsapi.NoMetadata || !strings.Contains(err.Error(), "AWS_REGION") || strings.Count(err.Error(), "or do without") != 1 {
 		t.Errorf("%v: %v", awsapi.KindOf(err), err)
 	}
 }

@@ -30,7 +30,7 @@ func (r *reader) text(n *yaml.Node, v reflect.Value, t encoding.TextUnmarshaler)
 		r.errorf(n, "must be text, not %s", describe(n))
 	default:
 		if err := t.UnmarshalText([]byte(n.Value)); err != nil && form != "" {
-			r.errorf(n, "must be %s, not %s", form, describe(n))
+			r.errorf(n, "must be %s, not %s", form, quote(n.Value))
 		} else if err != nil {
 			r.errorf(n, "%v", err)
 		}

@@ -177,6 +177,7 @@ func TestDecodeErrors(t *testing.T) {
 
 		{"address", "addr: host", `f:1:7: addr: must be an address such as 10.0.0.1 or fd00::1, not "host"`},
 		{"empty address", "addr: ''", `f:1:7: addr: must be an address such as 10.0.0.1 or fd00::1, not "" in quotes`},
+		{"prefix in quotes, as JSON has it", `allow: ["x"]`, `f:1:9: allow[0]: must be a prefix such as 10.0.0.0/8 or fd00::/8, not "x"`},
 		{"prefix in a list", "allow:\n- 10.0.0.0/8\n- 10.0.0.0\n", `f:3:3: allow[1]: must be a prefix such as 10.0.0.0/8 or fd00::/8, not "10.0.0.0"`},
 		{"date alone", "t: 2026-01-31", `f:1:4: t: must be a time such as 2026-01-31T15:04:05Z, not "2026-01-31"`},
 		{"list for a time", "t: []", "f:1:4: t: must be a time such as 2026-01-31T15:04:05Z, not a list"},
