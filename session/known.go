@@ -20,10 +20,15 @@ type known struct {
 	bySource *index // those with a source, of each identity the one that began last; nil if there are none
 	byVNI    *index // those without one, likewise
 	several  map[Identity]*tenures
+	byMAC    map[uint32]*tenures // those with a MAC address by VNI; nil unless frames are bare
 }
 
-func newKnown(members []*member) *known {
+func newKnown(members []*member, bare bool) *known {
 	slices.Reverse(members) // of those that are equal the first is the last then, which has the frames
+	k := &known{several: make(map[Identity]*tenures)}
+	if bare {
+		k.byMAC = newByMAC(members)
+	}
 	slices.SortStableFunc(members, func(a, b *member) int {
 		return cmp.Or(a.entry.Identity().compare(b.entry.Identity()), cmp.Compare(a.entry.From, b.entry.From))
 	})
@@ -41,7 +46,6 @@ func newKnown(members []*member) *known {
 			sourced++
 		}
 	}
-	k := &known{several: make(map[Identity]*tenures)}
 	if sourced > 0 {
 		k.bySource = newIndex(sourced)
 	}
@@ -63,6 +67,23 @@ func newKnown(members []*member) *known {
 	return k
 }
 
+// newByMAC returns the members that have a MAC address, by VNI, whatever their
+// source. Of equals the last one has the frames.
+func newByMAC(members []*member) map[uint32]*tenures {
+	groups := make(map[uint32][]*member)
+	for _, m := range members {
+		if m.session.ByMAC {
+			groups[m.entry.VNI] = append(groups[m.entry.VNI], m)
+		}
+	}
+	byMAC := make(map[uint32]*tenures, len(groups))
+	for vni, g := range groups {
+		slices.SortStableFunc(g, func(a, b *member) int { return cmp.Compare(a.entry.From, b.entry.From) })
+		byMAC[vni] = newTenures(g)
+	}
+	return byMAC
+}
+
 // find returns the session of a frame, or nil.
 func (k *known) find(f *packet.Frame) *packet.Session {
 	vni := f.VNI & MaxVNI
@@ -71,6 +92,11 @@ func (k *known) find(f *packet.Frame) *packet.Session {
 			if s := k.holder(slot, f, &f.Source); s != nil {
 				return s
 			}
+		}
+	}
+	if k.byMAC != nil && f.Source.IsZero() {
+		if s := k.ofInterface(vni, f); s != nil {
+			return s
 		}
 	}
 	if k.byVNI != nil {
@@ -89,6 +115,16 @@ func (k *known) holder(slot *slot, f *packet.Frame, source *packet.Addr) *packet
 		return s
 	}
 	return k.earlier(Identity{f.VNI & MaxVNI, *source}, f)
+}
+
+// ofInterface returns the session of a VNI with one of a frame's MAC addresses, or
+// nil.
+func (k *known) ofInterface(vni uint32, f *packet.Frame) *packet.Session {
+	t := k.byMAC[vni]
+	if t == nil || len(f.Data) < packet.EthernetLen {
+		return nil
+	}
+	return t.ofInterface(f)
 }
 
 // earlier returns the session that held an identity when the frame came, if not

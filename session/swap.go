@@ -68,7 +68,7 @@ func (t *Table) swap(policy Policy, maximum int) Change {
 	m := t.match(t.entries())
 	listed, learnt := m.split()
 	next := &view{
-		listed: newKnown(listed), learnt: newKnown(learnt),
+		listed: newKnown(listed, false), learnt: newKnown(learnt, t.bare),
 		unknown: newStrangers(maximum, t.bySource), policy: policy, max: maximum,
 	}
 	live := make([]*packet.Session, len(m.members))

@@ -39,6 +39,11 @@ type Config struct {
 	// again.
 	BySource int
 
+	// Bare says that frames come without an outer source, as in capture files of
+	// inner frames: one is of the learnt session, whatever its source, that has
+	// one of the frame's MAC addresses. Each costs some 250 bytes.
+	Bare bool
+
 	// Stranger, if not nil, is called for every unknown session that is made,
 	// by a worker, and must not wait.
 	Stranger func(*packet.Session)
@@ -52,6 +57,7 @@ type Config struct {
 type Table struct {
 	workers  int
 	bySource int
+	bare     bool
 	tell     func(*packet.Session) // not nil
 	log      *slog.Logger
 	view     atomic.Pointer[view]
@@ -87,7 +93,7 @@ type view struct {
 
 // New returns a table without entries.
 func New(c Config) *Table {
-	t := &Table{workers: c.Workers, bySource: c.BySource, tell: c.Stranger, log: c.Log}
+	t := &Table{workers: c.Workers, bySource: c.BySource, bare: c.Bare, tell: c.Stranger, log: c.Log}
 	if t.tell == nil {
 		t.tell = func(*packet.Session) {}
 	}
@@ -100,7 +106,8 @@ func New(c Config) *Table {
 // its MAC addresses: that of an entry with this source, else that of one without
 // a source, the session file's first; of entries that are at the same time, the
 // one that began last, of several such the one that was given first; else an
-// unknown session. Without a session the reason is
+// unknown session. A bare frame is of a learnt session, as Config.Bare has it,
+// unless the session file explains it. Without a session the reason is
 // UnknownSession or UnknownLimit, else None.
 //
 // It takes no lock and allocates nothing, except to make an unknown session at

@@ -41,6 +41,13 @@ func (t *tenures) find(f *packet.Frame) *packet.Session {
 	if !tells(f) {
 		return t.all.at(f.Time).session
 	}
+	return t.ofInterface(f)
+}
+
+// ofInterface returns the session that held the identity when the frame came, or
+// nil; that of an interface only if the frame has its MAC address. The frame has an
+// Ethernet header.
+func (t *tenures) ofInterface(f *packet.Frame) *packet.Session {
 	best := t.open.at(f.Time)
 	for _, mac := range [...][6]byte{[6]byte(f.Data), [6]byte(f.Data[6:])} {
 		if s := t.byMAC[mac].at(f.Time); s.session != nil && (best.session == nil || s.rank > best.rank) {
