@@ -31,6 +31,11 @@ func newReplayCommand() *cobra.Command {
 takes the mirrored frames out of their tunnels, and gives them to the sinks.
 Without --out, --flows and a configured sink it only counts.
 
+Whose the frames are says --sessions, else the configuration: its session file,
+and where it has aws the journal of the collector, aws.journal. Frames of capture
+files that Periscope wrote, --bare-vni, are told apart in a journal by the MAC
+address of the interface.
+
 The clock is the capture's, the order is that of the files. The same files give
 the same output, byte for byte, whatever the number of workers.
 
@@ -47,6 +52,9 @@ and record once more, in files of its own. For a clean result name an empty one.
 
   # a capture of last week, with the tasks of last week
   periscope replay --out last-week --sessions sessions.journal mirror.pcap
+
+  # the same of a capture file that Periscope wrote before it knew them
+  periscope replay --out named --sessions sessions.journal --bare-vni 7 frames.pcap
 
   # what VPC Flow Logs would leave out of them
   periscope replay --report blind-spots mirror.pcap
@@ -90,18 +98,19 @@ and record once more, in files of its own. For a clean result name an empty one.
 				return err
 			}
 			return replay(cmd, *cfg, pipeline.ReplayConfig{
-				Paths:    args,
-				Stdin:    cmd.InOrStdin(),
-				BareVNI:  bareVNI,
-				Pace:     speed,
-				Report:   report != "",
-				Simulate: simulate,
-				Version:  version,
+				Paths:     args,
+				Stdin:     cmd.InOrStdin(),
+				BareVNI:   bareVNI,
+				NoJournal: cmd.Flags().Changed("sessions"),
+				Pace:      speed,
+				Report:    report != "",
+				Simulate:  simulate,
+				Version:   version,
 			}, summary)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&path, "config", "", "configuration `FILE`; its sinks are used")
+	f.StringVar(&path, "config", "", "configuration `FILE`; its sinks, rules and sessions are used")
 	f.StringVar(&out, "out", "", "write pcap files below `DIR`")
 	f.StringVar(&flows, "flows", "", "write flow-log files below `DIR`")
 	f.StringVar(&report, "report", "", "print a `REPORT` on the flows: "+blindSpots)

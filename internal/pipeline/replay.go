@@ -26,6 +26,10 @@ type ReplayConfig struct {
 	// VNI instead of datagrams.
 	BareVNI int64
 
+	// NoJournal says that the sessions of the configuration's session file are
+	// all there are: the journal that aws.journal names is not read.
+	NoJournal bool
+
 	// Pace is the speed relative to the capture's clock; 0 means as fast as
 	// possible.
 	Pace float64
@@ -94,7 +98,7 @@ func replayWorkers(cfg *config.Config, report bool) int {
 }
 
 func newReplay(cfg *config.Config, what ReplayConfig, files *capture.Files, log *slog.Logger) (*Replay, error) {
-	table, err := replayTable(cfg, log)
+	table, err := replayTable(cfg, &what, log)
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,7 @@ func kept(t testing.TB) string {
 			Workload: packet.Workload{InterfaceID: "eni-" + h.name, SessionID: "tms-1"}}
 		full := e
 		full.Name, full.MAC, full.Workload.TaskARN = h.name, [6]byte{0x0a, 5: h.mac}, "arn:"+h.name
+		full.Workload.Service, _, _ = strings.Cut(h.name, "-")
 		if h.until != 0 {
 			full.Until = began + int64(h.until)
 		}
@@ -101,13 +102,19 @@ func kept(t testing.TB) string {
 func replayHeld(t *testing.T, file, sessions, dir string, workers int, log *slog.Logger) (Ledger, error) {
 	t.Helper()
 	cfg := config.Default()
+	cfg.Sessions.File = sessions
+	cfg.Capture.Workers = workers
+	return replayInto(t, dir, cfg, ReplayConfig{Paths: []string{file}, BareVNI: -1}, log)
+}
+
+// replayInto replays into pcap and flow-log files below dir.
+func replayInto(t *testing.T, dir string, cfg config.Config, what ReplayConfig, log *slog.Logger) (Ledger, error) {
+	t.Helper()
 	cfg.Sinks.PCAP.Dir = filepath.Join(dir, "frames")
 	flows := config.DefaultFlowLog()
 	flows.Dir, flows.Format = filepath.Join(dir, "flows"), "json"
 	cfg.Sinks.FlowLog = &flows
-	cfg.Sessions.File = sessions
-	cfg.Capture.Workers = workers
-	r, err := NewReplay(cfg, ReplayConfig{Paths: []string{file}, BareVNI: -1}, log)
+	r, err := NewReplay(cfg, what, log)
 	if err != nil {
 		return Ledger{}, err
 	}
