@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/periscope-collector/periscope/packet"
 )
@@ -106,16 +107,9 @@ func newTimeline(members []*member, ranks []int) timeline {
 
 // at returns the span at a time; its session is nil if there is none.
 func (l timeline) at(time int64) span {
-	low, high := 0, len(l)
-	for low < high {
-		if middle := (low + high) / 2; l[middle].from <= time {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	if low == 0 {
+	after := sort.Search(len(l), func(i int) bool { return l[i].from > time })
+	if after == 0 {
 		return span{}
 	}
-	return l[low-1]
+	return l[after-1]
 }
