@@ -190,10 +190,11 @@ func (c *churn) echo() {
 
 // start starts the collector, and returns when it collects.
 func (c *churn) start() {
-	c.process = c.lab.Collector.Start("collecting", c.program, "run", "--backend", "udp", "--config", filepath.Join(c.dir, "periscope.yaml"))
+	process := c.lab.Collector.Start("collecting", c.program, "run", "--backend", "udp", "--config", filepath.Join(c.dir, "periscope.yaml"))
+	c.process = process
 	c.t.Cleanup(func() {
 		if c.t.Failed() {
-			c.t.Logf("the collector said:\n%s", c.process.Output())
+			c.t.Logf("the collector said:\n%s", process.Output())
 		}
 	})
 	lab.Eventually(c.t, "the collector is ready", func() bool {

@@ -12,21 +12,34 @@ import (
 
 // Do calls f in the namespace, and returns when f has: sockets that f's own
 // goroutine makes are of the namespace. Any goroutine may call it.
+//
+// The thread goes back to where it was, and on: with it would end the programs
+// that were started from it.
 func (n *Namespace) Do(f func()) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			// The first thread cannot end, and where it is, the process is said
-			// to be. While this goroutine has it, another one does not get it.
+			// Where the first thread is, the process is said to be. While this
+			// goroutine has it, another one does not get it.
 			err := n.Do(f)
 			runtime.UnlockOSThread()
 			done <- err
 			return
 		}
-		err := n.enter() // for good: the thread ends with the goroutine
-		if err == nil {
+		back, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer back.Close()
+		if err = n.enter(); err == nil {
 			f()
+			err = setns(back)
+		}
+		if err == nil {
+			runtime.UnlockOSThread()
 		}
 		done <- err
 	}()
@@ -40,8 +53,13 @@ func (n *Namespace) enter() error {
 		return err
 	}
 	defer ns.Close()
+	return setns(ns)
+}
+
+// setns moves the calling thread into a namespace.
+func setns(ns *os.File) error {
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter %s: %w", n.name, err)
+		return fmt.Errorf("enter %s: %w", ns.Name(), err)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package lab_test
 
 import (
 	"net"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/periscope-collector/periscope/internal/lab"
@@ -33,5 +35,28 @@ func TestLabInside(t *testing.T) {
 	if c, err := l.Host.DialContext(t.Context(), "tcp", server.Addr().String()); err == nil {
 		c.Close()
 		t.Error("another namespace reaches it")
+	}
+}
+
+// A program that was started from a thread that was in a namespace since goes on.
+func TestLabInsideKeepsPrograms(t *testing.T) {
+	l := lab.New(t)
+	var programs []*lab.Program
+	for range 20 {
+		var started sync.WaitGroup
+		started.Go(func() {
+			programs = append(programs, l.Host.Start("", "sleep", "60"))
+		})
+		started.Wait()
+		for range 5 {
+			if err := l.Collector.Do(func() {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, p := range programs {
+		if err := p.Signal(syscall.Signal(0)); err != nil {
+			t.Error(err)
+		}
 	}
 }
