@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/pipeline"
+	"github.com/periscope-collector/periscope/internal/table"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
@@ -58,7 +59,7 @@ func (c *sessionsCommand) showJournal(stdout, stderr io.Writer) error {
 		_, err := fmt.Fprintf(stdout, "No tenure of that address and time; the journal has %s.\n", comma(uint64(len(entries))))
 		return err
 	}
-	return tenureTable(tenures).write(stdout)
+	return tenureTable(tenures).Write(stdout)
 }
 
 // tenuresOf returns the tenures of an address, unless it is zero, at a time,
@@ -84,15 +85,15 @@ func tenuresOf(entries []session.Entry, at time.Time, address packet.Addr) []ten
 	return tenures
 }
 
-func tenureTable(tenures []tenure) *table {
-	t := &table{columns: []column{
-		{title: "ADDRESS", soft: true}, {title: "FROM (UTC)"}, {title: "UNTIL"}, {title: "VNI", right: true},
-		{title: "SESSION", soft: true}, {title: "INTERFACE", soft: true}, {title: "WORKLOAD", soft: true},
+func tenureTable(tenures []tenure) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "ADDRESS", Soft: true}, {Title: "FROM (UTC)"}, {Title: "UNTIL"}, {Title: "VNI", Right: true},
+		{Title: "SESSION", Soft: true}, {Title: "INTERFACE", Soft: true}, {Title: "WORKLOAD", Soft: true},
 	}}
 	for i := range tenures {
 		s := &tenures[i]
-		t.add(cmp.Or(s.Source, "-"), clock(s.From), clock(s.Until), strconv.FormatUint(uint64(s.VNI), 10),
-			plain(s.Name), plain(cmp.Or(s.InterfaceID, "-")), plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)))
+		t.Add(cmp.Or(s.Source, "-"), clock(s.From), clock(s.Until), strconv.FormatUint(uint64(s.VNI), 10),
+			table.Plain(s.Name), table.Plain(cmp.Or(s.InterfaceID, "-")), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)))
 	}
 	return t
 }

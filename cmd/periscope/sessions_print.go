@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/periscope-collector/periscope/internal/pipeline"
+	"github.com/periscope-collector/periscope/internal/table"
 )
 
 // printSessions shows a list to people: the sessions, a line for each flag with
@@ -22,7 +23,7 @@ func printSessions(w io.Writer, list pipeline.SessionList) error {
 	if len(list.Sessions) == 0 {
 		b.WriteString("No session is known, and no frame has come.\n")
 	} else {
-		sessionTable(&list).write(&b)
+		sessionTable(&list).Write(&b)
 	}
 	lines := flagLines(&list)
 	if len(lines) > 0 {
@@ -30,7 +31,7 @@ func printSessions(w io.Writer, list pipeline.SessionList) error {
 	}
 	b.WriteByte('\n')
 	if d := list.Discovery; d != nil {
-		scopeTable(d.Scopes, list.Time).write(&b)
+		scopeTable(d.Scopes, list.Time).Write(&b)
 	} else {
 		b.WriteString("AWS is not asked: the configuration has no aws.\n")
 	}
@@ -38,14 +39,14 @@ func printSessions(w io.Writer, list pipeline.SessionList) error {
 	return err
 }
 
-func sessionTable(list *pipeline.SessionList) *table {
-	t := &table{columns: []column{
-		{title: "SESSION", soft: true}, {title: "VNI", right: true}, {title: "INTERFACE", soft: true}, {title: "WORKLOAD", soft: true},
-		{title: "SINCE"}, {title: "PACKETS", right: true}, {title: "BYTES", right: true}, {title: "LAST SEEN"}, {title: "LOST", right: true},
+func sessionTable(list *pipeline.SessionList) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "SESSION", Soft: true}, {Title: "VNI", Right: true}, {Title: "INTERFACE", Soft: true}, {Title: "WORKLOAD", Soft: true},
+		{Title: "SINCE"}, {Title: "PACKETS", Right: true}, {Title: "BYTES", Right: true}, {Title: "LAST SEEN"}, {Title: "LOST", Right: true},
 	}}
 	for i := range list.Sessions {
 		s := &list.Sessions[i]
-		t.add(plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), plain(cmp.Or(s.InterfaceID, "-")), plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
+		t.Add(table.Plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), table.Plain(cmp.Or(s.InterfaceID, "-")), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
 			ago(s.Since, list.Time), packets(s.Packets), humanize.IBytes(s.Bytes), ago(s.LastSeen, list.Time), humanize.IBytes(s.LostBytes))
 	}
 	return t
@@ -99,10 +100,10 @@ func flagLines(list *pipeline.SessionList) (lines []string) {
 			if explain := flagTexts[flag]; explain != nil {
 				text = explain(s, named[s.Resembles], list)
 			}
-			lines = append(lines, fmt.Sprintf("%s: %s (VNI %d): %s", plain(flag), cut(plain(s.Name), 40), s.VNI, plain(text)))
+			lines = append(lines, fmt.Sprintf("%s: %s (VNI %d): %s", table.Plain(flag), table.Cut(table.Plain(s.Name), 40), s.VNI, table.Plain(text)))
 		}
 		if s.Remark != "" {
-			lines = append(lines, fmt.Sprintf("remark: %s (VNI %d): %s", cut(plain(s.Name), 40), s.VNI, plain(s.Remark)))
+			lines = append(lines, fmt.Sprintf("remark: %s (VNI %d): %s", table.Cut(table.Plain(s.Name), 40), s.VNI, table.Plain(s.Remark)))
 		}
 	}
 	return lines
@@ -156,14 +157,14 @@ func answeredAt(d *pipeline.Discovery, at time.Time) bool {
 	return d != nil && slices.ContainsFunc(d.Scopes, func(s pipeline.Scope) bool { return s.LastSuccess.Equal(at) })
 }
 
-func scopeTable(scopes []pipeline.Scope, now time.Time) *table {
-	t := &table{columns: []column{
-		{title: "AWS ACCOUNT"}, {title: "REGION"}, {title: "SESSIONS", right: true}, {title: "LAST SUCCESS"}, {title: "ERROR", soft: true},
+func scopeTable(scopes []pipeline.Scope, now time.Time) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "AWS ACCOUNT"}, {Title: "REGION"}, {Title: "SESSIONS", Right: true}, {Title: "LAST SUCCESS"}, {Title: "ERROR", Soft: true},
 	}}
 	for i := range scopes {
 		s := &scopes[i]
-		t.add(plain(cmp.Or(s.Account, "-")), plain(cmp.Or(s.Region, "-")), comma(uint64(s.Sessions)),
-			cmp.Or(strings.TrimSuffix(ago(s.LastSuccess, now), "-"), "never"), plain(cmp.Or(s.Error, "-")))
+		t.Add(table.Plain(cmp.Or(s.Account, "-")), table.Plain(cmp.Or(s.Region, "-")), comma(uint64(s.Sessions)),
+			cmp.Or(strings.TrimSuffix(ago(s.LastSuccess, now), "-"), "never"), table.Plain(cmp.Or(s.Error, "-")))
 	}
 	return t
 }

@@ -256,20 +256,6 @@ func TestSessionsFit(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
-	for _, test := range []struct {
-		text  string
-		width int
-		want  string
-	}{
-		{"", 3, ""}, {"abc", 3, "abc"}, {"abcd", 3, "a…d"}, {"abcde", 4, "ab…e"}, {"äöüäöü", 5, "äö…öü"}, {"abcdefgh", 1, "…"},
-	} {
-		if got := cut(test.text, test.width); got != test.want {
-			t.Errorf("%q in %d: %q, want %q", test.text, test.width, got, test.want)
-		}
-	}
-}
-
 // Each flag says what to do; one that a later collector has is told as it is.
 func TestSessionsFlagLines(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)

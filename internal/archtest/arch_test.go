@@ -56,6 +56,7 @@ func TestCheck(t *testing.T) {
 		"there is a rule for flow, and no such package",
 		"there is a rule for record, and no such package",
 		"there is a rule for bench/traffic, and no such package",
+		"there is a rule for internal/table, and no such package",
 		"there is a rule for internal/config, and no such package",
 		"there is a rule for internal/discovery, and no such package",
 		"there is a rule for internal/awsapi, and no such package",

@@ -40,6 +40,7 @@ var limits = []limit{
 	{"sink/queue", nil, "it carries items of any type"},
 	{"bench/traffic", []string{module + "packet", module + "tunnel", "golang.org/x/sys"}, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
+	{"internal/table", nil, part},
 	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/config"},
 		"it tells the table and the journal what AWS says, and knows no frames"},
 }
