@@ -232,7 +232,10 @@ func (c *churn) run(address netip.Addr, n int) *running {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r.Task = c.lab.Run(address, mac, vni)
+	r.Task = c.lab.Run(address, mac)
+	if err := r.Mirror(vni); err != nil {
+		c.t.Fatal(err)
+	}
 	return r
 }
 
@@ -276,10 +279,12 @@ func reuse(_, _ string, raw syscall.RawConn) error {
 
 // end ends the task and its mirror session. Its address is free.
 func (c *churn) end(r *running) {
-	r.frames = r.Sent()
+	if err := r.Unmirror(); err != nil {
+		c.t.Fatal(err)
+	}
 	c.aws.Change(func(s *awsfake.State) { delete(s.Region(awsfake.HomeAccount, awsfake.HomeRegion).Sessions, r.session) })
 	if _, err := c.aws.StopTask(r.arn); err != nil {
 		c.t.Fatal(err)
 	}
-	r.Stop()
+	r.frames = r.Stop()
 }

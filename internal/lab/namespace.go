@@ -104,13 +104,21 @@ func run(t testing.TB, name string, args ...string) string {
 
 func output(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
+	out, err := tryOutput(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryOutput(cmd *exec.Cmd) (string, error) {
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out, complaint.String())
+		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, out, complaint.String())
 	}
-	return string(out)
+	return string(out), nil
 }
 
 // patience is how long the lab waits for anything that takes milliseconds on an

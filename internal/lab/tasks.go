@@ -4,16 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"testing"
-
-	"github.com/periscope-collector/periscope/tunnel"
 )
 
 // Tasks is a lab in which tasks come and go. Each has an interface of its own,
-// with its address and its MAC address, that is mirrored as AWS mirrors it: the
-// address is the outer source.
+// with its address and its MAC address, that can be mirrored as AWS mirrors it:
+// the address is the outer source.
 //
 //	peer                  task 1                         collector
 //	  p1 ──────────────── t0 ─ tc mirred ─> x0 ─ u0 ──── c1   UDP 4789
@@ -34,18 +30,6 @@ var (
 	CollectorAddr = netip.MustParseAddr("10.9.255.1")
 )
 
-// A Task is a running task: a namespace with one mirrored interface.
-type Task struct {
-	*Namespace
-
-	// Interface names the interface towards the peer, in the peer's namespace.
-	Interface string
-
-	MAC     net.HardwareAddr
-	Address netip.Addr
-	VNI     uint32
-}
-
 // NewTasks builds the lab, without a task.
 func NewTasks(t testing.TB) *Tasks {
 	t.Helper()
@@ -64,9 +48,9 @@ func NewTasks(t testing.TB) *Tasks {
 	return l
 }
 
-// Run starts a task with the addresses, which no running task has, mirrored with
-// the VNI.
-func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr, vni uint32) *Task {
+// Run starts a task with the addresses, which no running task has. It is not
+// mirrored.
+func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr) *Task {
 	l.t.Helper()
 	l.n++
 	task := &Task{
@@ -74,7 +58,6 @@ func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr, vni uint32) *Task 
 		Interface: fmt.Sprintf("p%d", l.n),
 		MAC:       mac,
 		Address:   address,
-		VNI:       vni,
 	}
 	const peerMAC, underlayMAC, collectorMAC = "02:00:00:00:01:01", "02:00:00:00:09:02", "02:00:00:00:09:01"
 	join := func(name, ownMAC string, other *Namespace, otherName, otherMAC string) {
@@ -95,29 +78,6 @@ func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr, vni uint32) *Task 
 		ip neighbour add %[2]s lladdr %[3]s dev t0 nud permanent
 		ip route add %[2]s/32 dev t0 src %[1]s
 		ip neighbour add %[4]s lladdr %[5]s dev u0 nud permanent
-		ip route add %[4]s/32 dev u0 src %[1]s
-		ip link add x0 mtu 8900 type vxlan id %[6]d local %[1]s remote %[4]s dev u0 \
-			dstport %[7]d srcport 65408 65535 nolearning noudpcsum
-		ip link set x0 up
-		tc qdisc add dev t0 clsact
-		for hook in ingress egress; do
-			tc filter add dev t0 $hook protocol all prio 1 u32 match u32 0 0 action mirred egress mirror dev x0
-		done`, address, PeerAddr, peerMAC, CollectorAddr, collectorMAC, vni, tunnel.VXLANPort))
+		ip route add %[4]s/32 dev u0 src %[1]s`, address, PeerAddr, peerMAC, CollectorAddr, collectorMAC))
 	return task
-}
-
-// Stop ends the task: what runs in it is killed, its address is free.
-func (t *Task) Stop() {
-	t.t.Helper()
-	t.remove()
-}
-
-// Sent returns how many frames of the task were mirrored so far.
-func (t *Task) Sent() int {
-	t.t.Helper()
-	frames, err := strconv.Atoi(strings.TrimSpace(t.Run("cat", "/sys/class/net/x0/statistics/tx_packets")))
-	if err != nil {
-		t.t.Fatal(err)
-	}
-	return frames
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // TestTasks says that what a task sends and receives is mirrored, from its own
-// address, and nothing else; and that the next task may have that address.
+// address, while it is and with the VNI of that time, and nothing else; and that
+// the next task may have that address.
 func TestTasks(t *testing.T) {
 	l := lab.NewTasks(t)
 	var socket *net.UDPConn
@@ -23,28 +24,59 @@ func TestTasks(t *testing.T) {
 	}
 	defer socket.Close()
 	address := netip.MustParseAddr("10.1.0.7")
-	for n, vni := range []uint32{7, 7} {
+	for n := range 2 {
 		mac := net.HardwareAddr{2, 1, 0, 0, 0, byte(n)}
-		task := l.Run(address, mac, vni)
-		l.Peer.Run("ping", "-c", "1", "-W", "5", address.String())
-		for i := range 2 {
-			b := make([]byte, 9000)
-			if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
+		task := l.Run(address, mac)
+		for _, vni := range []uint32{7, 0, 7, 8} {
+			switched := task.Unmirror
+			if vni != 0 {
+				switched = func() error { return task.Mirror(vni) }
 			}
-			size, from, err := socket.ReadFromUDPAddrPort(b)
-			if err != nil {
-				t.Fatalf("task %d, datagram %d: %v", n, i, err)
+			for range 2 { // the second time changes nothing
+				if err := switched(); err != nil {
+					t.Fatal(err)
+				}
 			}
-			v, frame, fault := tunnel.ParseVXLAN(b[:size])
-			own := net.HardwareAddr(frame[6*i:][:6])
-			if fault != tunnel.OK || v.VNI != vni || from.Addr() != address || own.String() != mac.String() {
-				t.Errorf("task %d, datagram %d: VNI %d from %s, MAC %s, want %s", n, i, v.VNI, from, own, mac)
+			l.Peer.Run("ping", "-c", "1", "-W", "5", address.String())
+			for i := range 2 {
+				if vni != 0 {
+					hear(t, socket, vni, address, mac, i)
+				}
 			}
 		}
-		if sent := task.Sent(); sent != 2 {
-			t.Errorf("task %d: %d frames mirrored, want 2", n, sent)
+		if sent, err := task.Sent(); sent != 6 || err != nil {
+			t.Errorf("task %d: %d frames mirrored, want 6: %v", n, sent, err)
 		}
-		task.Stop()
+		if sent := task.Stop(); sent != 6 {
+			t.Errorf("task %d: %d frames mirrored in the end, want 6", n, sent)
+		}
+		if err := task.Mirror(9); err != nil {
+			t.Errorf("a task that has ended: %v", err)
+		}
+	}
+	if err := socket.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := socket.ReadFromUDPAddrPort(make([]byte, 9000)); err == nil {
+		t.Errorf("%d bytes more than was said while mirrored", n)
+	}
+}
+
+// hear reads one datagram, which must have a frame of the task: to it if i is 0,
+// from it if i is 1.
+func hear(t *testing.T, socket *net.UDPConn, vni uint32, address netip.Addr, mac net.HardwareAddr, i int) {
+	t.Helper()
+	if err := socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 9000)
+	size, from, err := socket.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatalf("VNI %d, datagram %d: %v", vni, i, err)
+	}
+	v, frame, fault := tunnel.ParseVXLAN(b[:size])
+	own := net.HardwareAddr(frame[6*i:][:6])
+	if fault != tunnel.OK || v.VNI != vni || from.Addr() != address || own.String() != mac.String() {
+		t.Errorf("datagram %d: VNI %d from %s, MAC %s, want %d, %s", i, v.VNI, from, own, vni, mac)
 	}
 }
