@@ -48,21 +48,34 @@ func list[In, Out any](ctx context.Context, c *Client, operation string, convert
 	return nil, c.failed(nil, operation, fmt.Errorf("there are more than %d pages", maxPages))
 }
 
-// page makes one call, with the client's time-out.
+// page asks for one page.
 func page[In any](ctx context.Context, c *Client, operation string, token *string,
 	ask func(ctx context.Context, s *sdk, token *string) ([]In, *string, error),
 ) ([]In, *string, error) {
+	var items []In
+	var next *string
+	err := c.call(ctx, operation, func(ctx context.Context, s *sdk) (err error) {
+		items, next, err = ask(ctx, s, token)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return items, next, nil
+}
+
+// call makes one call, with the client's time-out. Its error is a *failure.
+func (c *Client) call(ctx context.Context, operation string, do func(context.Context, *sdk) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	s, err := c.connect(ctx)
 	if err != nil {
-		return nil, nil, c.failed(nil, operation, err)
+		return c.failed(nil, operation, err)
 	}
-	items, next, err := ask(ctx, s, token)
-	if err != nil {
-		return nil, nil, c.failed(s, operation, err)
+	if err := do(ctx, s); err != nil {
+		return c.failed(s, operation, err)
 	}
-	return items, next, nil
+	return nil
 }
 
 // inBatches calls ask with at most size ids at a time, until it fails, and returns

@@ -25,18 +25,21 @@ type MirrorSession struct {
 	VNI          uint32 // of 24 bits
 	Number       int    // the lowest of an interface goes first
 	PacketLength int    // bytes mirrored of a frame, 0 for all
+	OwnerID      string // the account whose it is
 	Tags         map[string]string
 }
 
 // A Target is what mirror sessions send to.
 type Target struct {
 	ID          string // never empty
+	Type        string // network-interface, network-load-balancer or gateway-load-balancer-endpoint
 	InterfaceID string // "" for a load balancer or its endpoint
 }
 
 // An Interface is a network interface.
 type Interface struct {
 	ID                      string // never empty
+	Type                    string // interface, branch, lambda, ...
 	OwnerID, VPCID          string
 	SubnetID, AZID          string
 	Description, InstanceID string
@@ -99,23 +102,42 @@ func (c *Client) Targets(ctx context.Context) ([]Target, error) {
 // those that are not there.
 func (c *Client) Interfaces(ctx context.Context, ids []string) ([]Interface, error) {
 	return inBatches(ids, idsAtATime, func(batch []string) ([]Interface, error) {
-		return list(ctx, c, "DescribeNetworkInterfaces", networkInterface,
-			func(ctx context.Context, s *sdk, token *string) ([]types.NetworkInterface, *string, error) {
-				out, err := s.ec2.DescribeNetworkInterfaces(ctx, &ec2.DescribeNetworkInterfacesInput{
-					Filters: only("network-interface-id", batch), MaxResults: aws.Int32(ec2Page), NextToken: token,
-				})
-				if err != nil {
-					return nil, nil, err
-				}
-				return out.NetworkInterfaces, out.NextToken, nil
-			})
+		return c.interfaces(ctx, only("network-interface-id", batch...))
 	})
+}
+
+// InterfacesOf returns the network interfaces that are attached to the given
+// instances.
+func (c *Client) InterfacesOf(ctx context.Context, instances []string) ([]Interface, error) {
+	return inBatches(instances, idsAtATime, func(batch []string) ([]Interface, error) {
+		return c.interfaces(ctx, only("attachment.instance-id", batch...))
+	})
+}
+
+// InterfacesInUse returns all network interfaces of type interface that are
+// attached to something: an instance, a task, a managed service.
+func (c *Client) InterfacesInUse(ctx context.Context) ([]Interface, error) {
+	return c.interfaces(ctx, only("interface-type", string(types.NetworkInterfaceTypeInterface)),
+		only("status", string(types.NetworkInterfaceStatusInUse)))
+}
+
+func (c *Client) interfaces(ctx context.Context, filters ...types.Filter) ([]Interface, error) {
+	return list(ctx, c, "DescribeNetworkInterfaces", networkInterface,
+		func(ctx context.Context, s *sdk, token *string) ([]types.NetworkInterface, *string, error) {
+			out, err := s.ec2.DescribeNetworkInterfaces(ctx, &ec2.DescribeNetworkInterfacesInput{
+				Filters: filters, MaxResults: aws.Int32(ec2Page), NextToken: token,
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			return out.NetworkInterfaces, out.NextToken, nil
+		})
 }
 
 // only is a filter for items one of whose values is among those given. Asked for
 // by identifier, items are refused all together when one of them is gone.
-func only(name string, values []string) []types.Filter {
-	return []types.Filter{{Name: &name, Values: values}}
+func only(name string, values ...string) types.Filter {
+	return types.Filter{Name: &name, Values: values}
 }
 
 func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
@@ -124,6 +146,7 @@ func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
 		InterfaceID: aws.ToString(from.NetworkInterfaceId),
 		TargetID:    aws.ToString(from.TrafficMirrorTargetId),
 		FilterID:    aws.ToString(from.TrafficMirrorFilterId),
+		OwnerID:     aws.ToString(from.OwnerId),
 		Tags:        ec2Tags(from.Tags),
 	}
 	vni, ok1 := small(from.VirtualNetworkId, 1<<24-1)
@@ -134,13 +157,18 @@ func mirrorSession(from *types.TrafficMirrorSession) (MirrorSession, bool) {
 }
 
 func target(from *types.TrafficMirrorTarget) (Target, bool) {
-	t := Target{ID: aws.ToString(from.TrafficMirrorTargetId), InterfaceID: aws.ToString(from.NetworkInterfaceId)}
+	t := Target{
+		ID:          aws.ToString(from.TrafficMirrorTargetId),
+		Type:        string(from.Type),
+		InterfaceID: aws.ToString(from.NetworkInterfaceId),
+	}
 	return t, t.ID != ""
 }
 
 func networkInterface(from *types.NetworkInterface) (Interface, bool) {
 	i := Interface{
 		ID:          aws.ToString(from.NetworkInterfaceId),
+		Type:        string(from.InterfaceType),
 		OwnerID:     aws.ToString(from.OwnerId),
 		VPCID:       aws.ToString(from.VpcId),
 		SubnetID:    aws.ToString(from.SubnetId),

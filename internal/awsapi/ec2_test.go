@@ -32,7 +32,7 @@ func TestSessionsOfAllPages(t *testing.T) {
 	c := e.client(t, awsapi.Config{})
 	got, err := c.Sessions(t.Context())
 	want := []awsapi.MirrorSession{
-		{ID: "tms-1", InterfaceID: "eni-1", TargetID: "tmt-1", FilterID: "tmf-1",
+		{ID: "tms-1", InterfaceID: "eni-1", TargetID: "tmt-1", FilterID: "tmf-1", OwnerID: "111122223333",
 			VNI: 662316, Number: 2, PacketLength: 8500, Tags: map[string]string{"team": "net"}},
 		{ID: "tms-2", InterfaceID: "eni-1", VNI: 7, Number: 1},
 	}
@@ -120,7 +120,7 @@ func TestSessionsMalformed(t *testing.T) {
 }
 
 const interface1 = `<networkInterfaceId>eni-1</networkInterfaceId><ownerId>111122223333</ownerId><vpcId>vpc-1</vpcId>` +
-	`<subnetId>subnet-1</subnetId><availabilityZoneId>euc1-az1</availabilityZoneId><status>in-use</status>` +
+	`<subnetId>subnet-1</subnetId><availabilityZoneId>euc1-az1</availabilityZoneId><status>in-use</status><interfaceType>branch</interfaceType>` +
 	`<description>arn:aws:ecs:eu-central-1:111122223333:attachment/a-1</description>` +
 	`<macAddress>0a:11:22:33:44:55</macAddress><privateIpAddress>10.0.1.163</privateIpAddress>` +
 	`<privateIpAddressesSet><item><privateIpAddress>10.0.1.163</privateIpAddress><primary>true</primary></item>` +
@@ -146,7 +146,7 @@ func TestInterfaces(t *testing.T) {
 	}
 	got, err := e.client(t, awsapi.Config{}).Interfaces(t.Context(), ids)
 	want := []awsapi.Interface{
-		{ID: "eni-1", OwnerID: "111122223333", VPCID: "vpc-1", SubnetID: "subnet-1", AZID: "euc1-az1",
+		{ID: "eni-1", Type: "branch", OwnerID: "111122223333", VPCID: "vpc-1", SubnetID: "subnet-1", AZID: "euc1-az1",
 			Description: "arn:aws:ecs:eu-central-1:111122223333:attachment/a-1", InstanceID: "i-1",
 			MAC: [6]byte{0x0a, 0x11, 0x22, 0x33, 0x44, 0x55}, Primary: netip.MustParseAddr("10.0.1.163"),
 			Addresses: []netip.Addr{netip.MustParseAddr("10.0.1.163"), netip.MustParseAddr("10.0.1.164"), netip.MustParseAddr("2001:db8::1")},

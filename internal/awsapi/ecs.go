@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,10 +26,21 @@ type Task struct {
 	ContainerInstanceARN string // "" on Fargate
 	InterfaceID          string // "" as long as it has none, and without awsvpc
 	AttachmentID         string // that its interface's description names
+	Attached             Attached
 	LastStatus           string
+	DesiredStatus        string    // RUNNING or STOPPED
+	Version              int64     // grows with every change
 	ContainerIDs         []string  // of the container runtime, of those that have one
 	Created, Stopped     time.Time // zero if unknown, or not stopped
 	Tags                 map[string]string
+}
+
+// An Attached is what a task says of its interface, which it does before EC2
+// lists that. Each is zero as long as it is not known.
+type Attached struct {
+	SubnetID string
+	MAC      [6]byte
+	Address  netip.Addr // IPv4
 }
 
 // Clusters returns the ARNs of the region's ECS clusters.
@@ -91,6 +103,8 @@ func task(from *types.Task) (Task, bool) {
 		TaskDefinitionARN:    aws.ToString(from.TaskDefinitionArn),
 		ContainerInstanceARN: aws.ToString(from.ContainerInstanceArn),
 		LastStatus:           aws.ToString(from.LastStatus),
+		DesiredStatus:        aws.ToString(from.DesiredStatus),
+		Version:              from.Version,
 	}
 	if service, ok := strings.CutPrefix(aws.ToString(from.Group), "service:"); ok {
 		t.Service = service
@@ -98,6 +112,7 @@ func task(from *types.Task) (Task, bool) {
 	for _, a := range from.Attachments {
 		if t.InterfaceID == "" && aws.ToString(a.Type) == "ElasticNetworkInterface" {
 			t.InterfaceID, t.AttachmentID = detail(a.Details, "networkInterfaceId"), aws.ToString(a.Id)
+			t.Attached = attached(a.Details)
 		}
 	}
 	for _, container := range from.Containers {
@@ -110,6 +125,16 @@ func task(from *types.Task) (Task, bool) {
 	t.Created, created = instant(from.CreatedAt)
 	t.Stopped, stopped = instant(from.StoppedAt)
 	return t, t.ARN != "" && t.ClusterARN != "" && created && stopped
+}
+
+// attached leaves zero what cannot be read.
+func attached(details []types.KeyValuePair) Attached {
+	a := Attached{SubnetID: detail(details, "subnetId")}
+	a.MAC, _ = mac(aws.String(detail(details, "macAddress")))
+	if address, err := netip.ParseAddr(detail(details, "privateIPv4Address")); err == nil && address.Is4() {
+		a.Address = address
+	}
+	return a
 }
 
 func detail(details []types.KeyValuePair, name string) string {

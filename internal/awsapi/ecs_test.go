@@ -3,6 +3,7 @@ package awsapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ const (
 // task1 is a task as DescribeTasks gives it. Its interface is not its first
 // attachment.
 const task1 = `{"taskArn":"` + taskARN + `","clusterArn":"` + clusterARN + `","group":"service:web","version":3,
- "taskDefinitionArn":"arn:aws:ecs:eu-central-1:111122223333:task-definition/web:7","lastStatus":"RUNNING",
+ "taskDefinitionArn":"arn:aws:ecs:eu-central-1:111122223333:task-definition/web:7","lastStatus":"RUNNING","desiredStatus":"STOPPED",
  "createdAt":1768471213.877,"stoppedAt":1768471300,
  "attachments":[
   {"id":"sc","type":"ServiceConnect","details":[{"name":"networkInterfaceId","value":"eni-other"}]},
@@ -44,7 +45,9 @@ func TestTasks(t *testing.T) {
 	want := []awsapi.Task{
 		{ARN: taskARN, ClusterARN: clusterARN, Service: "web", LastStatus: "RUNNING",
 			TaskDefinitionARN: "arn:aws:ecs:eu-central-1:111122223333:task-definition/web:7",
-			InterfaceID:       "eni-1", AttachmentID: "5f0c7f2e", ContainerIDs: []string{"r-1", "r-2"},
+			DesiredStatus:     "STOPPED", Version: 3,
+			InterfaceID: "eni-1", AttachmentID: "5f0c7f2e", Attached: awsapi.Attached{SubnetID: "subnet-1",
+				MAC: [6]byte{0x0a, 0x11, 0x22, 0x33, 0x44, 0x55}, Address: netip.MustParseAddr("10.0.1.163")}, ContainerIDs: []string{"r-1", "r-2"},
 			Created: time.UnixMilli(1768471213877).UTC(), Stopped: time.Unix(1768471300, 0).UTC(),
 			Tags: map[string]string{"team": "net"}},
 		{ARN: "t-2", ClusterARN: "c"},

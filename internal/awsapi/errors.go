@@ -126,6 +126,8 @@ type failure struct {
 	what string // and where
 	text string // why
 	err  error
+
+	code, message string // of AWS's answer, verbatim but for secrets
 }
 
 func (f *failure) Error() string {
@@ -148,8 +150,49 @@ func (c *Client) failed(s *sdk, operation string, err error) error {
 	for op := (*smithy.OperationError)(nil); errors.As(err, &op); err = op.Err {
 		operation = op.Operation()
 	}
-	f.what, f.text = operation+c.where(), reason(err, s.secrets())
+	secrets := s.secrets()
+	f.what, f.text = operation+c.where(), reason(err, secrets)
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorCode() != unknownCode {
+		f.code, f.message = cut(hide(api.ErrorCode(), secrets), maxMessage), cut(hide(api.ErrorMessage(), secrets), maxMessage)
+	}
 	return f
+}
+
+// maxMessage bounds a message that is kept verbatim, in bytes: one of the longest,
+// that encodes why a policy says no, has some 2 KB.
+const maxMessage = 4 << 10
+
+// unknownCode is the SDK's word for an answer without a code.
+const unknownCode = "UnknownError"
+
+// CodeOf returns the code and the message of AWS's answer that an error of this
+// package is about, verbatim: at most 4 KiB of each, without credentials. They are
+// empty if there was no such answer.
+//
+// The message is others' text: it may have any characters.
+func CodeOf(err error) (code, message string) {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code, f.message
+	}
+	return "", ""
+}
+
+// hide returns text without the secrets, as far as no signature begins.
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	text, _, _ = strings.Cut(text, "AWS4-")
+	return text
+}
+
+func cut(text string, limit int) string {
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "..."
+	}
+	return text
 }
 
 // where names the client's account and region, as the end of a phrase.
@@ -188,17 +231,9 @@ func reason(err error, secrets []string) string {
 	default:
 		text = err.Error()
 	}
-	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	text, _, _ = strings.Cut(text, "AWS4-") // where a signature begins
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+	return cut(strings.Join(strings.FieldsFunc(hide(text, secrets), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if len(text) > maxReason {
-		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
-	}
-	return text
+	}), " "), maxReason)
 }
 
 // said repeats the code and the message of an answer.
@@ -207,7 +242,7 @@ func said(api smithy.APIError, err error) string {
 	switch code := api.ErrorCode(); {
 	case strings.Contains(code, "Signature"):
 		return code
-	case code == "UnknownError" && errors.As(err, &answer): // the SDK's word for none
+	case code == unknownCode && errors.As(err, &answer):
 		return fmt.Sprintf("status %d, and no reason", answer.HTTPStatusCode())
 	default:
 		return code + ": " + api.ErrorMessage()

@@ -11,9 +11,10 @@ import (
 
 // An Instance is an EC2 instance.
 type Instance struct {
-	ID   string // never empty
-	Name string // of its tag Name, or ""
-	Tags map[string]string
+	ID    string // never empty
+	Name  string // of its tag Name, or ""
+	State string // pending, running, shutting-down, terminated, stopping or stopped
+	Tags  map[string]string
 }
 
 // A VPC is a virtual private cloud.
@@ -32,21 +33,30 @@ type Subnet struct {
 // not there.
 func (c *Client) Instances(ctx context.Context, ids []string) ([]Instance, error) {
 	return inBatches(ids, idsAtATime, func(batch []string) ([]Instance, error) {
-		return list(ctx, c, "DescribeInstances", instance,
-			func(ctx context.Context, s *sdk, token *string) ([]types.Instance, *string, error) {
-				out, err := s.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{
-					Filters: only("instance-id", batch), MaxResults: aws.Int32(ec2Page), NextToken: token,
-				})
-				if err != nil {
-					return nil, nil, err
-				}
-				var instances []types.Instance
-				for _, r := range out.Reservations {
-					instances = append(instances, r.Instances...)
-				}
-				return instances, out.NextToken, nil
-			})
+		return c.instances(ctx, only("instance-id", batch...))
 	})
+}
+
+// RunningInstances returns all instances that run or are about to.
+func (c *Client) RunningInstances(ctx context.Context) ([]Instance, error) {
+	return c.instances(ctx, only("instance-state-name", string(types.InstanceStateNamePending), string(types.InstanceStateNameRunning)))
+}
+
+func (c *Client) instances(ctx context.Context, filters ...types.Filter) ([]Instance, error) {
+	return list(ctx, c, "DescribeInstances", instance,
+		func(ctx context.Context, s *sdk, token *string) ([]types.Instance, *string, error) {
+			out, err := s.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{
+				Filters: filters, MaxResults: aws.Int32(ec2Page), NextToken: token,
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			var instances []types.Instance
+			for _, r := range out.Reservations {
+				instances = append(instances, r.Instances...)
+			}
+			return instances, out.NextToken, nil
+		})
 }
 
 // VPCs returns the VPCs with the given identifiers, less those that are not there.
@@ -55,7 +65,7 @@ func (c *Client) VPCs(ctx context.Context, ids []string) ([]VPC, error) {
 		return list(ctx, c, "DescribeVpcs", vpc,
 			func(ctx context.Context, s *sdk, token *string) ([]types.Vpc, *string, error) {
 				out, err := s.ec2.DescribeVpcs(ctx, &ec2.DescribeVpcsInput{
-					Filters: only("vpc-id", batch), MaxResults: aws.Int32(ec2Page), NextToken: token,
+					Filters: []types.Filter{only("vpc-id", batch...)}, MaxResults: aws.Int32(ec2Page), NextToken: token,
 				})
 				if err != nil {
 					return nil, nil, err
@@ -72,7 +82,7 @@ func (c *Client) Subnets(ctx context.Context, ids []string) ([]Subnet, error) {
 		return list(ctx, c, "DescribeSubnets", subnet,
 			func(ctx context.Context, s *sdk, token *string) ([]types.Subnet, *string, error) {
 				out, err := s.ec2.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{
-					Filters: only("subnet-id", batch), MaxResults: aws.Int32(ec2Page), NextToken: token,
+					Filters: []types.Filter{only("subnet-id", batch...)}, MaxResults: aws.Int32(ec2Page), NextToken: token,
 				})
 				if err != nil {
 					return nil, nil, err
@@ -85,6 +95,9 @@ func (c *Client) Subnets(ctx context.Context, ids []string) ([]Subnet, error) {
 func instance(from *types.Instance) (Instance, bool) {
 	i := Instance{ID: aws.ToString(from.InstanceId), Tags: ec2Tags(from.Tags)}
 	i.Name = i.Tags["Name"]
+	if from.State != nil {
+		i.State = string(from.State.Name)
+	}
 	return i, i.ID != ""
 }
 

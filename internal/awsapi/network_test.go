@@ -50,7 +50,7 @@ func TestOtherOperations(t *testing.T) {
 		{"DescribeTrafficMirrorTargets", "trafficMirrorTargetSet",
 			[]string{target1, swap(target1, "tmt-1", "")}, "<trafficMirrorTargetId>tmt-2</trafficMirrorTargetId>",
 			func(ctx context.Context, c *awsapi.Client) (any, error) { return c.Targets(ctx) }, "",
-			[]awsapi.Target{{ID: "tmt-1", InterfaceID: "eni-1"}, {ID: "tmt-2"}}},
+			[]awsapi.Target{{ID: "tmt-1", Type: "network-interface", InterfaceID: "eni-1"}, {ID: "tmt-2"}}},
 		{"DescribeTrafficMirrorFilters", "trafficMirrorFilterSet",
 			[]string{filter1, swap(filter1, "tmf-1", ""), swap(filter1, "10.0.0.0/16", "10.0.0.0/33"), swap(filter1, "10.0.0.0/16", "::/0"),
 				swap(filter1, "accept", "mirror"), swap(filter1, ">10<", ">-1<"), swap(filter1, ">6<", ">256<"), swap(filter1, ">6<", ">-1<"),
