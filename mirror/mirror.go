@@ -2,13 +2,15 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 )
 
 // A State is what is, as far as it was asked, in one account and region.
 type State struct {
-	At time.Time // when it was asked
+	At      time.Time // when it was asked
+	Account string    // whose it is; sessions of another owner are never touched. "" if it is not known
 
 	// Sources are interfaces that rules may want mirrored, each once.
 	Sources []Source
@@ -106,6 +108,18 @@ type Cloud interface {
 	// Delete deletes a session.
 	Delete(ctx context.Context, id string) error
 }
+
+// ErrGone says that what a call was about, a session or an interface, is not there.
+var ErrGone = errors.New("is not there any more")
+
+// A Refusal is AWS's answer to a call that it does not want, verbatim.
+type Refusal struct {
+	Code    string
+	Message string
+}
+
+// Error returns "code: message".
+func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
 // A Hint names what may have changed. It says nothing else: what is, is asked.
 type Hint struct {
