@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	ebpflink "github.com/cilium/ebpf/link"
+
+	"github.com/periscope-collector/periscope/internal/tpacket"
 )
 
 // An AFPacketConfig says which interface to take datagrams from, and how.
@@ -66,7 +68,7 @@ type AFPacket struct {
 }
 
 // ErrNoInterface means that there is no interface of a name.
-var ErrNoInterface = errors.New("no such network interface")
+var ErrNoInterface = tpacket.ErrNoInterface
 
 // ListenAFPacket opens the sockets. Without the right to, the error is
 // fs.ErrPermission, for an interface that is not there ErrNoInterface.
@@ -75,7 +77,7 @@ func ListenAFPacket(cfg AFPacketConfig) (*AFPacket, error) {
 	if len(ports.vxlan)+len(ports.geneve) == 0 {
 		return nil, errors.New("capture: packet ring: no tunnel port: name at least one")
 	}
-	device, err := interfaceByName(cfg.Interface)
+	device, err := tpacket.Device(cfg.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("capture: packet ring: interface %q: %w; see \"ip link\"", cfg.Interface, err)
 	}
@@ -85,7 +87,7 @@ func ListenAFPacket(cfg AFPacketConfig) (*AFPacket, error) {
 		return nil, fmt.Errorf("capture: packet ring on %s: %w", cfg.Interface, err)
 	}
 	cfg.Log.Info("listening on packet rings", "interface", cfg.Interface,
-		"rings", len(a.sources), "ring_bytes", len(a.sources[0].ring), "mtu", device.MTU, "dropped_behind", a.Drops())
+		"rings", len(a.sources), "ring_bytes", a.sources[0].ring.Len(), "mtu", device.MTU, "dropped_behind", a.Drops())
 	return a, nil
 }
 

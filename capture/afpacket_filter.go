@@ -19,20 +19,20 @@ const otherHost = 3
 // The kernel runs it on the Ethernet frame. With plain it lets in no more than
 // tcxProgram drops.
 func ringFilter(ports tunnelPorts, plain bool) ([]bpf.Instruction, error) {
-	a := assembler{labels: make(map[string]int)}
-	a.emit(bpf.LoadExtension{Num: bpf.ExtType})
-	a.jumpIf(bpf.JumpEqual, otherHost, "zero")
+	a := assembler{}
+	a.Emit(bpf.LoadExtension{Num: bpf.ExtType})
+	a.JumpIf(bpf.JumpEqual, otherHost, "zero")
 	a.outer(packet.EthernetLen, plain)
 	for _, list := range [][]uint16{ports.vxlan, ports.geneve} {
 		for _, port := range list {
-			a.jumpIf(bpf.JumpEqual, uint32(port), "take")
+			a.JumpIf(bpf.JumpEqual, uint32(port), "take")
 		}
 	}
-	a.label("zero")
-	a.emit(bpf.RetConstant{Val: 0})
-	a.label("take")
-	a.emit(bpf.RetConstant{Val: ringSnap})
-	return a.resolve()
+	a.Label("zero")
+	a.Emit(bpf.RetConstant{Val: 0})
+	a.Label("take")
+	a.Emit(bpf.RetConstant{Val: ringSnap})
+	return a.Resolve()
 }
 
 // ringSteering returns the program that chooses one of so many rings, as
@@ -41,17 +41,17 @@ func ringFilter(ports tunnelPorts, plain bool) ([]bpf.Instruction, error) {
 // filter: what is no datagram to a tunnel port goes to ring 0, whose filter
 // refuses it.
 func ringSteering(ports tunnelPorts, rings int) ([]bpf.Instruction, error) {
-	a := assembler{labels: make(map[string]int)}
+	a := assembler{}
 	a.outer(0, false)
 	for _, port := range ports.vxlan {
-		a.jumpIf(bpf.JumpEqual, uint32(port), "vxlan")
+		a.JumpIf(bpf.JumpEqual, uint32(port), "vxlan")
 	}
 	for _, port := range ports.geneve {
-		a.jumpIf(bpf.JumpEqual, uint32(port), "geneve")
+		a.JumpIf(bpf.JumpEqual, uint32(port), "geneve")
 	}
-	a.jump("zero")
-	a.label("geneve")
-	a.emit(bpf.LoadIndirect{Off: udpLen + 2, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
+	a.Jump("zero")
+	a.Label("geneve")
+	a.Emit(bpf.LoadIndirect{Off: udpLen + 2, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
 		bpf.LoadIndirect{Off: udpLen, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x3f},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
@@ -64,7 +64,7 @@ func ringSteering(ports tunnelPorts, rings int) ([]bpf.Instruction, error) {
 	a.ipv4()
 	a.ipv6()
 	a.mix(uint32(rings))
-	return a.resolve()
+	return a.Resolve()
 }
 
 // outer leaves X at the UDP header and A with the destination port of a packet
@@ -77,68 +77,68 @@ func (a *assembler) outer(off uint32, plain bool) {
 	if plain {
 		tags, extensions, fragments = 2, 0, 0x3fff // a fragment, the first one too
 	}
-	a.emit(bpf.LoadConstant{Dst: bpf.RegX, Val: off}, bpf.LoadExtension{Num: bpf.ExtProto})
+	a.Emit(bpf.LoadConstant{Dst: bpf.RegX, Val: off}, bpf.LoadExtension{Num: bpf.ExtProto})
 	for range tags {
-		tagged := a.unique("tagged")
+		tagged := a.Unique("tagged")
 		for _, tpid := range []uint32{etherVLAN, etherQinQ, etherOld} {
-			a.jumpIf(bpf.JumpEqual, tpid, tagged)
+			a.JumpIf(bpf.JumpEqual, tpid, tagged)
 		}
-		a.jump("outer")
-		a.label(tagged)
+		a.Jump("outer")
+		a.Label(tagged)
 		a.step(2, 2, 4)
 	}
-	a.label("outer")
-	a.jumpIf(bpf.JumpEqual, etherIPv4, "outer4")
-	a.jumpIf(bpf.JumpEqual, etherIPv6, "outer6")
-	a.jump("zero")
+	a.Label("outer")
+	a.JumpIf(bpf.JumpEqual, etherIPv4, "outer4")
+	a.JumpIf(bpf.JumpEqual, etherIPv6, "outer6")
+	a.Jump("zero")
 
-	a.label("outer4")
-	a.emit(bpf.LoadIndirect{Off: 9, Size: 1})
-	a.jumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")
-	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, fragments, "zero")
-	a.skipIPv4()
-	a.jump("port")
+	a.Label("outer4")
+	a.Emit(bpf.LoadIndirect{Off: 9, Size: 1})
+	a.JumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")
+	a.Emit(bpf.LoadIndirect{Off: 6, Size: 2})
+	a.JumpIf(bpf.JumpBitsSet, fragments, "zero")
+	a.SkipIPv4()
+	a.Jump("port")
 
-	a.label("outer6")
+	a.Label("outer6")
 	a.step(6, 1, ipv6Len)
 	for range extensions {
 		a.extension()
 	}
-	a.jumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")
-	a.label("port")
-	a.emit(bpf.LoadIndirect{Off: 2, Size: 2})
+	a.JumpIf(bpf.JumpNotEqual, packet.ProtocolUDP, "zero")
+	a.Label("port")
+	a.Emit(bpf.LoadIndirect{Off: 2, Size: 2})
 }
 
 // extension skips the IPv6 extension header at X, of the type in A, and leaves
 // the next one's in A. It goes to "port" at UDP.
 func (a *assembler) extension() {
-	first, other, next := a.unique("fragment"), a.unique("extension"), a.unique("next")
-	a.jumpIf(bpf.JumpEqual, packet.ProtocolUDP, "port")
-	a.jumpIf(bpf.JumpEqual, fragment, first)
+	first, other, next := a.Unique("fragment"), a.Unique("extension"), a.Unique("next")
+	a.JumpIf(bpf.JumpEqual, packet.ProtocolUDP, "port")
+	a.JumpIf(bpf.JumpEqual, fragment, first)
 	for _, kind := range []uint32{hopByHop, routing, destinationOptions} {
-		a.jumpIf(bpf.JumpEqual, kind, other)
+		a.JumpIf(bpf.JumpEqual, kind, other)
 	}
-	a.jump("zero")
-	a.label(first)
-	a.emit(bpf.LoadIndirect{Off: 2, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, 0xfff8, "zero")
+	a.Jump("zero")
+	a.Label(first)
+	a.Emit(bpf.LoadIndirect{Off: 2, Size: 2})
+	a.JumpIf(bpf.JumpBitsSet, 0xfff8, "zero")
 	a.step(0, 1, fragmentLen)
-	a.jump(next)
-	a.label(other)
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
+	a.Jump(next)
+	a.Label(other)
+	a.Emit(bpf.LoadIndirect{Off: 0, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
 		bpf.LoadIndirect{Off: 1, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 3},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: 8},
 		bpf.ALUOpX{Op: bpf.ALUOpAdd},
 		bpf.TAX{},
 		bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
-	a.label(next)
+	a.Label(next)
 }
 
 // step leaves the size bytes at off from X in A, and moves X on by n.
 func (a *assembler) step(off uint32, size int, n uint32) {
-	a.emit(bpf.LoadIndirect{Off: off, Size: size}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
-	a.advance(n)
-	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
+	a.Emit(bpf.LoadIndirect{Off: off, Size: size}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
+	a.Advance(n)
+	a.Emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
 }

@@ -7,30 +7,24 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/cbpf"
+	"github.com/periscope-collector/periscope/internal/tpacket"
 	"github.com/periscope-collector/periscope/packet"
 )
 
-// A ringSource is one packet socket and its ring.
+// A ringSource lends the datagrams in a ring.
 //
-// The kernel fills one block after the other, and hands each over when it is
-// full or old. The source lends it in batches of batchLen datagrams, in place,
-// and hands it back when the last of them is released. Beside the ring it has
-// one batch, 15 KiB.
+// It lends a block of it in batches of batchLen datagrams, in place, and hands
+// it back when the last of them is released. Beside the ring it has one batch,
+// 15 KiB.
 type ringSource struct {
-	fd    int
+	ring  *tpacket.Ring
 	name  string // of the interface
 	ports tunnelPorts
 	log   *slog.Logger
-
-	ring  []byte
-	block int    // the offset of the block at hand, or the next one
-	held  bool   // the block at hand is ours
-	left  uint32 // packets of it that were not lent yet
-	next  int    // the offset of the first of them
 
 	batch *packet.Batch
 	lent  bool
@@ -79,12 +73,12 @@ func (s *ringSource) poll(now int64) (*packet.Batch, error) {
 	if s.stop.Load() && !s.shut {
 		s.shut = true
 		s.quiet = now + maxBlockWait + stampToQueue
-		if err := s.setFilter(refuseAll); err != nil {
+		if err := s.ring.SetFilter(cbpf.RefuseAll); err != nil {
 			return nil, fmt.Errorf("capture: packet ring on %s: stop: %w", s.name, err)
 		}
 	}
-	if s.take() {
-		return s.lend(min(s.left, batchLen), now), nil
+	if s.ring.Take() {
+		return s.lend(min(s.ring.Left(), batchLen), now), nil
 	}
 	s.mark = max(s.mark, now-maxBlockWait-stampToQueue)
 	if s.shut && now > s.quiet {
@@ -106,40 +100,6 @@ func (s *ringSource) end(now int64) error {
 	return io.EOF
 }
 
-// take reports whether packets are left to lend, in the block at hand or, if
-// the kernel has handed it over, in the next.
-func (s *ringSource) take() bool {
-	for s.left == 0 {
-		b := s.header()
-		if atomic.LoadUint32(&b.Block_status)&unix.TP_STATUS_USER == 0 {
-			return false
-		}
-		s.held = true
-		s.left = b.Num_pkts
-		s.next = s.block + int(b.Offset_to_first_pkt)
-		if s.left == 0 {
-			s.giveBack()
-		}
-	}
-	return true
-}
-
-// header returns what the kernel says of the block at hand. Only its status may
-// be read before the block is ours.
-func (s *ringSource) header() *unix.TpacketHdrV1 {
-	d := (*unix.TpacketBlockDesc)(unsafe.Pointer(&s.ring[s.block]))
-	return (*unix.TpacketHdrV1)(unsafe.Pointer(&d.Hdr))
-}
-
-func (s *ringSource) giveBack() {
-	s.held = false
-	atomic.StoreUint32(&s.header().Block_status, unix.TP_STATUS_KERNEL)
-	s.block += blockLen
-	if s.block == len(s.ring) {
-		s.block = 0
-	}
-}
-
 // lend fills the batch with the next n packets of the block at hand. Without
 // any, nothing was there at now.
 func (s *ringSource) lend(n uint32, now int64) *packet.Batch {
@@ -148,7 +108,6 @@ func (s *ringSource) lend(n uint32, now int64) *packet.Batch {
 	for i := range b.Datagrams {
 		s.datagram(&b.Datagrams[i])
 	}
-	s.left -= n
 	if n > 0 { // there may be more, as old as these
 		s.mark = max(s.mark, b.Datagrams[n-1].Time-stampToQueue)
 	}
@@ -160,24 +119,18 @@ func (s *ringSource) lend(n uint32, now int64) *packet.Batch {
 // lendEmpty implements waiter.
 func (s *ringSource) lendEmpty(now int64) *packet.Batch { return s.lend(0, now) }
 
-// datagram reads the next packet of the block. The kernel has taken one VLAN
-// tag out of it, if there was one; tp_len and tp_snaplen are without it.
+// datagram reads the next packet of the block.
 func (s *ringSource) datagram(d *packet.Datagram) {
-	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&s.ring[s.next]))
-	begin := s.next + int(h.Mac)
-	end := begin + int(h.Snaplen)
-	pkt := s.ring[begin:end:end]
-	s.next += int(h.Next_offset)
-
+	var p tpacket.Packet
+	s.ring.Next(&p)
 	var o outerHeader
-	reason := s.ports.outer(&o, ethernet, pkt, int(h.Len))
-	ns := int64(h.Sec)*1e9 + int64(h.Nsec)
-	*d = packet.Datagram{Time: ns, Order: ns, Length: int(h.Len), Reason: reason}
+	reason := s.ports.outer(&o, ethernet, p.Data, p.Len)
+	*d = packet.Datagram{Time: p.Time, Order: p.Time, Length: p.Len, Reason: reason}
 	if reason != packet.None {
 		return
 	}
-	end = min(o.end, o.off+packet.MaxDatagram)
-	d.Buf, d.Off = pkt[:end:end], o.off // an Ethernet and an IP header are more than Headroom
+	end := min(o.end, o.off+packet.MaxDatagram)
+	d.Buf, d.Off = p.Data[:end:end], o.off // an Ethernet and an IP header are more than Headroom
 	d.Length, d.Source, d.Encap = o.length, o.source, o.encap
 }
 
@@ -192,8 +145,8 @@ func (s *ringSource) Release(b *packet.Batch) {
 		}
 	}
 	s.lent = false
-	if s.held && s.left == 0 {
-		s.giveBack()
+	if s.ring.Left() == 0 {
+		s.ring.GiveBack()
 	}
 }
 
@@ -206,7 +159,7 @@ func (s *ringSource) wait() error {
 	return s.woken(polls[:])
 }
 
-func (s *ringSource) descriptor() pollFD { return pollFD{Fd: int32(s.fd), Events: unix.POLLIN} }
+func (s *ringSource) descriptor() pollFD { return pollFD{Fd: int32(s.ring.FD()), Events: unix.POLLIN} }
 
 // rest implements polled.
 func (s *ringSource) rest() *unix.Timespec { return &nap }
@@ -217,42 +170,43 @@ func (s *ringSource) descriptors() []pollFD { return []pollFD{s.descriptor()} }
 // promise implements polled.
 func (s *ringSource) promise() int64 { return s.mark }
 
-// woken implements polled. Asking for the error clears it, so that poll waits
-// again. The socket comes back with the interface.
+// woken implements polled.
 func (s *ringSource) woken(polls []pollFD) error {
 	if polls[0].Revents&unix.POLLERR == 0 {
 		return nil
 	}
-	code, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && code != 0 && unix.Errno(code) != unix.ENETDOWN {
-		err = unix.Errno(code)
-	}
+	down, err := s.ring.Down()
 	if err != nil {
 		return fmt.Errorf("capture: packet ring on %s: %w", s.name, err)
 	}
-	if code != 0 {
+	if down {
 		s.log.Warn("interface is down: nothing arrives until it is up", "interface", s.name)
 	}
 	return nil
 }
 
 // check reads the socket's counters, which starts them at 0 again, and makes
-// sure that there still is an interface: when it goes, the kernel says no more
-// than that it is down. The ring then ends as if it were stopped.
+// sure that there still is an interface. Without one the ring ends as if it were
+// stopped.
 func (s *ringSource) check(now int64) error {
 	s.nextCheck = now + int64(time.Second)
-	stats, err := unix.GetsockoptTpacketStatsV3(s.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-	if err != nil {
-		return fmt.Errorf("capture: packet ring on %s: read the drop counter: %w", s.name, err)
-	}
-	s.lost.Add(uint64(stats.Drops))
-	sa, err := unix.Getsockname(s.fd)
+	lost, err := s.ring.Drops()
 	if err != nil {
 		return fmt.Errorf("capture: packet ring on %s: %w", s.name, err)
 	}
-	if l, ok := sa.(*unix.SockaddrLinklayer); ok && l.Ifindex <= 0 {
+	s.lost.Add(lost)
+	gone, err := s.ring.Gone()
+	if err != nil {
+		return fmt.Errorf("capture: packet ring on %s: %w", s.name, err)
+	}
+	if gone {
 		s.gone = true
 		s.stop.Store(true)
 	}
 	return nil
+}
+
+func (s *ringSource) close() error {
+	s.ended = true
+	return s.ring.Close()
 }

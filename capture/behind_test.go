@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/internal/lab"
+	"github.com/periscope-collector/periscope/internal/tpacket"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/tunnel"
 )
@@ -172,7 +173,7 @@ func programs(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device, err := interfaceByName("far")
+	device, err := tpacket.Device("far")
 	if err != nil {
 		t.Fatal(err)
 	}

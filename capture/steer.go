@@ -1,10 +1,9 @@
 package capture
 
 import (
-	"fmt"
-
 	"golang.org/x/net/bpf"
 
+	"github.com/periscope-collector/periscope/internal/cbpf"
 	"github.com/periscope-collector/periscope/tunnel"
 )
 
@@ -17,17 +16,17 @@ import (
 // The kernel runs it on the UDP payload (net/core/sock_reuseport.c), and gives
 // the datagram to socket 0 when a load runs past its end.
 func Steering(port, sockets int) ([]bpf.Instruction, error) {
-	a := assembler{labels: make(map[string]int)}
+	a := assembler{}
 	if port == tunnel.GENEVEPort {
 		a.geneve()
 	} else {
-		a.emit(bpf.LoadConstant{Dst: bpf.RegX, Val: tunnel.VXLANLen})
+		a.Emit(bpf.LoadConstant{Dst: bpf.RegX, Val: tunnel.VXLANLen})
 	}
 	a.ethernet()
 	a.ipv4()
 	a.ipv6()
 	a.mix(uint32(sockets))
-	return a.resolve()
+	return a.Resolve()
 }
 
 // Scratch slots. X holds the offset of the header at hand throughout.
@@ -44,7 +43,7 @@ const (
 // geneve leaves X at the inner frame, or goes to the inner IP header where
 // there is no Ethernet.
 func (a *assembler) geneve() {
-	a.emit(bpf.LoadAbsolute{Off: 0, Size: 1},
+	a.Emit(bpf.LoadAbsolute{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x3f},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: tunnel.GENEVELen},
@@ -55,208 +54,150 @@ func (a *assembler) geneve() {
 
 // genevePayload goes on by the GENEVE protocol in A, with X at the payload.
 func (a *assembler) genevePayload() {
-	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolEthernet, "ethernet")
-	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv4, "middle4")
-	a.jumpIf(bpf.JumpEqual, tunnel.ProtocolIPv6, "middle6")
-	a.jump("zero")
+	a.JumpIf(bpf.JumpEqual, tunnel.ProtocolEthernet, "ethernet")
+	a.JumpIf(bpf.JumpEqual, tunnel.ProtocolIPv4, "middle4")
+	a.JumpIf(bpf.JumpEqual, tunnel.ProtocolIPv6, "middle6")
+	a.Jump("zero")
 
 	// The middle header of a Gateway Load Balancer is IP > UDP 4789 > VXLAN.
 	// Any other IP packet is the mirrored one.
-	a.label("middle4")
-	a.emit(bpf.LoadIndirect{Off: 9, Size: 1})
-	a.jumpIf(bpf.JumpNotEqual, 17, "ipv4")
-	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, 0x1fff, "ipv4")
-	a.emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX})
-	a.skipIPv4()
-	a.emit(bpf.LoadIndirect{Off: 2, Size: 2})
-	a.jumpIf(bpf.JumpEqual, tunnel.VXLANPort, "vxlan")
-	a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
-	a.jump("ipv4")
+	a.Label("middle4")
+	a.Emit(bpf.LoadIndirect{Off: 9, Size: 1})
+	a.JumpIf(bpf.JumpNotEqual, 17, "ipv4")
+	a.Emit(bpf.LoadIndirect{Off: 6, Size: 2})
+	a.JumpIf(bpf.JumpBitsSet, 0x1fff, "ipv4")
+	a.Emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX})
+	a.SkipIPv4()
+	a.Emit(bpf.LoadIndirect{Off: 2, Size: 2})
+	a.JumpIf(bpf.JumpEqual, tunnel.VXLANPort, "vxlan")
+	a.Emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
+	a.Jump("ipv4")
 
-	a.label("middle6")
-	a.emit(bpf.LoadIndirect{Off: 6, Size: 1})
-	a.jumpIf(bpf.JumpNotEqual, 17, "ipv6")
-	a.emit(bpf.LoadIndirect{Off: 42, Size: 2})
-	a.jumpIf(bpf.JumpNotEqual, tunnel.VXLANPort, "ipv6")
-	a.advance(40)
+	a.Label("middle6")
+	a.Emit(bpf.LoadIndirect{Off: 6, Size: 1})
+	a.JumpIf(bpf.JumpNotEqual, 17, "ipv6")
+	a.Emit(bpf.LoadIndirect{Off: 42, Size: 2})
+	a.JumpIf(bpf.JumpNotEqual, tunnel.VXLANPort, "ipv6")
+	a.Advance(40)
 
-	a.label("vxlan")
-	a.advance(8 + tunnel.VXLANLen)
+	a.Label("vxlan")
+	a.Advance(8 + tunnel.VXLANLen)
 }
 
 // ethernet leaves X at the network header, behind at most two VLAN tags.
 func (a *assembler) ethernet() {
-	a.label("ethernet")
-	a.advance(12)
+	a.Label("ethernet")
+	a.Advance(12)
 	for range 2 {
-		tagged, next := a.unique("tagged"), a.unique("next")
-		a.emit(bpf.LoadIndirect{Off: 0, Size: 2})
+		tagged, next := a.Unique("tagged"), a.Unique("next")
+		a.Emit(bpf.LoadIndirect{Off: 0, Size: 2})
 		for _, tpid := range []uint32{0x8100, 0x88a8, 0x9100} {
-			a.jumpIf(bpf.JumpEqual, tpid, tagged)
+			a.JumpIf(bpf.JumpEqual, tpid, tagged)
 		}
-		a.jump(next)
-		a.label(tagged)
-		a.advance(4)
-		a.label(next)
+		a.Jump(next)
+		a.Label(tagged)
+		a.Advance(4)
+		a.Label(next)
 	}
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
-	a.advance(2)
-	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
-	a.jumpIf(bpf.JumpEqual, 0x0800, "ipv4")
-	a.jumpIf(bpf.JumpEqual, 0x86dd, "ipv6")
-	a.label("zero")
-	a.emit(bpf.RetConstant{Val: 0})
+	a.Emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
+	a.Advance(2)
+	a.Emit(bpf.LoadScratch{Dst: bpf.RegA, N: slotPart})
+	a.JumpIf(bpf.JumpEqual, 0x0800, "ipv4")
+	a.JumpIf(bpf.JumpEqual, 0x86dd, "ipv6")
+	a.Label("zero")
+	a.Emit(bpf.RetConstant{Val: 0})
 }
 
 func (a *assembler) ipv4() {
-	a.label("ipv4")
+	a.Label("ipv4")
 	a.fold(slotSrc, 12)
 	a.fold(slotDst, 16)
-	a.emit(bpf.LoadIndirect{Off: 9, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
+	a.Emit(bpf.LoadIndirect{Off: 9, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
 	a.jumpUnlessPorts("portless")
-	a.emit(bpf.LoadIndirect{Off: 6, Size: 2})
-	a.jumpIf(bpf.JumpBitsSet, 0x3fff, "portless") // a fragment, the first one too
-	a.skipIPv4()
-	a.jump("ports")
+	a.Emit(bpf.LoadIndirect{Off: 6, Size: 2})
+	a.JumpIf(bpf.JumpBitsSet, 0x3fff, "portless") // a fragment, the first one too
+	a.SkipIPv4()
+	a.Jump("ports")
 }
 
 func (a *assembler) ipv6() {
-	a.label("ipv6")
+	a.Label("ipv6")
 	a.fold(slotSrc, 8, 12, 16, 20)
 	a.fold(slotDst, 24, 28, 32, 36)
-	a.emit(bpf.LoadIndirect{Off: 6, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
+	a.Emit(bpf.LoadIndirect{Off: 6, Size: 1}, bpf.StoreScratch{Src: bpf.RegA, N: slotProto})
 	a.jumpUnlessPorts("portless")
-	a.advance(40)
+	a.Advance(40)
 
-	a.label("ports")
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport},
+	a.Label("ports")
+	a.Emit(bpf.LoadIndirect{Off: 0, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport},
 		bpf.LoadIndirect{Off: 2, Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: slotDport})
-	a.jump("mix")
-	a.label("portless")
-	a.emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
+	a.Jump("mix")
+	a.Label("portless")
+	a.Emit(bpf.LoadConstant{Dst: bpf.RegA, Val: 0},
 		bpf.StoreScratch{Src: bpf.RegA, N: slotSport},
 		bpf.StoreScratch{Src: bpf.RegA, N: slotDport})
 }
 
 // mix is decode's function of that name, modulo sockets.
 func (a *assembler) mix(sockets uint32) {
-	a.label("mix")
+	a.Label("mix")
 	// (sport ^ dport) + (sport+dport)<<16, times a constant
 	a.pair(bpf.ALUOpAdd, slotSport, slotDport)
-	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 16}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
+	a.Emit(bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 16}, bpf.StoreScratch{Src: bpf.RegA, N: slotPart})
 	a.pair(bpf.ALUOpXor, slotSport, slotDport)
 	a.with(bpf.ALUOpAdd, slotPart)
-	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x85ebca6b}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport})
+	a.Emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x85ebca6b}, bpf.StoreScratch{Src: bpf.RegA, N: slotSport})
 	// (src ^ dst) times a constant, + src + dst
 	a.pair(bpf.ALUOpXor, slotSrc, slotDst)
-	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x9e3779b1})
+	a.Emit(bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0x9e3779b1})
 	a.with(bpf.ALUOpAdd, slotSrc)
 	a.with(bpf.ALUOpAdd, slotDst)
 	a.with(bpf.ALUOpXor, slotSport)
-	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
+	a.Emit(bpf.StoreScratch{Src: bpf.RegA, N: slotPart},
 		bpf.LoadScratch{Dst: bpf.RegA, N: slotProto},
 		bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: 0xc2b2ae35})
 	a.with(bpf.ALUOpAdd, slotPart)
 	for _, step := range []struct{ shift, mul uint32 }{{16, 0x85ebca6b}, {13, 0xc2b2ae35}, {16, 1}} {
-		a.emit(bpf.TAX{},
+		a.Emit(bpf.TAX{},
 			bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: step.shift},
 			bpf.ALUOpX{Op: bpf.ALUOpXor},
 			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: step.mul})
 	}
-	a.emit(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets}, bpf.RetA{})
+	a.Emit(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: sockets}, bpf.RetA{})
 }
 
 // pair leaves op of two slots in A.
 func (a *assembler) pair(op bpf.ALUOp, x, y int) {
-	a.emit(bpf.LoadScratch{Dst: bpf.RegA, N: x})
+	a.Emit(bpf.LoadScratch{Dst: bpf.RegA, N: x})
 	a.with(op, y)
 }
 
 // with applies op of A and a slot to A. It uses X.
 func (a *assembler) with(op bpf.ALUOp, slot int) {
-	a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slot}, bpf.ALUOpX{Op: op})
+	a.Emit(bpf.LoadScratch{Dst: bpf.RegX, N: slot}, bpf.ALUOpX{Op: op})
 }
 
 // fold leaves the XOR of the 32-bit words at the given offsets from X in a
 // slot, and X as it was.
 func (a *assembler) fold(slot int, offsets ...uint32) {
-	a.emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX}, bpf.LoadIndirect{Off: offsets[0], Size: 4})
+	a.Emit(bpf.StoreScratch{Src: bpf.RegX, N: slotX}, bpf.LoadIndirect{Off: offsets[0], Size: 4})
 	for _, offset := range offsets[1:] {
-		a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slot}, bpf.LoadIndirect{Off: offset, Size: 4})
+		a.Emit(bpf.StoreScratch{Src: bpf.RegA, N: slot}, bpf.LoadIndirect{Off: offset, Size: 4})
 		a.with(bpf.ALUOpXor, slot)
-		a.emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
+		a.Emit(bpf.LoadScratch{Dst: bpf.RegX, N: slotX})
 	}
-	a.emit(bpf.StoreScratch{Src: bpf.RegA, N: slot})
-}
-
-// skipIPv4 moves X from an IPv4 header to what follows it.
-func (a *assembler) skipIPv4() {
-	a.emit(bpf.LoadIndirect{Off: 0, Size: 1},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x0f},
-		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
-		bpf.ALUOpX{Op: bpf.ALUOpAdd},
-		bpf.TAX{})
+	a.Emit(bpf.StoreScratch{Src: bpf.RegA, N: slot})
 }
 
 // jumpUnlessPorts goes to label unless A is a protocol with ports.
 func (a *assembler) jumpUnlessPorts(label string) {
-	ports := a.unique("ports")
+	ports := a.Unique("ports")
 	for _, protocol := range []uint32{6, 17, 132} {
-		a.jumpIf(bpf.JumpEqual, protocol, ports)
+		a.JumpIf(bpf.JumpEqual, protocol, ports)
 	}
-	a.jump(label)
-	a.label(ports)
+	a.Jump(label)
+	a.Label(ports)
 }
 
-// advance adds n to X.
-func (a *assembler) advance(n uint32) {
-	a.emit(bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: n}, bpf.TAX{})
-}
-
-// An assembler resolves jumps to labels, which classic BPF only knows as
-// distances forward.
-type assembler struct {
-	code   []bpf.Instruction
-	labels map[string]int
-	fixes  []fix
-	names  int
-}
-
-// A fix is a jump whose distance is not known yet.
-type fix struct {
-	at    int
-	label string
-}
-
-func (a *assembler) emit(code ...bpf.Instruction) { a.code = append(a.code, code...) }
-
-func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
-
-func (a *assembler) unique(prefix string) string {
-	a.names++
-	return fmt.Sprintf("%s.%d", prefix, a.names)
-}
-
-func (a *assembler) jump(label string) {
-	a.fixes = append(a.fixes, fix{len(a.code), label})
-	a.emit(bpf.Jump{})
-}
-
-// jumpIf goes to label when A compares to val. Conditional jumps reach 255
-// instructions, unconditional ones any distance, so it skips over one.
-func (a *assembler) jumpIf(cond bpf.JumpTest, val uint32, label string) {
-	a.emit(bpf.JumpIf{Cond: cond, Val: val, SkipTrue: 0, SkipFalse: 1})
-	a.jump(label)
-}
-
-func (a *assembler) resolve() ([]bpf.Instruction, error) {
-	for _, f := range a.fixes {
-		to, ok := a.labels[f.label]
-		if !ok || to <= f.at {
-			return nil, fmt.Errorf("capture: steering program: label %q is not ahead", f.label)
-		}
-		a.code[f.at] = bpf.Jump{Skip: uint32(to - f.at - 1)}
-	}
-	return a.code, nil
-}
+// An assembler has what programs about mirrored frames share.
+type assembler struct{ cbpf.Assembler }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/cbpf"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/tunnel"
 )
@@ -26,24 +27,11 @@ func steer(fds []int, encap packet.Encap, port int) (bool, error) {
 }
 
 func attach(fd int, program []bpf.Instruction) error {
-	prog, err := forKernel(program)
+	prog, err := cbpf.ForKernel(program)
 	if err != nil {
 		return err
 	}
 	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, prog)
-}
-
-// forKernel assembles a program into what the kernel takes.
-func forKernel(program []bpf.Instruction) (*unix.SockFprog, error) {
-	raw, err := bpf.Assemble(program)
-	if err != nil {
-		return nil, err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}, nil
 }
 
 // rehearse sends flows in datagrams of several sizes over the loopback to a

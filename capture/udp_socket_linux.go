@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/cbpf"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -169,7 +170,7 @@ func (s *udpSocket) shut(now int64) {
 
 // refuseEverything keeps out of a socket what comes from now on.
 func refuseEverything(fd int) error {
-	prog, err := forKernel(refuseAll)
+	prog, err := cbpf.ForKernel(cbpf.RefuseAll)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	ebpflink "github.com/cilium/ebpf/link"
 
+	"github.com/periscope-collector/periscope/internal/tpacket"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -90,7 +91,7 @@ func ListenXDP(cfg XDPConfig) (*XDP, error) {
 	case cfg.Owner == nil && cfg.Workers > 1:
 		return nil, errors.New("capture: xdp: several workers, and nothing that says which a datagram belongs to")
 	}
-	device, err := interfaceByName(cfg.Interface)
+	device, err := tpacket.Device(cfg.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("capture: xdp: interface %q: %w; see \"ip link\"", cfg.Interface, err)
 	}
