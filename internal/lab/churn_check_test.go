@@ -9,8 +9,8 @@ import (
 )
 
 // check holds files against who said what.
-func (c *churn) check(all []*running, captures, flows string) {
-	c.t.Helper()
+func (s *stage) check(all []*running, captures, flows string) {
+	s.t.Helper()
 	owner := make(map[uint16]*running)
 	for _, r := range all {
 		owner[r.port] = r
@@ -19,38 +19,38 @@ func (c *churn) check(all []*running, captures, flows string) {
 	for _, r := range all {
 		files, err := filepath.Glob(filepath.Join(captures, "*-"+r.id[:8], "*.pcap"))
 		if err != nil {
-			c.t.Fatal(err)
+			s.t.Fatal(err)
 		}
-		frames := readFrames(c.t, files...)
+		frames := readFrames(s.t, files...)
 		for _, f := range frames {
 			if of := owner[ownPort(f.data)]; of != r {
-				c.t.Fatalf("%s has a frame of another task: %x", files[0], f.data)
+				s.t.Fatalf("%s has a frame of another task: %x", files[0], f.data)
 			}
 		}
 		if len(frames) != r.frames {
-			c.t.Errorf("task %s has %d frames, %d were mirrored", r.id, len(frames), r.frames)
+			s.t.Errorf("task %s has %d frames, %d were mirrored", r.id, len(frames), r.frames)
 		}
 		total += len(frames)
 	}
 	dirs, _ := filepath.Glob(filepath.Join(captures, "[^.]*"))
 	if len(dirs) != len(all) {
-		c.t.Errorf("%d tasks, %d directories: %q", len(all), len(dirs), dirs)
+		s.t.Errorf("%d tasks, %d directories: %q", len(all), len(dirs), dirs)
 	}
-	c.t.Logf("%s: %d frames of %d tasks", captures, total, len(all))
+	s.t.Logf("%s: %d frames of %d tasks", captures, total, len(all))
 	if flows == "" {
 		return
 	}
 	seen := make(map[*running]bool)
-	judge.EachFlowLog(c.t, flows, func(_, line string) { c.whose(owner, []byte(line), seen) })
+	judge.EachFlowLog(s.t, flows, func(_, line string) { s.whose(owner, []byte(line), seen) })
 	if len(seen) != len(all) {
-		c.t.Errorf("flow records of %d tasks, want %d", len(seen), len(all))
+		s.t.Errorf("flow records of %d tasks, want %d", len(seen), len(all))
 	}
 }
 
 // whose fails the test unless a record, as JSON, is of the task whose port it
 // has.
-func (c *churn) whose(owner map[uint16]*running, line []byte, seen map[*running]bool) {
-	c.t.Helper()
+func (s *stage) whose(owner map[uint16]*running, line []byte, seen map[*running]bool) {
+	s.t.Helper()
 	var record struct {
 		Task   string `json:"ecs_task_id"`
 		From   uint16 `json:"initiator_port"`
@@ -59,12 +59,12 @@ func (c *churn) whose(owner map[uint16]*running, line []byte, seen map[*running]
 		Dest   uint16 `json:"dest_port"`
 	}
 	if err := json.Unmarshal(line, &record); err != nil {
-		c.t.Fatalf("%s: %v", line, err)
+		s.t.Fatalf("%s: %v", line, err)
 	}
 	for _, port := range []uint16{record.From, record.To, record.Source, record.Dest} {
 		if r := owner[port]; r != nil {
 			if record.Task != r.id {
-				c.t.Fatalf("record of task %q, want %s: %s", record.Task, r.id, line)
+				s.t.Fatalf("record of task %q, want %s: %s", record.Task, r.id, line)
 			}
 			seen[r] = true
 		}

@@ -1,15 +1,10 @@
 package lab_test
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -45,7 +40,7 @@ func TestTasksComeAndGo(t *testing.T) {
 	for round := range 4 {
 		var now []*running
 		for i := range 3 {
-			now = append(now, c.run(netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), round*3+i))
+			now = append(now, c.begin(netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), round*3+i))
 		}
 		for range 3 {
 			for _, r := range now {
@@ -81,200 +76,41 @@ func TestTasksComeAndGo(t *testing.T) {
 	c.check(old, filepath.Join(replay, "captures"), "")
 }
 
-// A churn is a collector, what AWS says, and the tasks it says it of.
+// A churn is a stage with a place for events, on which all is seen by tcpdump.
 type churn struct {
-	t       *testing.T
-	lab     *lab.Tasks
-	aws     *awsfake.Server
-	events  *hectest.Server
-	program string
-	dir     string
-	process *lab.Program
-	tcpdump func()
-}
-
-// A running task, and what has become of it.
-type running struct {
-	*lab.Task
-	arn, id, session string
-	port             uint16 // its own, of all it says
-	frames           int    // that were mirrored
+	*stage
+	events   *hectest.Server
+	sessions map[*running]string // ids
+	tcpdump  func()
 }
 
 func newChurn(t *testing.T, program string) *churn {
-	c := &churn{t: t, lab: lab.NewTasks(t), aws: awsfake.Start(t), events: hectest.New(t, "token-of-the-lab"), program: program, dir: t.TempDir()}
-	for _, served := range []string{c.aws.URL, c.events.URL} {
-		c.pass(served)
-	}
+	c := &churn{stage: newStage(t, program), events: hectest.New(t, "token-of-the-lab"), sessions: make(map[*running]string)}
+	c.pass(c.events.URL)
 	write(t, filepath.Join(c.dir, "token"), "token-of-the-lab\n")
 	write(t, filepath.Join(c.dir, "periscope.yaml"), fmt.Sprintf(churnSettings, c.events.URL))
-	c.aws.Change(func(s *awsfake.State) {
-		r := s.Region(awsfake.HomeAccount, awsfake.HomeRegion)
-		r.Targets = map[string]*awsfake.MirrorTarget{"tmt-1": {ID: "tmt-1", Type: "network-load-balancer", LoadBalancerARN: "arn:nlb", OwnerID: awsfake.HomeAccount}}
-		r.Sessions = make(map[string]*awsfake.MirrorSession)
-	})
-	c.echo()
 	c.tcpdump = c.lab.Collector.Tcpdump("any", filepath.Join(c.dir, "mirror.pcap"), "udp port 4789")
 	return c
 }
 
-// pass makes a server of the test's own reachable in the collector's namespace,
-// at the same address.
-func (c *churn) pass(served string) {
-	u, err := url.Parse(served)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var listener net.Listener
-	if e := c.lab.Collector.Do(func() { listener, err = net.Listen("tcp", u.Host) }); e != nil || err != nil {
-		c.t.Fatal(e, err)
-	}
-	c.t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			inside, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			outside, err := net.Dial("tcp", u.Host)
-			if err != nil {
-				inside.Close()
-				continue
-			}
-			join := func(to, from net.Conn) {
-				io.Copy(to, from)
-				to.Close()
-				from.Close()
-			}
-			go join(inside, outside)
-			go join(outside, inside)
-		}
-	}()
-}
-
-// echo has the peer answer with what it is told.
-func (c *churn) echo() {
-	var packets net.PacketConn
-	var streams net.Listener
-	var errs [2]error
-	if err := c.lab.Peer.Do(func() {
-		packets, errs[0] = net.ListenPacket("udp4", lab.PeerAddr.String()+":7")
-		streams, errs[1] = net.Listen("tcp4", lab.PeerAddr.String()+":7")
-	}); err != nil || errs[0] != nil || errs[1] != nil {
-		c.t.Fatal(err, errs)
-	}
-	c.t.Cleanup(func() { packets.Close(); streams.Close() })
-	go func() {
-		b := make([]byte, 9000)
-		for {
-			n, from, err := packets.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			packets.WriteTo(b[:n], from)
-		}
-	}()
-	go func() {
-		for {
-			conn, err := streams.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				io.Copy(conn, conn)
-				conn.Close()
-			}()
-		}
-	}()
-}
-
-// start starts the collector, and returns when it collects.
-func (c *churn) start() {
-	process := c.lab.Collector.Start("collecting", c.program, "run", "--backend", "udp", "--config", filepath.Join(c.dir, "periscope.yaml"))
-	c.process = process
-	c.t.Cleanup(func() {
-		if c.t.Failed() {
-			c.t.Logf("the collector said:\n%s", process.Output())
-		}
-	})
-	lab.Eventually(c.t, "the collector is ready", func() bool {
-		return c.lab.Collector.Command("curl", "-sf", "http://127.0.0.1:9477/readyz").Run() == nil
-	})
-}
-
-func (c *churn) stop() {
-	if err := c.process.Stop(syscall.SIGTERM); err != nil {
-		c.t.Fatalf("the collector ended with %v, want 0\n%s", err, c.process.Output())
-	}
-}
-
-// run starts a task, at AWS and in the lab, and has it mirrored.
-func (c *churn) run(address netip.Addr, n int) *running {
-	made, err := c.aws.RunTask(awsfake.Run{
-		Account: awsfake.HomeAccount, Region: awsfake.HomeRegion, Service: []string{"web", "db", "cache"}[n%3], Address: address,
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r := &running{arn: made.ARN, id: made.ARN[strings.LastIndex(made.ARN, "/")+1:], session: fmt.Sprintf("tms-%017x", n+1), port: uint16(20000 + n)}
+// begin starts a task, at AWS and in the lab, and has it mirrored.
+func (c *churn) begin(address netip.Addr, n int) *running {
+	r := c.run(awsfake.Run{Service: []string{"web", "db", "cache"}[n%3], Address: address}, 20000+n)
 	vni := uint32(1000 + n)
 	if n%2 == 0 {
 		vni = 500
 	}
-	var mac net.HardwareAddr
-	c.aws.Change(func(s *awsfake.State) {
-		region := s.Region(awsfake.HomeAccount, awsfake.HomeRegion)
-		mac, err = net.ParseMAC(region.Interfaces[made.Interface()].MAC)
-		region.Sessions[r.session] = &awsfake.MirrorSession{
-			ID: r.session, TargetID: "tmt-1", FilterID: "tmf-1", InterfaceID: made.Interface(), OwnerID: awsfake.HomeAccount, Number: 1, VNI: vni,
+	session := fmt.Sprintf("tms-%017x", n+1)
+	c.sessions[r] = session
+	c.home(func(region *awsfake.Region) {
+		region.Sessions[session] = &awsfake.MirrorSession{
+			ID: session, TargetID: "tmt-1", FilterID: "tmf-1", InterfaceID: r.card, OwnerID: awsfake.HomeAccount, Number: 1, VNI: vni,
 		}
 	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r.Task = c.lab.Run(address, mac)
 	if err := r.Mirror(vni); err != nil {
 		c.t.Fatal(err)
 	}
 	return r
-}
-
-// talk has the task say something by UDP and by TCP, and be answered.
-func (c *churn) talk(r *running) {
-	said := []byte("task " + r.id + " says so\n")
-	var d net.Dialer
-	for _, network := range []string{"udp4", "tcp4"} {
-		var conn net.Conn
-		var err error
-		if network == "udp4" {
-			d.LocalAddr = &net.UDPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
-		} else {
-			d.LocalAddr = &net.TCPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
-		}
-		d.Control = reuse
-		if e := r.Do(func() { conn, err = d.DialContext(context.Background(), network, lab.PeerAddr.String()+":7") }); e != nil || err != nil {
-			c.t.Fatal(e, err)
-		}
-		for range 10 {
-			heard := make([]byte, len(said))
-			conn.SetDeadline(time.Now().Add(10 * time.Second))
-			if _, err := conn.Write(said); err != nil {
-				c.t.Fatal(err)
-			}
-			if _, err := io.ReadFull(conn, heard); err != nil {
-				c.t.Fatal(err)
-			}
-		}
-		if stream, ok := conn.(*net.TCPConn); ok {
-			stream.SetLinger(0) // the port is needed again
-		}
-		conn.Close()
-	}
-}
-
-// reuse lets a port be bound that was in use a moment ago.
-func reuse(_, _ string, raw syscall.RawConn) error {
-	return raw.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
 }
 
 // end ends the task and its mirror session. Its address is free.
@@ -282,9 +118,17 @@ func (c *churn) end(r *running) {
 	if err := r.Unmirror(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.aws.Change(func(s *awsfake.State) { delete(s.Region(awsfake.HomeAccount, awsfake.HomeRegion).Sessions, r.session) })
+	c.home(func(region *awsfake.Region) { delete(region.Sessions, c.sessions[r]) })
 	if _, err := c.aws.StopTask(r.arn); err != nil {
 		c.t.Fatal(err)
 	}
 	r.frames = r.Stop()
+}
+
+// talk has the task say something, and be answered.
+func (c *churn) talk(r *running) {
+	c.t.Helper()
+	if err := r.say(10); err != nil {
+		c.t.Fatal(err)
+	}
 }
