@@ -1,0 +1,166 @@
+package changes
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLogPutAndSince(t *testing.T) {
+	for name, objects := range map[string]Objects{"dir": Dir(t.TempDir()), "memory": newMemory()} {
+		t.Run(name, func(t *testing.T) {
+			l, ctx := NewLog(objects), t.Context()
+			c := change(5, Created, "a")
+			c.At = c.At.Add(123456789).In(time.FixedZone("", 3600))
+			c.Reason, c.ECS = "<a & b>\n", &ECS{Cluster: "prod", TaskARN: "arn:1", ContainerIDs: []string{"x"}}
+			refused := change(20, Refused, "b")
+			refused.SessionID, refused.Code, refused.Message = "", "UnsupportedOperation", "not \u00e4 \x00 good"
+			for _, c := range []Change{refused, c, c} {
+				if err := l.Put(ctx, c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.At = c.At.UTC()
+			keys, err := objects.List(ctx, "", 10)
+			if err != nil || len(keys) != 2 {
+				t.Fatalf("%q, %v", keys, err)
+			}
+			want := "111122223333/eu-central-1/2026/11/21/20/20261121T205955.123456789Z_eni-a_created_"
+			if got, ok := strings.CutPrefix(keys[0], want); !ok || len(got) != len("01234567.json") {
+				t.Errorf("key %s", keys[0])
+			}
+			got, err := l.Since(ctx, epoch)
+			if err != nil || !reflect.DeepEqual(got, []Change{c, refused}) {
+				t.Errorf("%+v, %v", got, err)
+			}
+			for at, n := range map[time.Time]int{c.At: 2, c.At.Add(1): 1, second(21): 0} {
+				if got, err := l.Since(ctx, at); len(got) != n || err != nil {
+					t.Errorf("since %v: %v, %v", at, say(got), err)
+				}
+			}
+		})
+	}
+}
+
+func TestPutRefusesWhatNobodyCanRead(t *testing.T) {
+	m := newMemory()
+	tests := map[string]func(*Change){
+		"kind":           func(c *Change) { c.Kind = "made" },
+		"account":        func(c *Change) { c.Account = "../22223333" },
+		"region":         func(c *Change) { c.Region = "eu/central" },
+		"interface_id":   func(c *Change) { c.InterfaceID = "eni-a/../b" },
+		"session_id":     func(c *Change) { c.SessionID = "" },
+		"mac":            func(c *Change) { c.MAC = "02:00" },
+		"vni":            func(c *Change) { c.VNI = 1 << 24 },
+		"session_number": func(c *Change) { c.Number = 32767 },
+		"packet_length":  func(c *Change) { c.PacketLength = 8501 },
+		"not the time":   func(c *Change) { c.At = time.Time{} },
+		"the time":       func(c *Change) { c.At = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"ecs":            func(c *Change) { c.ECS = &ECS{TaskARN: "a\nb"} },
+		"64 KiB":         func(c *Change) { c.Message = strings.Repeat("x", MaxObject) },
+	}
+	for want, spoil := range tests {
+		c := change(0, Created, "a")
+		spoil(&c)
+		if err := NewLog(m).Put(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if len(m.held) != 0 {
+		t.Errorf("%d were put", len(m.held))
+	}
+}
+
+func TestParsePassesOverUnknownFields(t *testing.T) {
+	data, err := json.Marshal(change(1, Deleted, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := strings.Replace(string(data), "{", `{"later":{"a":[1]},`, 1)
+	if got, err := Parse([]byte(more)); err != nil || !reflect.DeepEqual(got, change(1, Deleted, "a")) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Refusals gets no more objects than it returns.
+func TestRefusals(t *testing.T) {
+	m := newMemory()
+	l, ctx := NewLog(m), t.Context()
+	for _, c := range []Change{
+		change(-5, Refused, "old"), change(1, Refused, "made"), change(2, Created, "made"),
+		change(3, Refused, "twice"), change(9, Refused, "twice"), change(4, Created, "again"), change(5, Refused, "again"),
+	} {
+		if err := l.Put(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Refusals(ctx, epoch)
+	if want := []string{"5 refused again", "9 refused twice"}; !slices.Equal(say(got), want) || err != nil {
+		t.Errorf("%q, %v", say(got), err)
+	}
+	if m.gets != 2 {
+		t.Errorf("%d objects were got", m.gets)
+	}
+}
+
+func TestLatestRefusals(t *testing.T) {
+	all := make(map[string]entry)
+	for i := range maxSince + 5 {
+		l := label{at: second(i), iface: fmt.Sprint(i)}
+		all[l.iface] = entry{label: l}
+	}
+	kept := latest(all)
+	if _, ok := kept["4"]; ok || len(kept) != maxSince {
+		t.Errorf("%d are kept", len(kept))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	data, _ := json.Marshal(change(1, Created, "a"))
+	f.Add(data)
+	f.Add([]byte(`{"ecs":null,"at":"2026-11-21T20:59:50+23:59"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse(data)
+		if err != nil {
+			if !reflect.DeepEqual(c, Change{}) {
+				t.Errorf("a change with an error: %+v", c)
+			}
+			return
+		}
+		again, err := encode(&c)
+		if err == ErrTooLong { // what is escaped takes more
+			return
+		}
+		if err != nil {
+			t.Fatalf("%+v: %v", c, err)
+		}
+		if d, err := Parse(again); err != nil || d.At != c.At || keyOf(&d, again) != keyOf(&c, again) {
+			t.Errorf("%+v, %v", d, err)
+		}
+		if l, ok := parseKey(keyOf(&c, data)); !ok || !l.at.Equal(c.At) || l.iface != c.InterfaceID || l.kind != c.Kind || l.place != place(c.Account, c.Region) {
+			t.Errorf("key %s says %+v", keyOf(&c, data), l)
+		}
+		if key := keyOf(&c, data); !ValidKey(key) {
+			t.Errorf("%s is no key", key)
+		}
+	})
+}
+
+func FuzzKey(f *testing.F) {
+	c := change(1, Created, "a")
+	f.Add(keyOf(&c, nil))
+	f.Add("a/b")
+	f.Fuzz(func(t *testing.T, key string) {
+		l, ok := parseKey(key)
+		if ok && (!ValidKey(key) || !strings.HasPrefix(key, l.place+moment(l.at))) {
+			t.Errorf("%q says %+v", key, l)
+		}
+		if after := beyond(key); after < key {
+			t.Errorf("after %q comes %q", key, after)
+		}
+	})
+}
