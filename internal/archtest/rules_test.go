@@ -26,6 +26,8 @@ var limits = []limit{
 	{"filter", []string{module + "packet", module + "internal/strictyaml"}, stage},
 	{"session/journal", []string{module + "session", module + "sink/dir", "golang.org/x/sys"},
 		"it keeps what is learnt, whoever learns it"},
+	{"session/announce", []string{module + "packet", module + "session"}, "who sends needs no more to say who it is"},
+	{"internal/ecsmeta", []string{module + "packet", module + "session"}, "a task that sends asks about itself alone, and nobody at AWS"},
 	{"sink", []string{module + "packet"}, "it is the contract between workers and sinks, not a sink"},
 	{"sink/pcap", []string{module + "packet", module + "sink", module + "sink/dir", "golang.org/x/sys"}, stage},
 	{"sink/flowlog", []string{module + "packet", module + "record", module + "sink", module + "sink/dir", module + "sink/queue",
@@ -43,7 +45,9 @@ var limits = []limit{
 	{"internal/tpacket", []string{module + "internal/cbpf", "golang.org/x/sys", "golang.org/x/net/bpf"}, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 	{"internal/table", nil, part},
-	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/config"},
+	{"mirror/changes", nil, "who writes changes and who reads them share nothing else"},
+	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/config",
+		module + "mirror/changes"},
 		"it tells the table and the journal what AWS says, and knows no frames"},
 }
 
