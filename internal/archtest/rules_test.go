@@ -43,6 +43,7 @@ var limits = []limit{
 	{"bench/traffic", []string{module + "packet", module + "tunnel", "golang.org/x/sys"}, part},
 	{"internal/cbpf", []string{"golang.org/x/sys", "golang.org/x/net/bpf"}, part},
 	{"internal/tpacket", []string{module + "internal/cbpf", "golang.org/x/sys", "golang.org/x/net/bpf"}, part},
+	{"mirror/cloud", []string{module + "mirror", module + "internal/awsapi"}, "it says what there is, not what to do about it"},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 	{"internal/table", nil, part},
 	{"mirror/changes", nil, "who writes changes and who reads them share nothing else"},
