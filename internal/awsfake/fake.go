@@ -31,6 +31,7 @@ type Fake struct {
 	calls    map[string]int
 	replies  map[string]reply // to operations that happen once, by account, region and token
 	requests uint64
+	made     []MirrorSession
 }
 
 // A reply is kept for who asks for the same thing again.

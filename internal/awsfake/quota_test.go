@@ -161,6 +161,9 @@ func TestOnce(t *testing.T) {
 	if n := len(s.State().Accounts[HomeAccount].Regions[HomeRegion].Sessions); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
+	if made := s.Made(); len(made) != 1 || made[0].ID != *first.TrafficMirrorSession.TrafficMirrorSessionId {
+		t.Errorf("made %+v, want one", made)
+	}
 }
 
 // TestAccounts: a role of another account is for who knows its external id, and

@@ -98,8 +98,17 @@ func createSession(c *call, in *createSessionIn) (any, error) {
 	of := c.index().sessions
 	of[made.InterfaceID] = append(of[made.InterfaceID], made)
 	put(&c.Sessions, made.ID, made)
+	c.made = append(c.made, *made)
 	c.hide(made.ID)
 	return sessionOut{made, in.ClientToken}, nil
+}
+
+// Made returns the sessions that were ever made, by a request or by Mirror, in
+// order and as they were then.
+func (f *Fake) Made() []MirrorSession {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.made)
 }
 
 type modifySessionIn struct {
