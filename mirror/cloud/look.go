@@ -1,0 +1,206 @@
+package cloud
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/mirror"
+)
+
+// Look returns what there is, or with hints what these are about, and always all
+// sessions and targets.
+func (c *Cloud) Look(ctx context.Context, hints []mirror.Hint) (*mirror.State, error) {
+	account, err := c.Account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := look{
+		cloud: c,
+		state: &mirror.State{At: time.Now(), Account: account, Whole: len(hints) == 0, Targets: make(map[string]mirror.Target)},
+		faces: make(map[string]*awsapi.Interface),
+	}
+	steps := []func(context.Context) error{l.sessions, l.targets}
+	if l.state.Whole {
+		steps = append(steps, l.allTasks, l.allInstances)
+	} else {
+		tasks, instances := c.sort(hints, account)
+		steps = append(steps,
+			func(ctx context.Context) error { return l.hintedTasks(ctx, tasks) },
+			func(ctx context.Context) error { return l.hintedInstances(ctx, instances) })
+	}
+	for _, step := range append(steps, l.interfaces) {
+		if err := step(ctx); err != nil {
+			return nil, said(err)
+		}
+	}
+	l.finish()
+	return l.state, nil
+}
+
+// A look gathers a State.
+type look struct {
+	cloud *Cloud
+	state *mirror.State
+
+	tasks     []awsapi.Task                // with an interface
+	instances map[string]*awsapi.Instance  // that run or are about to, by id
+	faces     map[string]*awsapi.Interface // that were listed, by id
+}
+
+func (l *look) sessions(ctx context.Context) error {
+	all, err := l.cloud.api.Sessions(ctx)
+	for i := range all {
+		l.state.Sessions = append(l.state.Sessions, fromAPI(&all[i]))
+	}
+	return err
+}
+
+func (l *look) targets(ctx context.Context) error {
+	all, err := l.cloud.api.Targets(ctx)
+	for _, t := range all {
+		l.state.Targets[t.ID] = mirror.Target{ID: t.ID, Type: t.Type, InterfaceID: t.InterfaceID}
+	}
+	return err
+}
+
+// allTasks finds the tasks that are to run. A cluster that is deleted meanwhile has
+// none.
+func (l *look) allTasks(ctx context.Context) error {
+	clusters, err := l.cloud.api.Clusters(ctx)
+	if err != nil {
+		return err
+	}
+	for _, cluster := range clusters {
+		arns, err := l.cloud.api.TaskARNs(ctx, cluster, false)
+		if err == nil {
+			_, err = l.describe(ctx, cluster, arns)
+		}
+		if err != nil && awsapi.KindOf(err) != awsapi.NotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+// hintedTasks finds tasks, given by cluster.
+func (l *look) hintedTasks(ctx context.Context, hinted map[string][]string) error {
+	for _, cluster := range slices.Sorted(maps.Keys(hinted)) {
+		found, err := l.describe(ctx, cluster, hinted[cluster])
+		if err != nil && awsapi.KindOf(err) != awsapi.NotFound {
+			return err
+		}
+		for _, arn := range hinted[cluster] {
+			if !found[arn] {
+				l.forgotten(arn)
+			}
+		}
+	}
+	return nil
+}
+
+// describe notes tasks with an interface, and returns which have one or are to get
+// one.
+func (l *look) describe(ctx context.Context, cluster string, arns []string) (found map[string]bool, err error) {
+	tasks, err := l.cloud.api.Tasks(ctx, cluster, arns)
+	if err != nil {
+		return nil, err
+	}
+	found = make(map[string]bool, len(tasks))
+	for i := range tasks {
+		switch t := &tasks[i]; {
+		case t.InterfaceID == "":
+			found[t.ARN] = !ends(t)
+		case ends(t):
+			l.end(t.InterfaceID)
+			found[t.ARN] = true
+		default:
+			l.tasks = append(l.tasks, *t)
+			found[t.ARN] = true
+		}
+	}
+	return found, nil
+}
+
+// forgotten ends what was mirrored for a task whose interface ECS does not tell: a
+// session's tag has its id.
+func (l *look) forgotten(arn string) {
+	id := last(arn)
+	for i := range l.state.Sessions {
+		if s := &l.state.Sessions[i]; s.Tags[taskTag] == id {
+			l.end(s.InterfaceID)
+		}
+	}
+}
+
+func (l *look) end(id string) {
+	if !slices.Contains(l.state.Gone, id) {
+		l.state.Gone = append(l.state.Gone, id)
+	}
+}
+
+// allInstances finds the instances that run, and all interfaces in use.
+func (l *look) allInstances(ctx context.Context) error {
+	if !l.cloud.instances {
+		return nil
+	}
+	instances, err := l.cloud.api.RunningInstances(ctx)
+	if err != nil {
+		return err
+	}
+	l.run(instances)
+	faces, err := l.cloud.api.InterfacesInUse(ctx)
+	l.list(faces)
+	return err
+}
+
+// hintedInstances finds instances, and their interfaces.
+func (l *look) hintedInstances(ctx context.Context, ids []string) error {
+	if !l.cloud.instances || len(ids) == 0 {
+		return nil
+	}
+	instances, err := l.cloud.api.Instances(ctx, ids)
+	if err != nil {
+		return err
+	}
+	l.run(instances)
+	faces, err := l.cloud.api.InterfacesOf(ctx, ids)
+	l.list(faces)
+	return err
+}
+
+func (l *look) run(instances []awsapi.Instance) {
+	l.instances = make(map[string]*awsapi.Instance, len(instances))
+	for i := range instances {
+		if state := instances[i].State; state == "running" || state == "pending" {
+			l.instances[instances[i].ID] = &instances[i]
+		}
+	}
+}
+
+func (l *look) list(faces []awsapi.Interface) {
+	for i := range faces {
+		l.faces[faces[i].ID] = &faces[i]
+	}
+}
+
+// interfaces asks for those of tasks and targets that are not listed yet.
+func (l *look) interfaces(ctx context.Context) error {
+	wanted := make(map[string]bool)
+	for i := range l.tasks {
+		wanted[l.tasks[i].InterfaceID] = true
+	}
+	for _, t := range l.state.Targets {
+		wanted[t.InterfaceID] = true
+	}
+	delete(wanted, "")
+	maps.DeleteFunc(wanted, func(id string, _ bool) bool { return l.faces[id] != nil })
+	faces, err := l.cloud.api.Interfaces(ctx, slices.Sorted(maps.Keys(wanted)))
+	l.list(faces)
+	return err
+}
+
+func last(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
