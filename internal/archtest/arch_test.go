@@ -41,29 +41,6 @@ func TestCheck(t *testing.T) {
 		"capture/packetize/a.go imports github.com/google/gopacket/layers: ",
 		"cmd/periscope/lab.go imports " + module + "internal/lab: ",
 		"internal/strictyaml/a.go imports go.yaml.in/yaml/v40: " + part,
-		"there is a rule for tunnel, and no such package",
-		"there is a rule for session, and no such package",
-		"there is a rule for filter, and no such package",
-		"there is a rule for session/journal, and no such package",
-		"there is a rule for sink/pcap, and no such package",
-		"there is a rule for sink, and no such package",
-		"there is a rule for sink/queue, and no such package",
-		"there is a rule for sink/dir, and no such package",
-		"there is a rule for sink/splunk, and no such package",
-		"there is a rule for sink/splunk/hec, and no such package",
-		"there is a rule for sink/spool, and no such package",
-		"there is a rule for sink/flowlog, and no such package",
-		"there is a rule for flow, and no such package",
-		"there is a rule for record, and no such package",
-		"there is a rule for bench/traffic, and no such package",
-		"there is a rule for internal/table, and no such package",
-		"there is a rule for internal/config, and no such package",
-		"there is a rule for internal/discovery, and no such package",
-		"there is a rule for internal/awsapi, and no such package",
-		"there is a rule for internal/judge, and no such package",
-		"there is a rule for internal/metrics, and no such package",
-		"there is a rule for internal/service, and no such package",
-		"there is a rule for internal/admin, and no such package",
 	} {
 		i := slices.IndexFunc(got, func(line string) bool { return strings.HasPrefix(line, want) })
 		if i < 0 {
@@ -71,6 +48,14 @@ func TestCheck(t *testing.T) {
 			continue
 		}
 		got = slices.Delete(got, i, i+1)
+	}
+	// The tree has a few of the packages that there are rules for.
+	missing := len(got)
+	got = slices.DeleteFunc(got, func(line string) bool {
+		return strings.HasSuffix(line, ", and no such package") && !strings.HasPrefix(line, "there is a rule for packet,")
+	})
+	if missing -= len(got); missing < 20 {
+		t.Errorf("%d rules of packages that are not there", missing)
 	}
 	if len(got) != 0 {
 		t.Errorf("found as well:\n%s", strings.Join(got, "\n"))
