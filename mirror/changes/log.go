@@ -1,11 +1,11 @@
 package changes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"time"
 )
@@ -18,13 +18,16 @@ type Log struct{ objects Objects }
 // NewLog returns a log in objects.
 func NewLog(o Objects) *Log { return &Log{o} }
 
+// ErrInvalid says that a change can never be written.
+var ErrInvalid = errors.New("no change that can be written")
+
 // Put writes a change, which is durable when it returns. The same one a second time
-// changes nothing.
+// changes nothing. After ErrInvalid there is no use in trying again.
 func (l *Log) Put(ctx context.Context, c Change) error {
 	c.At = c.At.UTC()
 	data, err := encode(&c)
 	if err != nil {
-		return fmt.Errorf("change: %w", err)
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	err = l.objects.Put(ctx, keyOf(&c, data), data)
 	if errors.Is(err, fs.ErrExist) {
@@ -52,42 +55,50 @@ func (l *Log) Since(ctx context.Context, at time.Time) ([]Change, error) {
 	return all, nil
 }
 
-// Refusals returns the refusals from a time on of interfaces that no later change is
-// about, in the order in which they were made, and if there are more than 10,000 the
-// latest. It gets no other objects, so it is what a process may begin with.
+// Refusals returns the refusals from a time on after which nothing was done to their
+// interface, in the order in which they were made, and if there are more than 10,000
+// the latest. It gets no other objects, so it is what a process may begin with.
 func (l *Log) Refusals(ctx context.Context, since time.Time) ([]Change, error) {
 	r := NewReader(l.objects, since)
-	refused := make(map[string]entry) // by interface
+	refused := make(map[string][]entry) // by interface, in order
+	held := 0
 	for more := true; more; {
 		var entries []entry
 		var err error
 		if entries, more, err = r.list(ctx, time.Now()); err != nil {
 			return nil, err
 		}
-		for _, e := range entries { // those of one interface are in order
-			if delete(refused, e.iface); e.kind == Refused {
-				refused[e.iface] = e
+		for _, e := range entries {
+			if e.kind == Refused {
+				refused[e.iface] = append(refused[e.iface], e)
+				held++
+			} else {
+				held -= len(refused[e.iface])
+				delete(refused, e.iface)
 			}
 		}
-		if len(refused) > 2*maxSince {
-			refused = latest(refused)
+		if held > 2*maxSince {
+			held = 0
+			all := latest(refused)
+			clear(refused)
+			for _, e := range all {
+				refused[e.iface] = append(refused[e.iface], e)
+				held++
+			}
 		}
 		r.note(entries, time.Now(), !more)
 	}
-	chosen := slices.SortedFunc(maps.Values(latest(refused)), func(a, b entry) int { return a.at.Compare(b.at) })
+	chosen := latest(refused)
 	err := r.get(ctx, chosen)
 	return changesOf(chosen), err
 }
 
-// latest returns the latest entries, at most maxSince.
-func latest(entries map[string]entry) map[string]entry {
-	if len(entries) <= maxSince {
-		return entries
+// latest returns the latest entries, at most maxSince, in order.
+func latest(entries map[string][]entry) []entry {
+	var all []entry
+	for _, list := range entries {
+		all = append(all, list...)
 	}
-	all := slices.SortedFunc(maps.Values(entries), func(a, b entry) int { return b.at.Compare(a.at) })
-	kept := make(map[string]entry, maxSince)
-	for _, e := range all[:maxSince] {
-		kept[e.iface] = e
-	}
-	return kept
+	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.key, b.key)) })
+	return all[max(0, len(all)-maxSince):]
 }

@@ -2,6 +2,7 @@ package changes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -66,7 +67,7 @@ func TestPutRefusesWhatNobodyCanRead(t *testing.T) {
 	for want, spoil := range tests {
 		c := change(0, Created, "a")
 		spoil(&c)
-		if err := NewLog(m).Put(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+		if err := NewLog(m).Put(t.Context(), c); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
@@ -99,23 +100,29 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	got, err := l.Refusals(ctx, epoch)
-	if want := []string{"5 refused again", "9 refused twice"}; !slices.Equal(say(got), want) || err != nil {
+	if want := []string{"3 refused twice", "5 refused again", "9 refused twice"}; !slices.Equal(say(got), want) || err != nil {
 		t.Errorf("%q, %v", say(got), err)
 	}
-	if m.gets != 2 {
+	if m.gets != 3 {
 		t.Errorf("%d objects were got", m.gets)
 	}
 }
 
-func TestLatestRefusals(t *testing.T) {
-	all := make(map[string]entry)
-	for i := range maxSince + 5 {
-		l := label{at: second(i), iface: fmt.Sprint(i)}
-		all[l.iface] = entry{label: l}
+// Of more refusals than are returned those come that are the latest.
+func TestRefusalsLimit(t *testing.T) {
+	m := newMemory()
+	l, ctx := NewLog(m), t.Context()
+	const n = 2*maxSince + 1000
+	for i := range n {
+		c := change(0, Refused, fmt.Sprint(i%7))
+		c.At = c.At.Add(time.Duration(i) * time.Millisecond)
+		if err := l.Put(ctx, c); err != nil {
+			t.Fatal(err)
+		}
 	}
-	kept := latest(all)
-	if _, ok := kept["4"]; ok || len(kept) != maxSince {
-		t.Errorf("%d are kept", len(kept))
+	got, err := l.Refusals(ctx, epoch)
+	if len(got) != maxSince || err != nil || got[0].At != epoch.Add((n-maxSince)*time.Millisecond) || got[maxSince-1].At != epoch.Add((n-1)*time.Millisecond) {
+		t.Errorf("%d, %v", len(got), err)
 	}
 }
 
