@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // AWS says whose mirror sessions AWS is asked for, and how often. The
@@ -19,6 +20,10 @@ type AWS struct {
 
 	// Poll is how often sessions are listed, 5s to 1h.
 	Poll Duration `yaml:"poll"`
+
+	// Changes is where periscope-mirror writes what it does to sessions: a directory,
+	// or s3://bucket/prefix. Empty means nowhere.
+	Changes string `yaml:"changes"`
 
 	// Journal keeps who held which session when. Empty means none. If it is absent
 	// the journal is beside the directory of sinks.pcap, else of sinks.flowlog, else
@@ -55,9 +60,10 @@ func DefaultAWS() AWS {
 // The shapes of names that AWS gives. They catch slips such as a name in place
 // of an ARN, and are not AWS's own rules.
 var (
-	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,512}$`)
-	regionID = regexp.MustCompile(`^[a-z]{2,8}(-[a-z]+){1,3}-[0-9]{1,2}$`)
-	targetID = regexp.MustCompile(`^tmt-[0-9a-f]{8,17}$`)
+	roleARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,512}$`)
+	regionID  = regexp.MustCompile(`^[a-z]{2,8}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	bucketURL = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[!-~]*)?$`)
+	targetID  = regexp.MustCompile(`^tmt-[0-9a-f]{8,17}$`)
 )
 
 func (a *AWS) validate(p *problems) {
@@ -89,6 +95,9 @@ func (a *AWS) validate(p *problems) {
 		p.once(seen, path, target, target)
 	}
 	within(p, "aws.poll", a.Poll, minutes/12, 60*minutes)
+	if strings.Contains(a.Changes, "://") && !bucketURL.MatchString(a.Changes) {
+		p.addf("aws.changes", "must be a directory, or s3://bucket/prefix, not %.60q", a.Changes)
+	}
 	within(p, "aws.journal_size", a.JournalSize, MiB, 4*GiB)
 }
 

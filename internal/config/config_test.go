@@ -136,6 +136,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"aws.accounts":                       `[{role_arn: "arn:aws:iam::111122223333:role/periscope", external_id: x, regions: [eu-central-1, us-gov-east-1]}]`,
 		"aws.targets":                        `[tmt-0a1b2c3d4e5f60718]`,
 		"aws.poll":                           `5s`,
+		"aws.changes":                        `s3://changes/of/us`,
 		"aws.journal":                        `/var/sessions.journal`,
 		"aws.journal_size":                   `4GiB`,
 		"filter.file":                        `filters.yaml`,

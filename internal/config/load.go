@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -161,6 +162,9 @@ func (c *Config) resolve(dir string) {
 	paths := []*string{&c.Sessions.File, &c.Filter.File, &c.Flows.IPRanges, &c.Admin.TokenFile}
 	if c.AWS != nil {
 		paths = append(paths, &c.AWS.Journal)
+		if !strings.Contains(c.AWS.Changes, "://") {
+			paths = append(paths, &c.AWS.Changes)
+		}
 	}
 	if c.Sinks.PCAP != nil {
 		paths = append(paths, &c.Sinks.PCAP.Dir)

@@ -59,6 +59,8 @@ func TestParseErrors(t *testing.T) {
 		{"target twice", "aws: {targets: [tmt-0a1b2c3d, tmt-0a1b2c3d]}", `f:1:31: aws.targets[1]: tmt-0a1b2c3d is already in aws.targets[0]; remove one of the two`},
 		{"poll 4s", "aws: {poll: 4s}", "f:1:13: aws.poll: must be 5s to 1h, not 4s"},
 		{"poll 61m", "aws: {poll: 61m}", "f:1:13: aws.poll: must be 5s to 1h, not 1h1m"},
+		{"changes elsewhere", "aws: {changes: 'https://bucket/x'}", `f:1:16: aws.changes: must be a directory, or s3://bucket/prefix, not "https://bucket/x"`},
+		{"changes in no bucket", "aws: {changes: 's3:///x'}", `f:1:16: aws.changes: must be a directory, or s3://bucket/prefix, not "s3:///x"`},
 		{"journal 1023KiB", "aws: {journal_size: 1023KiB}", "f:1:21: aws.journal_size: must be 1MiB to 4GiB, not 1023KiB"},
 		{"journal 5GiB", "aws: {journal_size: 5GiB}", "f:1:21: aws.journal_size: must be 1MiB to 4GiB, not 5GiB"},
 
@@ -219,7 +221,7 @@ func TestLoadResolvesPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("conf", "p.yaml")
-	text := "sessions: {file: ../s.yaml}\naws: {}\nfilter: {file: f.yaml}\nflows: {ip_ranges: r.json}\n" +
+	text := "sessions: {file: ../s.yaml}\naws: {changes: c}\nfilter: {file: f.yaml}\nflows: {ip_ranges: r.json}\n" +
 		"sinks:\n  pcap: {}\n  flowlog: {}\n" +
 		"  splunk: {endpoints: [https://a], token_file: t, ca_file: a, cert_file: c, key_file: k}\n" +
 		"admin: {token_file: /etc/token}\n"
@@ -233,6 +235,7 @@ func TestLoadResolvesPaths(t *testing.T) {
 	for _, tt := range []struct{ key, got, want string }{
 		{"sessions.file", c.Sessions.File, filepath.Join(dir, "s.yaml")},
 		{"aws.journal", c.AWS.Journal, filepath.Join(dir, "conf", "sessions.journal")},
+		{"aws.changes", c.AWS.Changes, filepath.Join(dir, "conf", "c")},
 		{"filter.file", c.Filter.File, filepath.Join(dir, "conf", "f.yaml")},
 		{"sinks.pcap.dir", c.Sinks.PCAP.Dir, filepath.Join(dir, "conf", "captures")},
 		{"flows.ip_ranges", c.Flows.IPRanges, filepath.Join(dir, "conf", "r.json")},
