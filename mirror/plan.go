@@ -1,6 +1,10 @@
 package mirror
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A Verb is what an Action does to a session.
 type Verb string
@@ -15,7 +19,7 @@ const (
 // A Plan is what has to be done, in this order, so that what is becomes what is
 // wanted; and what cannot be done.
 type Plan struct {
-	Actions []Action // by verb: create, modify, delete; then by interface
+	Actions []Action // to create, to modify, to delete; each by interface
 	Held    []Held   // by interface
 	Notices []Notice
 }
@@ -28,24 +32,25 @@ type Action struct {
 	Source  *Source // nil if it is not known
 	Rule    string  // that wants it; "" to delete
 	Reason  string  // in a few words
-	Token   string  // to create: of equal tokens only one session comes
+	Token   string  // to create: of equal tokens one session comes
 }
 
-// A Held is an interface that rules want mirrored, and is not, or not as they want.
+// A Held is an interface that is not as rules want it, and cannot be made so now.
 type Held struct {
-	Source  *Source
-	Session Session // that it has; ID is "" for none
-	Rule    string
+	Source  *Source // nil if it is not known
+	Session Session // that it has; only InterfaceID is set if it has none
+	Rule    string  // "" if it has a session that no rule wants
 	Reason  string
-	Refused *Refused // what it waits for to pass, or nil
+	Refused *Refused // that it waits after, or nil
 	Room    bool     // it waits for room, which a deletion may make
 }
 
-// A Notice is a quota that is near, at 80 %, or reached.
+// A Notice is a quota that is near, at 80 %, or reached. What the plan makes is
+// counted, what it deletes too: that goes last.
 type Notice struct {
-	Quota       string // sources of target, sessions of account, VNIs of range
-	ID          string // of the target, or ""
-	Used, Limit int    // once the plan is done
+	Quota       string // which one: QuotaSources, QuotaSessions or QuotaVNIs
+	ID          string // of the target of QuotaSources
+	Used, Limit int
 }
 
 // A Refused is a wish that AWS did not grant, and until when it is not repeated.
@@ -56,8 +61,40 @@ type Refused struct {
 	At      time.Time // when it was refused last
 	Until   time.Time // it waits
 	Times   int       // from 1
+
+	restored bool // from changes, and not refused again since
+}
+
+// about reports whether s is the same wish. Which one of the range its VNI is,
+// nobody wished for.
+func (r *Refused) about(s *Session, own VNIRange) bool {
+	return r.Session.ID == s.ID && r.Session.InterfaceID == s.InterfaceID &&
+		r.Session.TargetID == s.TargetID && r.Session.FilterID == s.FilterID &&
+		r.Session.Number == s.Number && r.Session.PacketLength == s.PacketLength &&
+		(r.Session.VNI == s.VNI || own.has(r.Session.VNI) && own.has(s.VNI))
 }
 
 // Make makes a plan. It is pure: of equal arguments it makes equal plans, and it
-// keeps and changes none of them. refused is by interface.
-func Make(rules *Rules, state *State, refused map[string][]Refused) *Plan { return &Plan{} }
+// changes none of them; Sources of the plan are those of the state. refused is by
+// interface.
+func Make(rules *Rules, state *State, refused map[string][]Refused) *Plan {
+	p := newPlanner(rules, state, refused)
+	for _, s := range p.sources {
+		p.source(s)
+	}
+	for id, sessions := range p.own {
+		if _, known := p.known[id]; !known && (state.Whole || p.gone[id]) {
+			p.remove(nil, sessions, "its interface is gone")
+		}
+	}
+	order := map[Verb]int{Create: 0, Modify: 1, Delete: 2}
+	slices.SortFunc(p.plan.Actions, func(a, b Action) int {
+		return cmp.Or(cmp.Compare(order[a.Verb], order[b.Verb]),
+			cmp.Compare(a.Session.InterfaceID, b.Session.InterfaceID), cmp.Compare(a.Session.ID, b.Session.ID))
+	})
+	slices.SortFunc(p.plan.Held, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(a.Session.InterfaceID, b.Session.InterfaceID), cmp.Compare(a.Session.ID, b.Session.ID))
+	})
+	p.notices()
+	return p.plan
+}

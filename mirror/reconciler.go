@@ -1,8 +1,13 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/periscope-collector/periscope/mirror/changes"
@@ -25,32 +30,29 @@ type Config struct {
 
 // A Reconciler makes what is what is wanted. Its methods may be called from any
 // goroutine; one round at a time is done.
-type Reconciler struct{}
+type Reconciler struct {
+	c       Config
+	round   sync.Mutex // held for a round, and for all below but refused
+	echoes  echoes
+	pauses  map[string]pause // of calls that failed
+	unsaid  unsaid
+	noticed map[Notice]bool // at 80 % or reached, as logged last
 
-// New returns a Reconciler that has done nothing yet.
-func New(c Config) *Reconciler { return &Reconciler{} }
-
-// Restore takes the refusals of changes in order of time, so that a process that
-// begins anew waits as the one before did. Those of the last day will do. It is to be
-// called before anything else.
-func (r *Reconciler) Restore(list []changes.Change) {}
-
-// Plan looks, and says what Reconcile would do.
-func (r *Reconciler) Plan(ctx context.Context, hints []Hint) (*Plan, error) { return &Plan{}, nil }
-
-// Reconcile does one round: it looks, plans and acts. Without hints everything is
-// looked at. The error says that looking failed, then there is no report, or that
-// calls did which may succeed later. A refusal is no error.
-func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, error) {
-	return &Report{Plan: &Plan{}}, nil
+	mu      sync.Mutex
+	refused map[string][]Refused // by interface
 }
 
-// Run does rounds until ctx ends: one for everything at once and then every so
-// often, give or take a tenth, and one for hints soon after they come.
-func (r *Reconciler) Run(ctx context.Context, every time.Duration, hints <-chan Hint) {}
-
-// Refused returns what AWS refuses at present, by interface.
-func (r *Reconciler) Refused() map[string][]Refused { return nil }
+// New returns a Reconciler that has done nothing yet.
+func New(c Config) *Reconciler {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Reconciler{c: c, echoes: make(echoes), pauses: make(map[string]pause),
+		unsaid: unsaid{write: c.Changes}, refused: make(map[string][]Refused)}
+}
 
 // A Report is what became of a round.
 type Report struct {
@@ -59,7 +61,7 @@ type Report struct {
 	More    bool     // another round has something to do at once
 
 	// Unwritten is how many changes are kept, since they could not be written;
-	// Lost how many had to make room for later ones in this round.
+	// Lost how many more than MaxUnwritten there were in this round.
 	Unwritten, Lost int
 }
 
@@ -68,7 +70,7 @@ type Result struct {
 	Action  Action
 	Outcome Outcome
 	Session Session // that was made, with its id; else the action's
-	Err     error   // of Refused and Failed
+	Err     error   // unless it is done or delayed
 }
 
 // An Outcome says what became of an action.
@@ -78,7 +80,79 @@ type Outcome string
 const (
 	Done    Outcome = "done"
 	Gone    Outcome = "gone"    // what it was about is not there; to delete it, that is as good
-	Denied  Outcome = "refused" // by AWS; it is tried again later
-	Failed  Outcome = "failed"  // it may succeed in the next round
-	Delayed Outcome = "delayed" // not tried in this round
+	Denied  Outcome = "refused" // by AWS; the same is tried again later
+	Failed  Outcome = "failed"  // it may succeed in another round
+	Delayed Outcome = "delayed" // to another round
 )
+
+// Plan looks, and says what Reconcile would do.
+func (r *Reconciler) Plan(ctx context.Context, hints []Hint) (*Plan, error) {
+	r.round.Lock()
+	defer r.round.Unlock()
+	_, plan, err := r.look(ctx, hints)
+	return plan, err
+}
+
+// Reconcile does one round: it looks, plans and acts, with at most MaxActions calls.
+// Without hints everything is looked at. The error says that looking failed, then
+// there is no report, or that calls did that may succeed later, then there is one. A
+// refusal is no error.
+func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, error) {
+	r.round.Lock()
+	defer r.round.Unlock()
+	r.unsaid.flush(ctx)
+	state, plan, err := r.look(ctx, hints)
+	if err != nil {
+		return nil, err
+	}
+	r.forget(state, plan)
+	r.notice(plan)
+	report := &Report{Plan: plan}
+	err = r.act(ctx, report)
+	report.Unwritten, report.Lost = len(r.unsaid.list), r.unsaid.lost
+	if report.Unwritten > 0 {
+		r.c.Log.Warn("changes could not be written, and are kept", "changes", report.Unwritten, "lost", report.Lost, "error", r.unsaid.err)
+	}
+	r.unsaid.lost = 0
+	return report, err
+}
+
+// look returns the state as it is believed to be, and the plan for it.
+func (r *Reconciler) look(ctx context.Context, hints []Hint) (*State, *Plan, error) {
+	state, err := r.c.Cloud.Look(ctx, hints)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at what is mirrored: %w", err)
+	}
+	now := r.c.Now()
+	state.At = cmp.Or(state.At, now)
+	state.Account = cmp.Or(state.Account, r.c.Account)
+	r.echoes.correct(state, now)
+	return state, Make(r.c.Rules, state, r.Refused()), nil
+}
+
+// Refused returns what AWS refuses at present, by interface.
+func (r *Reconciler) Refused() map[string][]Refused {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	refused := maps.Clone(r.refused)
+	for id, list := range refused {
+		refused[id] = slices.Clone(list)
+	}
+	return refused
+}
+
+// notice logs quotas that are near, when they come to be.
+func (r *Reconciler) notice(plan *Plan) {
+	noticed := make(map[Notice]bool, len(plan.Notices))
+	for _, n := range plan.Notices {
+		full := n.Used >= n.Limit
+		key := Notice{Quota: n.Quota, ID: n.ID}
+		if full {
+			key.Used = 1
+		}
+		if noticed[key] = true; !r.noticed[key] {
+			r.c.Log.Warn("a quota is near or reached", "quota", n.Quota, "id", n.ID, "used", n.Used, "limit", n.Limit)
+		}
+	}
+	r.noticed = noticed
+}
