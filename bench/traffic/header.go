@@ -3,6 +3,7 @@ package traffic
 import (
 	"encoding/binary"
 
+	"github.com/periscope-collector/periscope/internal/checksum"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -58,7 +59,7 @@ func (h *ipv4) append(b []byte, payload int) []byte {
 	b = append(b, h.ttl, h.protocol, 0, 0)
 	b = append(append(b, h.src[12:]...), h.dst[12:]...)
 	b = append(b, h.options...)
-	binary.BigEndian.PutUint16(b[start+10:], fold(sum(0, b[start:])))
+	binary.BigEndian.PutUint16(b[start+10:], checksum.Fold(checksum.Sum(0, b[start:])))
 	return b
 }
 

@@ -62,16 +62,16 @@ type Packet struct {
 	Len  int    // its real length, at least len(Data)
 	Time int64  // when the kernel had it, in ns since 1970 UTC
 
-	// Offload is the struct virtio_net_hdr in front of Data, in the same
-	// memory; nil without Config.Offloads.
+	// Offload is a struct virtio_net_hdr of OffloadLen bytes and then, in the
+	// same memory, Data; nil without Config.Offloads.
 	Offload []byte
 
 	// Outgoing, with that of Config, says that it was sent through the interface.
 	Outgoing bool
 }
 
-// offloadLen is that of struct virtio_net_hdr.
-const offloadLen = 10
+// OffloadLen is the length of struct virtio_net_hdr (linux/virtio_net.h).
+const OffloadLen = 10
 
 // Device returns the name, index and MTU of an interface. It takes nothing but
 // a UDP socket, where that of package net takes a netlink one. The error is
@@ -152,7 +152,7 @@ func (r *Ring) Next(p *Packet) {
 		p.Outgoing = from.Pkttype == unix.PACKET_OUTGOING
 	}
 	if r.offloads {
-		p.Offload = r.mem[begin-offloadLen : begin : begin]
+		p.Offload = r.mem[begin-OffloadLen : end : end]
 	}
 	r.next += int(h.Next_offset)
 	r.left--

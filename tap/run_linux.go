@@ -1,0 +1,162 @@
+package tap
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/periscope-collector/periscope/bench/traffic"
+	"github.com/periscope-collector/periscope/internal/cbpf"
+	"github.com/periscope-collector/periscope/internal/tpacket"
+)
+
+const (
+	// ringLen is 16 blocks: a block holds the longest frame, of 64 KiB, and comes
+	// every 10 ms at 200 Mbit/s. The ring rides out 0.16 s of that.
+	ringLen  = 4 << 20
+	blockLen = 256 << 10
+
+	// blockWait is when a block comes that is not full; the kernel's timer may
+	// take two looks.
+	blockWait = 10 * time.Millisecond
+
+	lookWait     = 100 * time.Millisecond
+	announceWait = 10 * time.Second
+	reportWait   = time.Minute
+)
+
+// errGone means that the interface was there, and is not.
+var errGone = errors.New("the interface is gone: start again when it is back")
+
+func (t *Tap) run(ctx context.Context) error {
+	take, err := exclusions(t.cfg.To)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	t.announce(false)
+	if err := t.ring.SetFilter(take); err != nil {
+		return err
+	}
+	t.cfg.Log.Info("mirroring", "interface", t.cfg.Interface, "to", t.cfg.To, "vni", t.cfg.VNI, "frame_bytes", t.out.fits)
+	look, announce, report := now.Add(lookWait), now.Add(announceWait), now.Add(reportWait)
+	for ctx.Err() == nil {
+		now = time.Now()
+		if !now.Before(look) {
+			look = now.Add(lookWait)
+			if err := t.look(now, take); err != nil {
+				return err
+			}
+		}
+		if !now.Before(announce) {
+			announce = now.Add(announceWait)
+			t.announce(false)
+		}
+		if !now.Before(report) {
+			report = now.Add(reportWait)
+			t.cfg.Log.Info("mirrored so far", "counts", t.now.stats())
+		}
+		if t.ring.Take() {
+			t.block(now)
+		} else if err := t.wait(look); err != nil {
+			return err
+		}
+	}
+	return t.end()
+}
+
+// block sends what is in the block at hand, and gives it back.
+func (t *Tap) block(now time.Time) {
+	if t.pause.on {
+		t.now.dropped[dropPaused] += uint64(t.ring.Left())
+		t.ring.GiveBack()
+		return
+	}
+	var p tpacket.Packet
+	for t.ring.Left() > 0 {
+		t.ring.Next(&p)
+		t.mirror(&p, now)
+	}
+	t.out.flush(&t.now)
+	t.ring.GiveBack()
+}
+
+// wait returns when there is a block, or at the time.
+func (t *Tap) wait(until time.Time) error {
+	polls := [1]unix.PollFd{{Fd: int32(t.ring.FD()), Events: unix.POLLIN}}
+	wait := max(time.Until(until).Milliseconds(), 0) + 1
+	if _, err := unix.Poll(polls[:], int(wait)); err != nil && err != unix.EINTR {
+		return err
+	}
+	if polls[0].Revents&unix.POLLERR == 0 {
+		return nil
+	}
+	down, err := t.ring.Down()
+	if down && err == nil {
+		t.cfg.Log.Warn("interface is down: nothing is mirrored until it is up", "interface", t.cfg.Interface)
+	}
+	return err
+}
+
+// look reads the counters of the ring, makes sure that there still is an
+// interface, and begins and ends pauses.
+func (t *Tap) look(now time.Time, take []bpf.Instruction) error {
+	lost, err := t.ring.Drops()
+	if err != nil {
+		return err
+	}
+	t.now.dropped[dropRing] += lost
+	gone, err := t.ring.Gone()
+	if err != nil {
+		return err
+	}
+	if gone {
+		return errGone
+	}
+	if err := t.out.measure(); err != nil {
+		return err
+	}
+	defer t.publish()
+	return nil
+}
+
+// end sends what the ring holds, and the last announcement. What comes meanwhile
+// is not mirrored.
+func (t *Tap) end() error {
+	if err := t.ring.SetFilter(cbpf.RefuseAll); err != nil {
+		return err
+	}
+	for quiet := time.Now().Add(3 * blockWait); time.Now().Before(quiet); {
+		if t.ring.Take() {
+			t.block(time.Now())
+		} else if err := t.wait(quiet); err != nil {
+			return err
+		}
+	}
+	t.announce(true)
+	lost, err := t.ring.Drops()
+	t.now.dropped[dropRing] += lost
+	return err
+}
+
+// announce says whose the frames are.
+func (t *Tap) announce(last bool) {
+	if t.cfg.Announce == nil {
+		return
+	}
+	frame := t.cfg.Announce(last)
+	if len(frame) == 0 {
+		return
+	}
+	var sent counts
+	room := make([]byte, tpacket.OffloadLen, tpacket.OffloadLen+len(frame))
+	t.out.addFrame(traffic.SourcePort(frame), append(room, frame...), &sent)
+	t.out.flush(&sent)
+	t.now.announced += sent.mirrored
+	for i, n := range sent.dropped {
+		t.now.dropped[i] += n
+	}
+}
