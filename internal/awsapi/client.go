@@ -58,11 +58,12 @@ type Client struct {
 
 // An sdk is what the SDK was set up with; it is replaced as a whole.
 type sdk struct {
-	ec2  *ec2.Client
-	ecs  *ecs.Client
-	sts  *sts.Client
-	http *checkedHTTP
-	keys []*keys
+	ec2    *ec2.Client
+	ecs    *ecs.Client
+	sts    *sts.Client
+	config aws.Config // for other services
+	http   *checkedHTTP
+	keys   []*keys
 }
 
 // Open returns a client for each account and region, in their order. It reads no
@@ -185,6 +186,7 @@ func (c *Client) setUp(cfg aws.Config) *sdk {
 		cfg.Credentials = taken
 		s.keys = append(s.keys, taken)
 	}
+	s.config = cfg
 	s.ec2, s.ecs, s.sts = ec2.NewFromConfig(cfg), ecs.NewFromConfig(cfg), sts.NewFromConfig(cfg)
 	return s
 }

@@ -1,10 +1,10 @@
 // Package awsapi asks AWS what Periscope needs to know: mirror sessions, targets
 // and filters, network interfaces, instances, VPCs, ECS tasks, and what the
 // instance metadata say of the machine itself. It makes, changes and deletes
-// mirror sessions. Answers are plain values. The AWS SDK does the talking, and is
-// not seen outside this package.
+// mirror sessions, and keeps objects in S3. Answers are plain values. The AWS SDK
+// does the talking, and is not seen outside this package.
 //
-// A [Client] is one account in one region. A method asks for all pages. One that
+// A [Client] is one account in one region, [Objects] are those of one bucket. A method asks for all pages. One that
 // lists gives them all, or an error, never a part; one that is given identifiers
 // gives with an error what it had until then. An item that lacks what it needs, or
 // has a value out of its range, is left out and counted in the log; no answer makes

@@ -108,7 +108,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		seen.operation, seen.json = target[strings.LastIndex(target, ".")+1:], string(body)
 	} else {
 		seen.form, _ = url.ParseQuery(string(body))
-		seen.operation = seen.form.Get("Action")
+		seen.operation = cmp.Or(seen.form.Get("Action"), s3Operation(r))
 	}
 	e.mu.Lock()
 	e.seen = append(e.seen, seen)
@@ -128,6 +128,13 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		shape = stsError
 	}
 	left[0].write(w, r, shape)
+}
+
+func s3Operation(r *http.Request) string {
+	if r.URL.Query().Get("list-type") == "2" {
+		return "ListObjectsV2"
+	}
+	return r.URL.Query().Get("x-id")
 }
 
 // How the services say what is wrong: a code, and a message.

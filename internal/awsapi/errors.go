@@ -55,12 +55,14 @@ var codes = map[string]Kind{
 	"OptInRequired":         Denied,
 	"Blocked":               Denied,
 	"PendingVerification":   Denied,
+	"AllAccessDisabled":     Denied,
 
 	"ExpiredToken":                Expired,
 	"ExpiredTokenException":       Expired,
 	"RequestExpired":              Expired,
 	"AuthFailure":                 Expired,
 	"InvalidClientTokenId":        Expired,
+	"InvalidAccessKeyId":          Expired,
 	"UnrecognizedClientException": Expired,
 	"MissingAuthenticationToken":  Expired,
 	"SignatureDoesNotMatch":       Expired,
@@ -69,6 +71,8 @@ var codes = map[string]Kind{
 
 	"ClusterNotFoundException":  NotFound,
 	"ResourceNotFoundException": NotFound,
+	"NoSuchBucket":              NotFound,
+	"NoSuchKey":                 NotFound,
 
 	"RequestTimeout":          Unreachable,
 	"RequestTimeoutException": Unreachable,

@@ -11,6 +11,9 @@ func (c *Client) Hasty(d time.Duration) *Client {
 	return c
 }
 
+// Client returns the client that the objects ask with.
+func (o *Objects) Client() *Client { return o.client }
+
 // AtMost makes the client read n bytes of a list at most.
 func (c *Client) AtMost(n int64) *Client {
 	c.longest = n

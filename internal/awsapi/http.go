@@ -67,6 +67,10 @@ func shapeOf(r *http.Request) string {
 	switch {
 	case operation == "":
 		return ""
+	case operation == "ListObjectsV2":
+		return "<ListBucketResult"
+	case operation == "PutObject", operation == "GetObject":
+		return ""
 	case r.Header.Get("X-Amz-Target") != "": // JSON
 		return "{"
 	}

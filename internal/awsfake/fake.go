@@ -167,6 +167,10 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.metadata(w, r)
 		return
 	}
+	if _, _, service := scope(r); service == "s3" {
+		f.objects(w, r, body)
+		return
+	}
 	f.mu.Lock()
 	f.requests++
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012x", f.requests)

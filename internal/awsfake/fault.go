@@ -49,21 +49,25 @@ var refusals = [...]map[service]*Error{
 		ec2: {"RequestLimitExceeded", "Request limit exceeded.", http.StatusServiceUnavailable},
 		ecs: {"ThrottlingException", "Rate exceeded", http.StatusBadRequest},
 		sts: {"Throttling", "Rate exceeded", http.StatusBadRequest},
+		s3:  {"SlowDown", "Please reduce your request rate.", http.StatusServiceUnavailable},
 	},
 	Denied: {
 		ec2: {"UnauthorizedOperation", "You are not authorized to perform this operation.", http.StatusForbidden},
 		ecs: {"AccessDeniedException", "User is not authorized to perform this operation.", http.StatusBadRequest},
 		sts: {"AccessDenied", "User is not authorized to perform this operation.", http.StatusForbidden},
+		s3:  {"AccessDenied", "Access Denied", http.StatusForbidden},
 	},
 	Expired: {
 		ec2: {"RequestExpired", "Request has expired.", http.StatusBadRequest},
 		ecs: {"ExpiredTokenException", "The security token included in the request is expired", http.StatusBadRequest},
 		sts: {"ExpiredToken", "The security token included in the request is expired", http.StatusForbidden},
+		s3:  {"ExpiredToken", "The provided token has expired.", http.StatusBadRequest},
 	},
 	Internal: {
 		ec2: {"InternalError", "An internal error has occurred", http.StatusInternalServerError},
 		ecs: {"ServerException", "Service Unavailable. Please try again later.", http.StatusInternalServerError},
 		sts: {"InternalFailure", "An internal error has occurred", http.StatusInternalServerError},
+		s3:  {"InternalError", "We encountered an internal error. Please try again.", http.StatusInternalServerError},
 	},
 }
 
@@ -72,6 +76,7 @@ var strangers = map[service]*Error{
 	ec2: {"AuthFailure", "AWS was not able to validate the provided access credentials", http.StatusUnauthorized},
 	ecs: {"UnrecognizedClientException", "The security token included in the request is invalid.", http.StatusBadRequest},
 	sts: {"InvalidClientTokenId", "The security token included in the request is invalid.", http.StatusForbidden},
+	s3:  {"InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", http.StatusForbidden},
 }
 
 // Fail orders a fault, after those ordered before, and returns what removes it.

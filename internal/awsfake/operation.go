@@ -17,6 +17,7 @@ const (
 	ec2 service = iota
 	ecs
 	sts
+	s3
 )
 
 // scopes are what requests name the services by, in their credential scope.
@@ -120,19 +121,28 @@ func parse(r *http.Request, body []byte) (request, error) {
 			in.service = sts
 		}
 	}
-	// AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
-	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
-	scope := strings.Split(credential, "/")
-	if len(scope) < 5 || len(scope[0]) < 12 {
+	key, region, name := scope(r)
+	if len(key) < 12 {
 		return in, strangers[in.service]
 	}
-	in.account, in.region = scope[0][len(scope[0])-12:], scope[2]
-	named, known := scopes[scope[3]]
+	in.account, in.region = key[len(key)-12:], region
+	named, known := scopes[name]
 	if o, ok := operations[in.operation]; !ok || !known || named != in.service || o.service != in.service ||
 		in.service == ec2 && version != "2016-11-15" {
 		return in, refuse(unknown[in.service], "The action %s is not valid for this web service.", in.operation)
 	}
 	return in, nil
+}
+
+// scope returns what the request's signature names: AWS4-HMAC-SHA256
+// Credential=KEY/DATE/REGION/SERVICE/aws4_request, ... All is "" if it does not.
+func scope(r *http.Request) (key, region, service string) {
+	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	parts := strings.Split(credential, "/")
+	if len(parts) < 5 {
+		return "", "", ""
+	}
+	return parts[0], parts[2], parts[3]
 }
 
 // unknown are the codes for an operation that there is not.

@@ -137,6 +137,9 @@ func encodeError(s service, id string, e *Error) []byte {
 	switch s {
 	case ecs:
 		return fmt.Appendf(nil, `{"__type":%s,"message":%s}`, quote(e.Code), quote(e.Message))
+	case s3:
+		return fmt.Appendf(nil, "%s<Error><Code>%s</Code><Message>%s</Message><RequestId>%s</RequestId></Error>",
+			xml.Header, escape(e.Code), escape(e.Message), id)
 	case sts:
 		return fmt.Appendf(nil, "<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n",
 			"https://sts.amazonaws.com/doc/2011-06-15/", escape(e.Code), escape(e.Message), id)

@@ -44,6 +44,8 @@ type Region struct {
 	Instances  map[string]*Instance
 	VPCs       map[string]*VPC
 	Subnets    map[string]*Subnet
+	// By name.
+	Buckets map[string]*Bucket
 	// By ARN.
 	Clusters        map[string]*Cluster
 	Services        map[string]*Service
