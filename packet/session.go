@@ -27,9 +27,10 @@ type Session struct {
 	MAC   [6]byte
 	ByMAC bool
 
-	// Known says that the session file, or AWS, explains it; Learned that it is
-	// AWS, now or by the journal.
-	Known, Learned bool
+	// Known says that the session file, AWS or the sender explains it; Learned that
+	// it is not the file, but what was learnt now or stands in the journal; Announced
+	// that it is no more than what the sender says of itself.
+	Known, Learned, Announced bool
 
 	// Source, unless zero, is the only outer source that matches.
 	Source Addr
@@ -58,8 +59,18 @@ type Session struct {
 	// became it.
 	Tallies []Tally
 
+	// Sole is who alone sent the frames of an unknown session of any source.
+	Sole Sole
+
 	became  atomic.Pointer[Session]
 	awaited atomic.Int64
+}
+
+// A Sole is the first sender of a session, as long as it is the only one.
+type Sole struct {
+	Source Addr          // the outer source of the first frame
+	MAC    atomic.Uint64 // the interface of the first frame that tells it, its bytes and 1<<48; 0: none does
+	Mixed  atomic.Bool   // others came, or frames so late that it does not matter any more
 }
 
 // Await says that who an unknown session is has been asked, and will be known by

@@ -13,8 +13,8 @@ import (
 // MaxVNI is the largest VXLAN network identifier (RFC 7348, section 5: 24 bits).
 const MaxVNI = 1<<24 - 1
 
-// An Entry is one session as the session file or AWS describes it, for as long as
-// one workload is behind it.
+// An Entry is one session as the session file, AWS or the sender itself describes
+// it, for as long as one workload is behind it.
 type Entry struct {
 	// Name is not empty. Entries of the session file have the same one only if
 	// they are not at the same time.
@@ -39,10 +39,14 @@ type Entry struct {
 	// ns since 1970 UTC: from From on, before Until. 0 leaves a side open.
 	From, Until int64
 
-	// Learned says that AWS gave the entry, now or by the journal, and that
-	// MAC, unless zero, tells whose a frame is: an interface that takes over
-	// the address of another one is another session.
+	// Learned says that the entry is not the session file's: it was learnt, now or
+	// by the journal, and MAC, unless zero, tells whose a frame is: an interface
+	// that takes over the address of another one is another session.
 	Learned bool
+
+	// Announced says that a learnt entry is what the sender says of itself. It has
+	// a source and a MAC address.
+	Announced bool
 }
 
 // An Identity is what frames are matched by. Source may be zero: any.
@@ -59,17 +63,21 @@ func (id Identity) compare(o Identity) int {
 }
 
 // A Tenure tells the entries of one VNI and source apart: those of the session
-// file by when they begin, learnt ones by who holds it.
+// file by when they begin, learnt ones by who holds it, announced ones by both.
 type Tenure struct {
 	VNI                    uint32
 	Source                 packet.Addr
-	From                   int64  // of the session file
-	InterfaceID, SessionID string // learnt
+	From                   int64   // of the session file, announced
+	MAC                    [6]byte // announced
+	InterfaceID, SessionID string  // learnt of AWS
 }
 
 // Tenure returns what stays the same when more is learnt of the entry.
 func (e *Entry) Tenure() Tenure {
-	if e.Learned {
+	switch {
+	case e.Announced:
+		return Tenure{VNI: e.VNI, Source: e.Source, From: e.From, MAC: e.MAC}
+	case e.Learned:
 		return Tenure{VNI: e.VNI, Source: e.Source, InterfaceID: e.Workload.InterfaceID, SessionID: e.Workload.SessionID}
 	}
 	return Tenure{VNI: e.VNI, Source: e.Source, From: e.From}
@@ -96,7 +104,7 @@ func (e *Entry) sameButUntil(o *Entry) bool {
 func (e *Entry) continues(o *Entry) bool {
 	same := func(now, before string) bool { return before == "" || now == before }
 	w, b := &e.Workload, &o.Workload
-	return e.Learned && o.Learned &&
+	return e.Learned && o.Learned && e.Announced == o.Announced &&
 		(e.MAC == o.MAC || o.MAC == [6]byte{}) &&
 		same(w.TaskARN, b.TaskARN) && same(w.Service, b.Service) && same(w.InstanceID, b.InstanceID)
 }
@@ -109,6 +117,7 @@ func (e *Entry) session(id uint32, workers int) *packet.Session {
 		Name:      e.Name,
 		Known:     true,
 		Learned:   e.Learned,
+		Announced: e.Announced,
 		VNI:       e.VNI,
 		Source:    e.Source,
 		From:      e.From,

@@ -37,6 +37,7 @@ type entry struct {
 	Until        *time.Time        `yaml:"until" json:"until,omitempty"`
 	ECS          ecs               `yaml:"ecs" json:"ecs,omitzero"`
 	Labels       map[string]string `yaml:"labels" json:"labels,omitempty"`
+	Announced    bool              `yaml:"-" json:"announced,omitempty"` // of the journal
 }
 
 type ecs struct {
@@ -77,6 +78,8 @@ func (f *entry) entry() Entry {
 		MAC:    f.MAC,
 		From:   nanoseconds(f.From),
 		Until:  nanoseconds(f.Until),
+
+		Announced: f.Announced,
 		Workload: packet.Workload{
 			InterfaceID: f.InterfaceID, AccountID: f.AccountID, Region: f.Region, AZID: f.AZID,
 			VPCID: f.VPCID, SubnetID: f.SubnetID, InstanceID: f.InstanceID,
@@ -118,7 +121,7 @@ func (e *Entry) file() *entry {
 			TaskARN: w.TaskARN, TaskDefinitionARN: w.TaskDefinitionARN,
 			ContainerInstARN: w.ContainerInstARN, ContainerIDs: w.ContainerIDs,
 		},
-		Labels: w.Labels,
+		Labels: w.Labels, Announced: e.Announced,
 	}
 	for _, a := range e.Addresses {
 		f.Addresses = append(f.Addresses, a.Netip())

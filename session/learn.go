@@ -1,6 +1,8 @@
 package session
 
 import (
+	"encoding/hex"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -68,6 +70,24 @@ func learntName(e *Entry) string {
 func NameApart(name, interfaceID string) string {
 	suffix := "-" + interfaceID[max(0, len(interfaceID)-8):]
 	return cut(name, maxName-len(suffix)) + suffix
+}
+
+// nameApart returns the name of a learnt entry whose own name is taken; of one that
+// is announced it is none that is taken.
+func (e *Entry) nameApart(taken map[string]bool) string {
+	apart := func(id string) string {
+		other := *e
+		other.Name = NameApart(e.Name, id)
+		return learntName(&other)
+	}
+	if !e.Announced {
+		return apart(e.Workload.InterfaceID)
+	}
+	name := apart(hex.EncodeToString(e.MAC[:]))
+	for n := 0; taken[name]; n++ {
+		name = apart(strconv.Itoa(n))
+	}
+	return name
 }
 
 // cut returns the runes of a name that fit into n bytes.

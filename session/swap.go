@@ -96,7 +96,8 @@ func (t *Table) swap(policy Policy, maximum int) Change {
 }
 
 // entries returns those of the session file, and learnt ones whose time it does
-// not explain. One whose name the session file has goes by another one.
+// not explain. One whose name the session file has goes by another one, that of a
+// sender which names itself by one that nobody has.
 func (t *Table) entries() []Entry {
 	if len(t.learnt) == 0 {
 		return t.listed
@@ -126,8 +127,8 @@ func (t *Table) entries() []Entry {
 			all = append(all, *e)
 			if named[e.Name] {
 				other := &all[len(all)-1]
-				other.Name = NameApart(e.Name, e.Workload.InterfaceID)
-				other.Name = learntName(other)
+				other.Name = other.nameApart(named)
+				named[other.Name] = true
 			}
 		}
 	}
@@ -220,11 +221,8 @@ func (t *Table) carry(next *view, explained map[uint32]bool) (gone []*packet.Ses
 // began, or nil, and whether all its frames are of that: one of which no MAC address
 // is known takes those of whoever has the source.
 func (v *view) identify(s *packet.Session) (learnt *packet.Session, all bool) {
-	if s.Source.IsZero() {
-		return nil, false
-	}
 	f := beginning(s)
-	if v.listed.find(f) != nil {
+	if f.Source.IsZero() || v.listed.find(f) != nil {
 		return nil, false
 	}
 	learnt = v.learnt.find(f)

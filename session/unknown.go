@@ -37,7 +37,11 @@ func (u *strangers) find(f *packet.Frame) *packet.Session {
 			return s
 		}
 	}
-	return u.index.find(vniKey(vni), &f.Source)
+	s := u.index.find(vniKey(vni), &f.Source)
+	if s != nil && !s.Sole.Mixed.Load() && watch(s, f) && u.retired.Load() {
+		return nil // it was too late for who asks whose it is
+	}
+	return s
 }
 
 // ofSource returns the unknown session of the frame's source and interface. One
@@ -113,6 +117,10 @@ func newUnknown(id uint32, f *packet.Frame, apart bool, workers int) *packet.Ses
 		Tallies: newTallies(workers),
 	}
 	s.Name = unknownName(s.VNI)
+	if !apart {
+		s.Sole.Source = f.Source
+		watch(s, f)
+	}
 	if apart && !f.Source.IsZero() {
 		s.Source = f.Source
 		s.Name += "-" + f.Source.String()
@@ -133,12 +141,18 @@ func silent(s *packet.Session, now time.Time) bool {
 }
 
 // beginning returns a frame as the first of an unknown session was, whose other
-// frames had the same MAC address or none.
+// frames had the same MAC address or none. One of several sources has no such, and
+// the frame no source.
 func beginning(s *packet.Session) *packet.Frame {
 	f := &packet.Frame{VNI: s.VNI, Source: s.Source, Time: s.Since}
-	if s.ByMAC {
+	mac, ok := s.MAC, s.ByMAC
+	if s.Source.IsZero() && !s.Sole.Mixed.Load() {
+		f.Source = s.Sole.Source
+		mac, ok = soleMAC(s.Sole.MAC.Load())
+	}
+	if ok {
 		f.Data = make([]byte, packet.EthernetLen)
-		copy(f.Data, s.MAC[:])
+		copy(f.Data, mac[:])
 	}
 	return f
 }

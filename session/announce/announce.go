@@ -115,7 +115,7 @@ func Parse(frame []byte) (session.Entry, error) {
 // which these tell, nor which mirror session they are of, which AWS knows. The
 // entry has labels of its own.
 func own(e session.Entry) session.Entry {
-	e.Source, e.Learned = packet.Addr{}, false
+	e.Source, e.Learned, e.Announced = packet.Addr{}, false, false
 	e.Workload.SessionID, e.Workload.TargetID = "", ""
 	if len(e.Workload.Labels) > maxLabels {
 		labels := make(map[string]string, maxLabels)

@@ -93,6 +93,8 @@ func keyOf(e *session.Entry) key {
 	t := e.Tenure()
 	b := binary.BigEndian.AppendUint32(nil, t.VNI)
 	b = append(b, t.Source[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.From))
+	b = append(b, t.MAC[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(t.InterfaceID)))
 	b = append(b, t.InterfaceID...)
 	b = append(b, t.SessionID...)
