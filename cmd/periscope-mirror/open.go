@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/mirror"
+	"github.com/periscope-collector/periscope/mirror/changes"
+)
+
+// Places are where the rules are and where changes go: a path, or an s3:// URL.
+// Changes may be "", for nowhere.
+type places struct{ rules, changes string }
+
+// A mirrorer does rounds: a Reconciler, with what it was opened from.
+type mirrorer struct {
+	*mirror.Reconciler
+	cloud *lookout
+	at    string        // where the rules are
+	rules *mirror.Rules // in force
+}
+
+// remembered is how long a refusal counts for a process that begins anew.
+const remembered = time.Hour
+
+// open reads the rules, finds out whose account it is, and takes over the refusals of
+// the processes before.
+func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
+	rules, err := readRules(ctx, p.rules)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := openChanges(p.changes)
+	if err != nil {
+		return nil, err
+	}
+	cloud := newLookout(rules, log)
+	account, err := cloud.of().Account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := mirror.Config{Rules: rules, Cloud: cloud, Account: account, Region: cloud.of().Region(), Log: log}
+	if kept == nil {
+		return &mirrorer{mirror.New(cfg), cloud, p.rules, rules}, nil
+	}
+	cfg.Changes = kept.Put
+	m := &mirrorer{mirror.New(cfg), cloud, p.rules, rules}
+	refusals, err := kept.Refusals(ctx, time.Now().Add(-remembered))
+	if err != nil {
+		log.Warn("refusals of before are not known: what was refused is tried again at once", "changes", p.changes, "error", oneLine(err))
+	}
+	m.Restore(refusals)
+	return m, nil
+}
+
+// reload reads the rules again, and puts them in force if they are others. With an
+// error the old ones stay.
+func (m *mirrorer) reload(ctx context.Context) (changed bool, err error) {
+	rules, err := readRules(ctx, m.at)
+	if err != nil || reflect.DeepEqual(rules, m.rules) {
+		return false, err
+	}
+	m.cloud.want(rules)
+	m.SetRules(rules)
+	m.rules = rules
+	return true, nil
+}
+
+// readRules reads the rules of a file or of S3. Those that are wrong or not there are
+// an error of usage.
+func readRules(ctx context.Context, at string) (*mirror.Rules, error) {
+	if at == "" {
+		return nil, usageError{errors.New("which rules? name their file with --rules, as an AWS Lambda function with PERISCOPE_RULES")}
+	}
+	if !isS3(at) {
+		rules, err := mirror.Load(at)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return rules, nil
+	}
+	bucket, key := path.Split(at)
+	objects, err := awsapi.OpenObjects(bucket, awsapi.Config{})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("rules: %w", err)}
+	}
+	text, err := objects.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("rules %s: %w", at, err)
+	}
+	rules, err := mirror.Parse(at, text)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return rules, nil
+}
+
+// openChanges opens a directory or a prefix of S3, or nil for "". It asks nothing.
+func openChanges(at string) (*changes.Log, error) {
+	switch {
+	case at == "":
+		return nil, nil
+	case !isS3(at):
+		return changes.NewLog(changes.Dir(at)), nil
+	}
+	objects, err := awsapi.OpenObjects(at, awsapi.Config{})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("changes: %w", err)}
+	}
+	return changes.NewLog(objects), nil
+}
+
+func isS3(at string) bool { return strings.HasPrefix(at, "s3://") }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/mirror"
+)
+
+func newReconcileCommand() *cobra.Command {
+	var p places
+	var dry, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "reconcile",
+		Short: "Look once, and do what is to be done",
+		Long: `Look at what is, and make, change and delete mirror sessions until that is what the
+rules want. What was done is printed, with what is held back and why, and quotas
+that are near. What AWS refuses is no failure: it is printed with AWS's words.
+
+With --dry-run nothing is done: what would be is printed. The exit status is 1 if
+something failed that may succeed later.`,
+		Example: `  periscope-mirror reconcile --rules mirror.yaml --dry-run
+  periscope-mirror reconcile --rules mirror.yaml --dry-run --json
+  periscope-mirror reconcile --rules mirror.yaml --changes changes`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			log := newLog(cmd.ErrOrStderr(), slog.LevelWarn)
+			m, err := open(ctx, p, log)
+			if err != nil {
+				return err
+			}
+			show := printOutcome
+			if asJSON {
+				show = printJSON
+			}
+			return reconcile(ctx, m, dry, func(o outcome) error { return show(cmd.OutOrStdout(), o) })
+		},
+	}
+	rulesFlag(cmd, &p.rules)
+	changesFlag(cmd, &p.changes)
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print what would be done, and do nothing")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// newLog returns a log for people, of lines from a level on.
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// An outcome is what rounds did, or a plan that was not carried out.
+type outcome struct {
+	dry     bool
+	results []mirror.Result // of a plan they have no Outcome
+	plan    *mirror.Plan    // of the last round
+}
+
+// reconcile does rounds, or a dry one, and shows what came of them, also if they
+// ended in an error.
+func reconcile(ctx context.Context, m *mirrorer, dry bool, show func(outcome) error) error {
+	if dry {
+		plan, err := m.Plan(ctx, nil)
+		if err != nil {
+			return err
+		}
+		o := outcome{dry: true, plan: plan}
+		for _, a := range plan.Actions {
+			o.results = append(o.results, mirror.Result{Action: a, Session: a.Session})
+		}
+		return show(o)
+	}
+	var o outcome
+	err := m.rounds(ctx, nil, func(r *mirror.Report) {
+		o.results = append(o.results, r.Results...)
+		o.plan = r.Plan
+	})
+	if o.plan == nil {
+		return err
+	}
+	if failed := show(o); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// maxRounds bounds the rounds of one call: an account has at most 10,000 sessions, of
+// which a round deletes or makes 100; the rest is for those that make room first.
+const maxRounds = 250
+
+// rounds does rounds until there is nothing to do at once, and passes on what each
+// did, in time. What the end of the context left undone is an error.
+func (m *mirrorer) rounds(ctx context.Context, hints []mirror.Hint, did func(*mirror.Report)) error {
+	for range maxRounds {
+		report, err := m.Reconcile(ctx, hints)
+		if report != nil {
+			did(report)
+		}
+		if err != nil {
+			return err
+		}
+		if left := leftOf(report); left > 0 && ctx.Err() != nil {
+			return fmt.Errorf("stopped with %s left to do: %w", count(left, "action"), ctx.Err())
+		}
+		if !report.More {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is still something to do after %d rounds; do it again", maxRounds)
+}
+
+// leftOf returns how many actions of a round were not tried.
+func leftOf(r *mirror.Report) (left int) {
+	for i := range r.Results {
+		if r.Results[i].Outcome == mirror.Delayed {
+			left++
+		}
+	}
+	return left
+}
