@@ -5,40 +5,65 @@ import (
 	"time"
 )
 
-// An echo is what became of a session. Lists of AWS may lack it for some time.
+// An echo is what became of a session, as far as this process did it.
 type echo struct {
 	session Session
 	gone    bool
 	at      time.Time
 }
 
-// echoes are those of the last minute, by session.
+// echoes are those of the last eleven minutes, by session.
 type echoes map[string]echo
 
-// settled is how long what was done is believed rather than what is listed.
-const settled = time.Minute
+const (
+	// settled is how long what was done is believed rather than what is listed:
+	// lists of AWS may lack it for some time.
+	settled = time.Minute
 
-// correct has a state show what was done.
+	// recalled is how long it is known which sessions are gone: their tokens give
+	// them back, but make no session.
+	recalled = generation + settled
+)
+
+// correct has a state show what was done. Where a list has a session of the same
+// number, one that was made and is not listed is no more.
 func (e echoes) correct(state *State, now time.Time) {
+	listed := make(map[string]bool, len(state.Sessions))
+	type place struct {
+		interfaceID string
+		number      int
+	}
+	places := make(map[place]bool, len(state.Sessions))
 	sessions := make([]Session, 0, len(state.Sessions)+len(e))
-	listed := make(map[string]bool, len(e))
-	for id, echo := range e {
-		if now.Sub(echo.at) >= settled {
-			delete(e, id)
-		}
-	}
 	for _, s := range state.Sessions {
-		switch echo, ok := e[s.ID]; {
-		case !ok:
-			sessions = append(sessions, s)
-		case !echo.gone:
-			sessions = append(sessions, echo.session)
-		}
 		listed[s.ID] = true
+		if echo, ok := e[s.ID]; ok && now.Sub(echo.at) < settled {
+			if echo.gone {
+				continue
+			}
+			s = echo.session
+		}
+		sessions = append(sessions, s)
+		places[place{s.InterfaceID, s.Number}] = true
 	}
+	state.fresh, state.dead = make(map[string]bool), make(map[string]string)
 	for id, echo := range e {
-		if !echo.gone && !listed[id] {
-			sessions = append(sessions, echo.session)
+		s := &echo.session
+		switch age := now.Sub(echo.at); {
+		case age >= recalled:
+			delete(e, id)
+			continue
+		case age >= settled, !listed[id] && places[place{s.InterfaceID, s.Number}]:
+			echo.gone = !listed[id]
+			e[id] = echo
+		case !echo.gone && !listed[id]:
+			sessions = append(sessions, *s)
+		}
+		switch {
+		case echo.gone:
+			state.dead[s.InterfaceID] = max(id, state.dead[s.InterfaceID])
+		case now.Sub(echo.at) < settled:
+			state.fresh[s.InterfaceID] = true
 		}
 	}
 	state.Sessions = sessions

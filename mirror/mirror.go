@@ -27,6 +27,11 @@ type State struct {
 
 	// Targets are those that the account may use, by id.
 	Targets map[string]Target
+
+	// As a Reconciler knows: interfaces that were there a moment ago, though a list
+	// may lack them, and of others the last session of theirs that is gone.
+	fresh map[string]bool
+	dead  map[string]string
 }
 
 // A Source is an interface with what rules can tell it by.

@@ -83,7 +83,7 @@ func Make(rules *Rules, state *State, refused map[string][]Refused) *Plan {
 		p.source(s)
 	}
 	for id, sessions := range p.own {
-		if _, known := p.known[id]; !known && (state.Whole || p.gone[id]) {
+		if _, known := p.known[id]; !known && (p.gone[id] || state.Whole && !state.fresh[id]) {
 			p.remove(nil, sessions, "its interface is gone")
 		}
 	}

@@ -192,7 +192,7 @@ func (p *planner) want(s *Source, rule *Rule, has *Session) {
 		wish.OwnerID = p.state.Account
 		p.sessions++
 		p.plan.Actions = append(p.plan.Actions, Action{Verb: Create, Session: wish, Source: s, Rule: rule.Name,
-			Reason: fmt.Sprintf("rule %q wants it", rule.Name), Token: token(&wish, p.state.At)})
+			Reason: fmt.Sprintf("rule %q wants it", rule.Name), Token: token(&wish, p.state.dead[s.InterfaceID], p.state.At)})
 	case !p.same(has, &wish):
 		p.plan.Actions = append(p.plan.Actions, Action{Verb: Modify, Session: wish, Before: *has, Source: s, Rule: rule.Name,
 			Reason: difference(has, &wish)})

@@ -42,17 +42,19 @@ func tags(owner string, rule *Rule, s *Source, offset int) map[string]string {
 }
 
 // generation is how long equal wishes have equal tokens. After it a session that
-// someone deleted can be made again.
+// someone deleted is made again, also by who does not know of that.
 const generation = 10 * time.Minute
 
-// token returns the client token to make a session: a hash of all that it is and of
-// the time, in 64 hexadecimal digits, which is the most that EC2 accepts (EC2
-// developer guide, "Ensuring idempotency").
-func token(s *Session, at time.Time) string {
+// token returns the client token to make a session: a hash of all that it is, of the
+// session before it that is known to be gone, or "", and of the time, in 64
+// hexadecimal digits, which is the most that EC2 accepts (EC2 developer guide,
+// "Ensuring idempotency").
+func token(s *Session, dead string, at time.Time) string {
 	text, _ := json.Marshal(struct { // of strings and numbers: it cannot fail
 		Session    Session
+		Dead       string
 		Generation int64
-	}{*s, at.Unix() / int64(generation/time.Second)})
+	}{*s, dead, at.Unix() / int64(generation/time.Second)})
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
