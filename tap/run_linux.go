@@ -46,9 +46,12 @@ func (t *Tap) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now = time.Now()
 		if !now.Before(look) {
-			look = now.Add(lookWait)
 			if err := t.look(now, take); err != nil {
 				return err
+			}
+			look = now.Add(lookWait)
+			if t.pause.on && t.pause.until.Before(look) {
+				look = t.pause.until
 			}
 		}
 		if !now.Before(announce) {
@@ -120,7 +123,7 @@ func (t *Tap) look(now time.Time, take []bpf.Instruction) error {
 		return err
 	}
 	defer t.publish()
-	return nil
+	return t.rest(now, take)
 }
 
 // end sends what the ring holds, and the last announcement. What comes meanwhile
@@ -135,6 +138,10 @@ func (t *Tap) end() error {
 		} else if err := t.wait(quiet); err != nil {
 			return err
 		}
+	}
+	if p := &t.pause; p.on {
+		p.health.look()
+		t.now.dropped[dropPaused] += p.health.device.moved - p.moved
 	}
 	t.announce(true)
 	lost, err := t.ring.Drops()

@@ -116,6 +116,8 @@ func Open(cfg Config) (*Tap, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	t := &Tap{cfg: cfg, ring: r, out: out, rate: newBucket(cfg.Rate/8, maxBurst)}
+	t.pause.share.share = cfg.CPU
+	t.pause.health = openHealth(device.Name, device.Index)
 	t.frame.Session = &packet.Session{Workload: cfg.Workload}
 	return t, nil
 }
@@ -124,7 +126,9 @@ func Open(cfg Config) (*Tap, error) {
 var ErrNoInterface = tpacket.ErrNoInterface
 
 // Close gives back what Open took. Run has ended, or never began.
-func (t *Tap) Close() error { return errors.Join(t.ring.Close(), t.out.close()) }
+func (t *Tap) Close() error {
+	return errors.Join(t.ring.Close(), t.out.close(), t.pause.health.close())
+}
 
 // VNI returns the identifier of a task by its ARN, 1 to 1<<24-1: the same each
 // time. Two of 100 tasks have the same one in 1 of 3,400 cases; the collector

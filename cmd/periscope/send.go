@@ -23,9 +23,10 @@ import (
 func newSendCommand() *cobra.Command {
 	var to, size string
 	config := traffic.SendConfig{}
+	var mirror tapFlags
 	cmd := &cobra.Command{
 		Use:   "send [FILE|-]",
-		Short: "Send synthetic mirrored traffic, or the frames of a capture file",
+		Short: "Send synthetic mirrored traffic, the frames of a capture file, or those of an interface",
 		Long: `Send Ethernet frames in VXLAN to a collector, as AWS VPC Traffic Mirroring does.
 
 Without FILE the frames are generated: TCP, UDP and ICMP over IPv4 and IPv6, in
@@ -37,7 +38,10 @@ a hash of the inner flow; what has one port arrives in its order.`,
   periscope send --count 100
 
   # the frames of a file as VNI 7, as fast as possible
-  periscope send --to collector.example.com:4789 --vni 7 --rate 0 frames.pcap`,
+  periscope send --to collector.example.com:4789 --vni 7 --rate 0 frames.pcap
+
+  # this task's own traffic, until it ends
+  periscope send --to collector.example.com:4789 --interface default --limit 50Mbit/s`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("send takes one file, not %d", len(args))}
@@ -45,6 +49,9 @@ a hash of the inner flow; what has one port arrives in its order.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := mirror.check(cmd.Flags(), args); err != nil {
+				return usageError{err}
+			}
 			var err error
 			if config.Size, err = traffic.ParseSize(size); err != nil {
 				return usageError{fmt.Errorf("--size: %w", err)}
@@ -61,7 +68,15 @@ a hash of the inner flow; what has one port arrives in its order.`,
 			if err := config.Validate(); err != nil {
 				return usageError{err}
 			}
-			return send(cmd, config, args)
+			if mirror.name == "" {
+				return send(cmd, config, args)
+			}
+			tapped, err := mirror.config()
+			if err != nil {
+				return usageError{err}
+			}
+			tapped.To, tapped.VNI = config.To, config.VNI
+			return sendInterface(cmd, tapped)
 		},
 	}
 	flags := cmd.Flags()
@@ -71,6 +86,7 @@ a hash of the inner flow; what has one port arrives in its order.`,
 	flags.Int64Var(&config.Count, "count", 0, "stop after so many packets, 0 for no limit")
 	flags.IntVar(&config.Flows, "flows", 100, "number of generated flows, 1 to 1000000")
 	flags.StringVar(&size, "size", "imix", "generated frames' `BYTES` (64 to 9001), or imix")
+	mirror.add(flags)
 	return cmd
 }
 
