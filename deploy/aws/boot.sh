@@ -35,5 +35,5 @@ systemctl enable --now periscope.service periscope-drain.service
 # Its metrics to CloudWatch, from which alarms are made.
 dnf install -y -q amazon-cloudwatch-agent
 sed -i "s,@STACK@,$STACK,; s,@LOG_GROUP@,$LOG_GROUP," "$here/prometheus.yaml" "$here/amazon-cloudwatch-agent.json"
-/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s \
+"${AGENT:-/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl}" -a fetch-config -m ec2 -s \
 	-c "file:$here/amazon-cloudwatch-agent.json"
