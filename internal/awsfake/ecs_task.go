@@ -90,7 +90,7 @@ func describeTasks(c *call, in *describeTasksIn) (any, error) {
 			out.Failures = append(out.Failures, failure{arn, "MISSING"})
 			continue
 		}
-		t := *found
+		t := told(found)
 		t.Tags = asked(in.Include, t.Tags)
 		out.Tasks = append(out.Tasks, t)
 	}

@@ -29,7 +29,8 @@ func script(s State) []step {
 	arn := "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/mirror/0123456789abcdef"
 
 	var target, balancer, filter, rule, session = next("tmt"), next("tmt"), next("tmf"), next("tmfr"), next("tms")
-	return []step{
+	second := mirrored{next("tms"), cards[2], target, filter}
+	return slices.Concat([]step{
 		{
 			"ec2 create-traffic-mirror-target --network-interface-id " + cards[0] + " --description a<b>&\"é\"",
 			func(ctx context.Context, c clients) (any, error) {
@@ -121,7 +122,7 @@ func script(s State) []step {
 				return nil, err
 			}, "",
 		},
-
+	}, second.life(), []step{
 		{
 			"ec2 describe-traffic-mirror-sessions --filters Name=virtual-network-id,Values=1,662316 Name=description,Values=?",
 			func(ctx context.Context, c clients) (any, error) {
@@ -155,6 +156,23 @@ func script(s State) []step {
 				return c.ec2.DescribeNetworkInterfaces(ctx, &ec2sdk.DescribeNetworkInterfacesInput{Filters: []types.Filter{
 					only("description", "arn:aws:ecs:*:attachment/*"), only("requester-managed", "true"), only("attachment.status", "attached"),
 				}})
+			}, "",
+		}, {
+			"ec2 describe-network-interfaces --filters Name=interface-type,Values=interface Name=status,Values=in-use",
+			func(ctx context.Context, c clients) (any, error) {
+				return c.ec2.DescribeNetworkInterfaces(ctx, &ec2sdk.DescribeNetworkInterfacesInput{Filters: []types.Filter{
+					only("interface-type", "interface"), only("status", "in-use"),
+				}})
+			}, "",
+		}, {
+			"ec2 describe-network-interfaces --filters Name=attachment.instance-id,Values=" + instance,
+			func(ctx context.Context, c clients) (any, error) {
+				return c.ec2.DescribeNetworkInterfaces(ctx, &ec2sdk.DescribeNetworkInterfacesInput{Filters: []types.Filter{only("attachment.instance-id", instance)}})
+			}, "",
+		}, {
+			"ec2 describe-instances --filters Name=instance-state-name,Values=pending,running",
+			func(ctx context.Context, c clients) (any, error) {
+				return c.ec2.DescribeInstances(ctx, &ec2sdk.DescribeInstancesInput{Filters: []types.Filter{only("instance-state-name", "pending", "running")}})
 			}, "",
 		}, {
 			"ec2 describe-instances --instance-ids " + instance,
@@ -266,5 +284,5 @@ func script(s State) []step {
 				return c.ec2.DeleteTrafficMirrorFilter(ctx, &ec2sdk.DeleteTrafficMirrorFilterInput{TrafficMirrorFilterId: &filter})
 			}, "",
 		},
-	}
+	})
 }

@@ -20,6 +20,7 @@ type Run struct {
 	Subnet          string     // an id; "": the first there is
 	Address         netip.Addr // the lowest free one
 	Status          string     // LastStatus; RUNNING
+	Bare            bool       // until it has another status, ECS tells nothing of its interface but the subnet
 	Containers      []string   // names; one, app
 	Tags            []Tag
 }
@@ -73,6 +74,9 @@ func (f *Fake) RunTask(run Run) (Task, error) {
 		})
 	}
 	c.move(t, cmp.Or(run.Status, "RUNNING"))
+	if run.Bare {
+		t.Attachments[0].Status = precreated
+	}
 	put(&c.Tasks, t.ARN, t)
 	return *t, nil
 }
@@ -98,6 +102,9 @@ func (f *Fake) SetTask(arn, status string) (Task, error) {
 
 // StopTask is SetTask to STOPPED.
 func (f *Fake) StopTask(arn string) (Task, error) { return f.SetTask(arn, "STOPPED") }
+
+// precreated is the status of an attachment whose interface is only planned.
+const precreated = "PRECREATED"
 
 // statuses are a task's, in order, each with its attachment's.
 var statuses = []struct{ task, attachment string }{
