@@ -39,3 +39,28 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzObjects is FuzzRequest for S3.
+func FuzzObjects(f *testing.F) {
+	f.Add("PUT", "/b/k", "x-id=PutObject", "", "", "text")
+	f.Add("PUT", "/b/k", "", "*", "aws-chunked", "2;chunk-signature=0\r\nab\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n")
+	f.Add("PUT", "/new", "", "", "", "")
+	f.Add("GET", "/b/k", "", "", "", "")
+	f.Add("HEAD", "/b/none", "", "", "", "")
+	f.Add("GET", "/b", "list-type=2&prefix=k&start-after=a&max-keys=1&continuation-token=aw==", "", "", "")
+	fake := awsfake.New(nil)
+	fake.MakeBucket(awsfake.HomeAccount, awsfake.HomeRegion, "b")
+	f.Fuzz(func(t *testing.T, method, path, query, condition, encoding, body string) {
+		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))
+		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIA111122223333/20260115/us-east-1/s3/aws4_request")
+		r.Header.Set("If-None-Match", condition)
+		r.Header.Set("Content-Encoding", encoding)
+		r.Header.Set("X-Amz-Decoded-Content-Length", "2")
+		w := httptest.NewRecorder()
+		fake.ServeHTTP(w, r)
+		if w.Code >= 500 && w.Code != http.StatusNotImplemented {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
