@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -52,12 +53,12 @@ func writeMetrics(w io.Writer, at time.Time, metrics []metric, dimensions []stri
 	return err
 }
 
-// writeTally writes what an invocation did: a line with all counts, and one for each
-// refusal, with what AWS said.
+// writeTally writes what an invocation did: a line for each refusal, with what AWS
+// said, and one with all counts, for which SecondsToMirror may need more.
 func writeTally(w io.Writer, at time.Time, t *tally) error {
 	for _, r := range t.refusals {
 		properties := map[string]string{
-			"Code": r.code, "Message": r.message, "Interface": r.iface, "Task": r.task, "Rule": r.rule,
+			"Code": cmp.Or(r.code, "none"), "Message": r.message, "Interface": r.iface, "Task": r.task, "Rule": r.rule,
 		}
 		if err := writeMetrics(w, at, []metric{{"Refused", "Count", 1}}, []string{"Code"}, properties); err != nil {
 			return err
@@ -73,17 +74,14 @@ func writeTally(w io.Writer, at time.Time, t *tally) error {
 	if t.whole {
 		metrics = append(metrics, metric{"Sources", "Count", t.Sources})
 	}
-	first := true
-	for seconds := range slices.Chunk(t.seconds, maxValues) {
-		m := metric{"SecondsToMirror", "Seconds", seconds}
-		if !first {
-			if err := writeMetrics(w, at, []metric{m}, nil, nil); err != nil {
-				return err
-			}
-			continue
+	first := t.seconds[:min(len(t.seconds), maxValues)]
+	if len(first) > 0 {
+		metrics = append(metrics, metric{"SecondsToMirror", "Seconds", first})
+	}
+	for more := range slices.Chunk(t.seconds[len(first):], maxValues) {
+		if err := writeMetrics(w, at, []metric{{"SecondsToMirror", "Seconds", more}}, nil, nil); err != nil {
+			return err
 		}
-		first = false
-		metrics = append(metrics, m)
 	}
 	return writeMetrics(w, at, metrics, nil, nil)
 }
