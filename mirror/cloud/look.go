@@ -95,7 +95,7 @@ func (l *look) hintedTasks(ctx context.Context, hinted map[string][]string) erro
 		}
 		for _, arn := range hinted[cluster] {
 			if !found[arn] {
-				l.forgotten(arn)
+				l.forget(taskTag, last(arn))
 			}
 		}
 	}
@@ -125,12 +125,11 @@ func (l *look) describe(ctx context.Context, cluster string, arns []string) (fou
 	return found, nil
 }
 
-// forgotten ends what was mirrored for a task whose interface ECS does not tell: a
-// session's tag has its id.
-func (l *look) forgotten(arn string) {
-	id := last(arn)
+// forget ends what is mirrored for a task or an instance whose interface nobody
+// tells any more: a tag of the session has its id.
+func (l *look) forget(tag, id string) {
 	for i := range l.state.Sessions {
-		if s := &l.state.Sessions[i]; s.Tags[taskTag] == id {
+		if s := &l.state.Sessions[i]; s.Tags[tag] == id {
 			l.end(s.InterfaceID)
 		}
 	}
@@ -167,6 +166,11 @@ func (l *look) hintedInstances(ctx context.Context, ids []string) error {
 		return err
 	}
 	l.run(instances)
+	for _, id := range ids {
+		if l.instances[id] == nil {
+			l.forget(instanceTag, id)
+		}
+	}
 	faces, err := l.cloud.api.InterfacesOf(ctx, ids)
 	l.list(faces)
 	return err

@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	taskTag  = "periscope:task" // of a session: the id of the task it is for
-	groupTag = "aws:autoscaling:groupName"
+	// Of a session, as package mirror makes it: the id of what it is for.
+	taskTag     = "periscope:task"
+	instanceTag = "periscope:instance"
+
+	groupTag = "aws:autoscaling:groupName" // of an instance
 )
 
 // ending are the last statuses of a task that has begun to stop.
