@@ -25,7 +25,6 @@ type container struct {
 		RestartAttemptPeriod int
 	}
 	CPU, Memory            int
-	Environment            []struct{ Name, Value string }
 	ReadonlyRootFilesystem bool
 	LinuxParameters        struct {
 		Capabilities struct{ Add, Drop []string }
