@@ -8,6 +8,7 @@ import (
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/mirror/changes"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
@@ -31,6 +32,7 @@ type Discovery struct {
 	targets   map[string]bool // that are configured; empty: this instance's
 	metadata  func(context.Context) (awsapi.Self, error)
 	scopes    []*scope
+	follower  *follower // nil without changes to read
 	strangers strangers
 	started   time.Time
 	static    sync.Once // logged that there are no credentials
@@ -63,6 +65,7 @@ func New(c Config) *Discovery {
 		d.scopes = append(d.scopes, newScope(d, client))
 	}
 	d.keeper = newKeeper(c.Journal, c.Log, d.restate)
+	d.follower = newFollower(d, c.AWS.Changes, c.Journal)
 	d.remember(c.Journal, d.started)
 	return d
 }
@@ -103,6 +106,7 @@ func (d *Discovery) Run(ctx context.Context) {
 	for _, s := range d.scopes {
 		wg.Go(func() { s.run(ctx) })
 	}
+	wg.Go(func() { d.follower.run(ctx) })
 	wg.Go(func() { d.answer(ctx) })
 	wg.Wait()
 	for _, s := range d.scopes {
@@ -118,38 +122,48 @@ func (d *Discovery) apply(v *inventory, now time.Time) (skipped map[string]int) 
 	defer d.mu.Unlock()
 	d.adopt(v.scope)
 	next, changed, skipped := resolve(v, d.tenures, now)
-	d.tenures = next
-	if len(changed) == 0 && d.inTable(now) == d.learnt {
-		return skipped
-	}
-	d.learn(now)
-	d.strangers.known(changed)
-	d.keeper.give(changed, len(next))
-	if len(changed) > 0 {
-		ended := 0
-		for i := range changed {
-			if changed[i].Until != 0 {
-				ended++
-			}
-		}
+	if ended := d.take(next, changed, now); len(changed) > 0 {
 		d.log.Info("sessions of AWS changed", "account", v.account, "region", v.region,
 			"sessions", len(v.sessions), "changed", len(changed)-ended, "ended", ended)
 	}
 	return skipped
 }
 
-// adopt gives a scope that looks the tenures of the journal that nobody lists, so
-// that they end, once every scope has had its say: whose an interface is does not
-// tell who mirrors it. The caller holds mu.
-func (d *Discovery) adopt(by *scope) {
-	for _, s := range d.scopes {
-		if s != by && !s.heard() {
-			return
+// take has the table and the journal know the tenures, of which some are changed,
+// and returns how many of these have ended. The caller holds mu.
+func (d *Discovery) take(next []tenure, changed []session.Entry, now time.Time) (ended int) {
+	d.tenures = next
+	if len(changed) == 0 && d.inTable(now) == d.learnt {
+		return 0
+	}
+	d.learn(now)
+	d.strangers.known(changed)
+	d.keeper.give(changed, len(next))
+	d.follower.ended(changed, now)
+	for i := range changed {
+		if changed[i].Until != 0 {
+			ended++
 		}
 	}
+	return ended
+}
+
+// adopt gives a scope that looks the tenures of the journal that nobody lists, so
+// that they end, once every scope has had its say: whose an interface is does not
+// tell who mirrors it. Those that changes tell of, of accounts and regions that are
+// not asked, are nobody's. The caller holds mu.
+func (d *Discovery) adopt(by *scope) {
+	all := d.follower.heard()
+	for _, s := range d.scopes {
+		all = all && (s == by || s.heard())
+	}
 	for i := range d.tenures {
-		if d.tenures[i].scope == nil {
-			d.tenures[i].scope = by
+		switch t := &d.tenures[i]; {
+		case t.scope != nil:
+		case t.told != changes.Place{}:
+			t.scope = d.scopeOf(t.told)
+		case all && !d.follower.alone(t):
+			t.scope = by
 		}
 	}
 }
@@ -205,7 +219,7 @@ func (d *Discovery) pursue(v *inventory) (done map[string]bool, gone map[string]
 		switch {
 		case w.TaskARN == "" || t.Until != 0:
 		case listed[w.SessionID]:
-			if len(w.ContainerIDs) > 0 {
+			if len(w.ContainerIDs) > 0 && !t.partial {
 				done[w.InterfaceID] = true
 			}
 		case t.scope == v.scope, t.scope == nil && w.AccountID == v.account && w.Region == v.region:
@@ -235,6 +249,11 @@ func (d *Discovery) own(ctx context.Context, now time.Time) *awsapi.Self {
 func (d *Discovery) ours(target string) (ours, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.aimedAtUs(target)
+}
+
+// aimedAtUs is ours. The caller holds mu.
+func (d *Discovery) aimedAtUs(target string) (ours, known bool) {
 	for _, s := range d.scopes {
 		if ours, known = s.targets[target]; known {
 			return ours, true

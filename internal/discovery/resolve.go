@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/periscope-collector/periscope/mirror/changes"
 	"github.com/periscope-collector/periscope/session"
 )
 
@@ -33,6 +34,10 @@ type tenure struct {
 	missed time.Time // by all looks since; zero: not by the last
 	floor  int64     // From is not before it
 	ended  time.Time // when the end was found out
+
+	told    changes.Place // whose changes began it; zero: a look did, or the journal
+	partial bool          // its containers are those of a change, and may not be all
+	deleted bool          // a change said so: a look that lists it is late
 }
 
 // inTable reports whether frames of the tenure may still come.
@@ -77,10 +82,13 @@ func resolve(v *inventory, known []tenure, now time.Time) (next []tenure, change
 			next, changed = append(next, t), append(changed, t.Entry)
 		}
 	}
-	slices.SortStableFunc(next, func(a, b tenure) int {
-		return cmp.Or(cmp.Compare(a.VNI, b.VNI), slices.Compare(a.Source[:], b.Source[:]), cmp.Compare(a.number, b.number))
-	})
+	slices.SortStableFunc(next, tenure.compare)
 	return next, changed, l.skipped
+}
+
+// compare orders tenures by identity, and those of one as AWS prefers them.
+func (t tenure) compare(o tenure) int {
+	return cmp.Or(cmp.Compare(t.VNI, o.VNI), slices.Compare(t.Source[:], o.Source[:]), cmp.Compare(t.number, o.number))
 }
 
 // begin returns the tenure of a holder that is new, after those of the same
@@ -101,6 +109,7 @@ func begin(c *candidate, before []session.Entry, v *inventory, now time.Time) te
 // confirm takes over what is known now of a holder that is listed. When it
 // began changes only if that becomes known better: with its task.
 func (t *tenure) confirm(c *candidate, scope *scope, now time.Time) {
+	t.partial = t.partial && c.Workload.ContainerIDs == nil
 	c.keep(&t.Entry)
 	from, until := t.From, t.Until
 	if t.Workload.TaskARN == "" && c.Workload.TaskARN != "" && c.start != 0 {
@@ -108,10 +117,10 @@ func (t *tenure) confirm(c *candidate, scope *scope, now time.Time) {
 	}
 	t.Entry, t.From = c.Entry, from
 	t.scope, t.number, t.listed, t.missed = scope, c.number, true, time.Time{}
-	if c.Until == 0 || until == 0 {
-		t.end(c.Until, now)
-	} else {
+	if until != 0 && (t.deleted || c.Until != 0) {
 		t.Until = until
+	} else {
+		t.end(c.Until, now)
 	}
 }
 

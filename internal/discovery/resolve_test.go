@@ -19,7 +19,7 @@ var epoch = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 
 func second(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
 
-var here = new(scope)
+var here = &scope{api: newDesk("111122223333"), account: "111122223333"}
 
 // eni returns interface eni-<name> of Fargate's with an address, attached at a
 // second.
@@ -50,6 +50,13 @@ type world struct {
 	known []tenure
 	saved []session.Entry // by the last look
 	last  int64           // look, in ns
+
+	// Of changes.
+	lister  *scope                    // of the sessions that they tell of
+	senders map[sender]int64          // that were heard
+	gone    func(*session.Entry) bool // nil: nothing is
+	over    recent[string, time.Time]
+	left    map[string]uint64 // out, by reason
 }
 
 func newWorld() *world {
@@ -77,7 +84,11 @@ func (w *world) look(n int) []string {
 	w.show(w.shown, w.last)
 	w.last = second(n).UnixNano()
 	w.known, w.saved, _ = resolve(&w.inventory, w.known, second(n))
-	var got []string
+	return w.inTable(n)
+}
+
+// inTable returns the tenures that are in the table at a second.
+func (w *world) inTable(n int) (got []string) {
 	for i := range w.known {
 		if t := &w.known[i]; t.inTable(second(n)) {
 			got = append(got, line(&t.Entry))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/mirror/changes"
 )
 
 // stalePolls is after how many polls without success a scope's sessions are
@@ -57,19 +58,26 @@ func (s *scope) heard() bool {
 
 // Stale returns, of the mirror sessions that last, by id, since when what is known
 // may be out of date: the scope that listed it last is stale, or none has listed it
-// since the start. The map is the caller's.
+// since the start. Of those that changes tell of, and nobody lists, changes may be
+// missing. The map is the caller's.
 func (d *Discovery) Stale() map[string]time.Time {
 	now := time.Now()
 	since := map[*scope]time.Time{nil: d.started}
 	for _, s := range d.scopes {
 		since[s] = s.status(now).StaleSince
 	}
+	untold := d.follower.since(now)
 	stale := make(map[string]time.Time)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range d.tenures {
-		if t := &d.tenures[i]; t.Until == 0 && !since[t.scope].IsZero() {
-			stale[t.Workload.SessionID] = since[t.scope]
+		t := &d.tenures[i]
+		at := since[t.scope]
+		if t.scope == nil && t.told != (changes.Place{}) {
+			at = untold
+		}
+		if t.Until == 0 && !at.IsZero() {
+			stale[t.Workload.SessionID] = at
 		}
 	}
 	return stale

@@ -81,7 +81,7 @@ func (c *Change) validate() error {
 		}
 	}
 	switch year := c.At.UTC().Year(); {
-	case year < 2000 || year > 2200: // in nanoseconds 64 bits end in 2262
+	case year < 1970 || year > 2200: // 64 bits of nanoseconds are of 1678 to 2262
 		return fmt.Errorf("at %s is not the time of a change", c.At.Format(time.RFC3339))
 	case c.VNI > maxVNI:
 		return fmt.Errorf("vni %d is above %d", c.VNI, maxVNI)

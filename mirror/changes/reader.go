@@ -70,6 +70,19 @@ func NewReader(o Objects, from time.Time) *Reader {
 // Stats returns the figures.
 func (r *Reader) Stats() Stats { return r.stats }
 
+// A Place is an account and a region.
+type Place struct{ Account, Region string }
+
+// Places returns those of which there is anything, of any age, as far as read.
+func (r *Reader) Places() []Place {
+	var all []Place
+	for _, key := range slices.Sorted(maps.Keys(r.places)) {
+		account, rest, _ := strings.Cut(key, "/")
+		all = append(all, Place{account, strings.TrimSuffix(rest, "/")})
+	}
+	return all
+}
+
 // Next returns changes that were not returned before, at most 256, in the order in
 // which they were made, and whether there may be more right now. Those that come
 // with an error count; what could not be had is returned another time. A directory

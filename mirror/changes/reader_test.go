@@ -91,6 +91,9 @@ func TestReaderPlaces(t *testing.T) {
 	if r.stats.Read != 8 || len(r.places) != 8 {
 		t.Fatalf("%d changes of %d places", r.stats.Read, len(r.places))
 	}
+	if p := r.Places(); len(p) != 8 || p[2] != (Place{home, "eu-central-10"}) {
+		t.Errorf("places %v", p)
+	}
 	r.next(1000)
 	before := r.lists
 	r.want(1001)

@@ -1,0 +1,299 @@
+package discovery
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/periscope-collector/periscope/mirror/changes"
+	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/session/journal"
+)
+
+// dirEvery is how often changes of a directory are read.
+const dirEvery = 2 * time.Second
+
+// readBack is how far back changes are read at the start. The journal has what is
+// older.
+const readBack = time.Hour
+
+// rereadEvery is how often tenures that ended are forgotten while nothing changes.
+const rereadEvery = time.Minute
+
+// unread is after how long without success changes may be missing.
+const unread = time.Minute
+
+// A follower reads what whoever mirrors has done, and keeps what AWS refused. The
+// nil follower has no changes to read.
+type follower struct {
+	d       *Discovery
+	objects changes.Objects
+	every   time.Duration
+
+	// Of the goroutine that reads.
+	reader     *changes.Reader
+	recalled   bool // the refusals of before the start are known
+	failing    failure
+	told       time.Time // when the tenures were told something last
+	complained time.Time // when damage was logged last
+	damaged    uint64    // objects, as logged last
+
+	// Guarded by d.mu.
+	over recent[string, time.Time]        // sessions that were deleted
+	gone recent[session.Tenure, struct{}] // tenures that ended
+
+	mu      sync.Mutex      // guards what follows
+	places  []changes.Place // that they tell of
+	tried   bool            // to read
+	status  Changes
+	refused refusals
+}
+
+// Changes is how it stands with the changes that are read.
+type Changes struct {
+	LastSuccess time.Time         // when all were read last; zero: not yet
+	StaleSince  time.Time         // since when some may be missing; zero: none is
+	Error       string            // why not all were read, empty for nothing
+	Read        uint64            // since the start
+	Left        map[string]uint64 // that are of no use, by reason
+}
+
+func newFollower(d *Discovery, from string, j *journal.Journal) *follower {
+	if from == "" {
+		return nil
+	}
+	f := &follower{d: d, objects: changes.Dir(from), every: dirEvery}
+	f.reader = changes.NewReader(f.objects, d.started.Add(-readBack))
+	f.refused.of = make(map[string]*Refusal)
+	f.status.Left = make(map[string]uint64)
+	for _, reason := range [...]string{"damaged", "limit", "no_address", "no_vni", "odd"} {
+		f.status.Left[reason] = 0 // there from the start
+	}
+	if j != nil {
+		entries, _ := j.Current(d.started.Add(-readBack)) // what is wrong with it, remember says
+		f.ended(entries, d.started)
+	}
+	return f
+}
+
+// run reads the changes again and again until ctx is done.
+func (f *follower) run(ctx context.Context) {
+	if f == nil {
+		return
+	}
+	for ctx.Err() == nil {
+		now := time.Now()
+		f.read(ctx, now)
+		wait := f.every
+		if f.failing.err != nil {
+			wait = f.failing.delay
+		}
+		next := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			next.Stop()
+		case <-next.C:
+		}
+	}
+}
+
+// read takes over all changes that there are.
+func (f *follower) read(ctx context.Context, now time.Time) {
+	err := f.recall(ctx, now)
+	for more := err == nil; more; {
+		var batch []changes.Change
+		batch, more, err = f.reader.Next(ctx, now)
+		f.take(batch, now)
+		more = more && err == nil
+	}
+	if ctx.Err() == nil {
+		f.report(err, now)
+	}
+}
+
+// recall takes down the refusals of before the start, once.
+func (f *follower) recall(ctx context.Context, now time.Time) error {
+	if f.recalled {
+		return nil
+	}
+	list, err := changes.NewLog(f.objects).Refusals(ctx, now.Add(-refusedStay))
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range list {
+		f.refused.take(&list[i], now)
+	}
+	if n := len(f.refused.of); n > 0 {
+		f.d.log.Info("interfaces that AWS refused to mirror before the start; see \"periscope sessions\"", "interfaces", n)
+	}
+	f.recalled = true
+	return nil
+}
+
+// take takes over changes.
+func (f *follower) take(batch []changes.Change, now time.Time) {
+	f.mu.Lock()
+	for i := range batch {
+		c := &batch[i]
+		if f.refused.take(c, now) {
+			f.d.log.Warn("AWS refuses to mirror an interface", "interface", c.InterfaceID, "workload", workload(c), "account", c.Account,
+				"region", c.Region, "code", clean(c.Code, maxCode), "message", clean(c.Message, maxMessage))
+		}
+	}
+	f.refused.expire(now)
+	f.mu.Unlock()
+	if len(batch) > 0 || now.Sub(f.told) >= rereadEvery {
+		f.told = now
+		f.d.follow(batch, now)
+	}
+}
+
+// ended takes down that tenures ended, so that changes that come late do not say
+// again what is known better.
+func (f *follower) ended(entries []session.Entry, now time.Time) {
+	if f == nil {
+		return
+	}
+	for i := range entries {
+		if entries[i].Until != 0 {
+			f.gone.put(entries[i].Tenure(), struct{}{}, now)
+		}
+	}
+}
+
+// report takes down how a reading went, and logs what is other than before.
+func (f *follower) report(err error, now time.Time) {
+	before := f.failing.err
+	if f.failing.err = err; err == nil {
+		f.failing.pause = pause{}
+	} else {
+		f.failing.extend(now, f.every, failLongest)
+	}
+	stats := f.reader.Stats()
+	places := f.reader.Places()
+	f.mu.Lock()
+	first := !f.tried
+	f.tried, f.places = true, places
+	f.status.Read, f.status.Left["damaged"] = stats.Read, stats.Damaged
+	f.status.Error = ""
+	if err != nil {
+		f.status.Error = err.Error()
+	} else {
+		f.status.LastSuccess = now
+	}
+	f.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		f.d.log.Warn("changes of mirror sessions cannot be read; sessions are known when AWS lists them", "error", err)
+	case err == nil && before != nil:
+		f.d.log.Info("changes of mirror sessions can be read again")
+	}
+	if first && err == nil && len(places) == 0 {
+		f.d.log.Info("there are no changes of mirror sessions yet; see that periscope-mirror writes where aws.changes says")
+	}
+	if stats.Damaged > f.damaged && now.Sub(f.complained) >= time.Minute {
+		f.d.log.Warn("objects that should be changes of mirror sessions are damaged, and passed over", "objects", stats.Damaged-f.damaged,
+			"last", stats.Damage)
+		f.damaged, f.complained = stats.Damaged, now
+	}
+}
+
+// heard reports whether what changes say is known, or cannot be.
+func (f *follower) heard() bool {
+	if f == nil {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tried
+}
+
+// alone reports whether it is changes alone that tell of a tenure of the journal:
+// of its account and region there are some, and nobody is asked.
+func (f *follower) alone(t *tenure) bool {
+	p := changes.Place{Account: t.Workload.AccountID, Region: t.Workload.Region}
+	if f == nil || f.d.scopeOf(p) != nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.places, p)
+}
+
+// since returns since when changes may be missing, the zero time if none is.
+func (f *follower) since(now time.Time) time.Time {
+	if f == nil {
+		return time.Time{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stale(now)
+}
+
+func (f *follower) stale(now time.Time) time.Time {
+	last := f.status.LastSuccess
+	if last.IsZero() {
+		last = f.d.started
+	}
+	if now.Sub(last) <= unread {
+		return time.Time{}
+	}
+	return last
+}
+
+// follow takes over what changes say.
+func (d *Discovery) follow(batch []changes.Change, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.follower
+	left := make(map[string]uint64)
+	t := telling{
+		now: now, scope: d.scopeOf, heard: sync.OnceValue(d.heard), over: &f.over, left: left,
+		ours: func(target string) bool {
+			if len(d.targets) > 0 {
+				return d.targets[target]
+			}
+			mine, known := d.aimedAtUs(target)
+			return mine || !known
+		},
+		gone: func(e *session.Entry) bool {
+			_, gone := f.gone.get(e.Tenure())
+			return gone
+		},
+	}
+	next, changed := t.run(batch, d.tenures)
+	d.take(next, changed, now)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for reason, n := range left {
+		f.status.Left[reason] += n
+	}
+}
+
+// scopeOf returns who lists the sessions of a place, or nil.
+func (d *Discovery) scopeOf(p changes.Place) *scope {
+	for _, s := range d.scopes {
+		if account, region := s.where(); account == p.Account && region == p.Region {
+			return s
+		}
+	}
+	return nil
+}
+
+// Changes returns how it stands with the changes that are read, nil where none are.
+func (d *Discovery) Changes() *Changes {
+	f := d.follower
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	status := f.status
+	status.Left = maps.Clone(status.Left)
+	status.StaleSince = f.stale(time.Now())
+	return &status
+}

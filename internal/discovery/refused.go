@@ -1,0 +1,135 @@
+package discovery
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/periscope-collector/periscope/mirror/changes"
+)
+
+const (
+	// maxRefused is how many refusals are kept: 10,000 of at most 8 KiB each, and
+	// some 1 KiB as they are.
+	maxRefused = 10_000
+	maxCode    = 128
+	maxMessage = 2048
+
+	// refusedStay is how long a refusal is kept that nothing followed.
+	refusedStay = 24 * time.Hour
+)
+
+// A Refusal is that AWS does not want an interface mirrored.
+type Refusal struct {
+	InterfaceID, Account, Region string
+	VPCID, SubnetID, TargetID    string
+
+	Cluster, Service, TaskARN string // of a task's
+	InstanceID, InstanceName  string // of an instance's
+
+	Rule string // that wanted it
+
+	Code, Message string // verbatim, cut to 128 and 2048 bytes
+
+	Since, Last time.Time // the first and the latest refusal
+	Times       int       // how often it was written that it is refused
+}
+
+// refusals are the latest ones, of each interface one.
+type refusals struct {
+	of   map[string]*Refusal
+	done recent[string, time.Time] // when something was done to an interface last
+}
+
+// take takes over a change, and reports whether it is a refusal that is new.
+func (r *refusals) take(c *changes.Change, now time.Time) bool {
+	old := r.of[c.InterfaceID]
+	if c.Kind != changes.Refused {
+		if done, ok := r.done.get(c.InterfaceID); !ok || done.Before(c.At) {
+			r.done.put(c.InterfaceID, c.At, now)
+		}
+		if old != nil && !c.At.Before(old.Last) {
+			delete(r.of, c.InterfaceID)
+		}
+		return false
+	}
+	if done, ok := r.done.get(c.InterfaceID); ok && !done.Before(c.At) || now.Sub(c.At) >= refusedStay {
+		return false
+	}
+	if old == nil {
+		r.makeRoom()
+		r.of[c.InterfaceID] = refusalOf(c)
+		return true
+	}
+	if !c.At.After(old.Last) { // known, or late
+		return false
+	}
+	fresh := refusalOf(c)
+	fresh.Since, fresh.Times = old.Since, old.Times+1
+	*old, fresh = *fresh, old
+	return fresh.Code != old.Code || fresh.Message != old.Message
+}
+
+// makeRoom forgets a tenth of the refusals, the oldest, if there are too many.
+func (r *refusals) makeRoom() {
+	if len(r.of) < maxRefused {
+		return
+	}
+	for _, old := range r.list()[:maxRefused/10] {
+		delete(r.of, old.InterfaceID)
+	}
+}
+
+// expire forgets those that are old.
+func (r *refusals) expire(now time.Time) {
+	maps.DeleteFunc(r.of, func(_ string, old *Refusal) bool { return now.Sub(old.Last) >= refusedStay })
+}
+
+// list returns them in order of time.
+func (r *refusals) list() []Refusal {
+	all := make([]Refusal, 0, len(r.of))
+	for _, one := range r.of {
+		all = append(all, *one)
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.InterfaceID, b.InterfaceID))
+	})
+	return all
+}
+
+func refusalOf(c *changes.Change) *Refusal {
+	r := &Refusal{
+		InterfaceID: c.InterfaceID, Account: c.Account, Region: c.Region, VPCID: c.VPCID, SubnetID: c.SubnetID, TargetID: c.TargetID,
+		InstanceID: c.InstanceID, InstanceName: clean(c.InstanceName, maxName), Rule: clean(c.Rule, maxName),
+		Code: cut(c.Code, maxCode), Message: cut(c.Message, maxMessage), Since: c.At, Last: c.At, Times: 1,
+	}
+	if e := c.ECS; e != nil {
+		r.Cluster, r.Service, r.TaskARN = cmp.Or(last(e.ClusterARN), clean(e.Cluster, maxLabelValue)), clean(e.Service, maxLabelValue), e.TaskARN
+	}
+	return r
+}
+
+// workload says in a word whose an interface is.
+func workload(c *changes.Change) string {
+	if c.ECS != nil && c.ECS.TaskARN != "" {
+		return c.ECS.TaskARN
+	}
+	return cmp.Or(c.InstanceID, "-")
+}
+
+// cut returns at most n bytes of s.
+func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
+
+// Refused returns the interfaces that AWS does not want mirrored, by the time of
+// the latest refusal. The slice is the caller's.
+func (d *Discovery) Refused() []Refusal {
+	f := d.follower
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refused.list()
+}
