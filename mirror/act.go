@@ -58,7 +58,8 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 		if a.Verb == Delete && (result.Outcome == Done || result.Outcome == Gone) {
 			freed++
 		}
-		report.More = report.More || a.Verb == Modify && result.Outcome == Gone
+		// A session that is gone can be made, and another target may have room.
+		report.More = report.More || a.Verb == Modify && result.Outcome == Gone || result.Outcome == Denied && elsewhere(result.Err)
 		report.Results = append(report.Results, result)
 	}
 	report.More = report.More || freed > 0 && slices.ContainsFunc(report.Plan.Held, func(h Held) bool { return h.Room })
@@ -66,6 +67,12 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 		return fmt.Errorf("%d of %d calls failed, the first: %w", failed, tried, first)
 	}
 	return nil
+}
+
+// elsewhere reports whether a refusal is one that another target may not get.
+func elsewhere(err error) bool {
+	var refusal *Refusal
+	return errors.As(err, &refusal) && ofTarget[refusal.Code]
 }
 
 // key tells calls apart: of each there is one in a round.

@@ -97,7 +97,7 @@ func (r *Reconciler) forget(state *State, plan *Plan) {
 	defer r.mu.Unlock()
 	for id, list := range r.refused {
 		list = slices.DeleteFunc(list, func(x Refused) bool {
-			return content[id] || state.At.Sub(x.Until) > remembered
+			return content[id] && state.At.Sub(x.At) > settled || state.At.Sub(x.Until) > remembered
 		})
 		if r.refused[id] = list; len(list) == 0 {
 			delete(r.refused, id)

@@ -14,7 +14,7 @@ type planner struct {
 	refused map[string][]Refused
 	plan    *Plan
 
-	sources []*Source          // by id, each once
+	sources []*Source          // by id, each once; those that are refused last
 	known   map[string]*Source // the same
 	gone    map[string]bool
 	targets map[string]string // interfaces that are a target, and of which
@@ -44,7 +44,16 @@ func newPlanner(rules *Rules, state *State, refused map[string][]Refused) *plann
 			p.sources = append(p.sources, s)
 		}
 	}
-	slices.SortFunc(p.sources, func(a, b *Source) int { return cmp.Compare(a.InterfaceID, b.InterfaceID) })
+	// What AWS refuses whatever the target goes last, and takes no other's place.
+	refusals := make(map[string]int)
+	for id, list := range refused {
+		if slices.ContainsFunc(list, func(r Refused) bool { return !ofTarget[r.Code] }) {
+			refusals[id] = 1
+		}
+	}
+	slices.SortFunc(p.sources, func(a, b *Source) int {
+		return cmp.Or(refusals[a.InterfaceID]-refusals[b.InterfaceID], cmp.Compare(a.InterfaceID, b.InterfaceID))
+	})
 	for id, t := range state.Targets {
 		if t.InterfaceID != "" {
 			p.targets[t.InterfaceID] = max(id, p.targets[t.InterfaceID])

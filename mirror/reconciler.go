@@ -100,7 +100,7 @@ func (r *Reconciler) Plan(ctx context.Context, hints []Hint) (*Plan, error) {
 func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, error) {
 	r.round.Lock()
 	defer r.round.Unlock()
-	r.unsaid.flush(ctx)
+	r.unsaid.again(ctx)
 	state, plan, err := r.look(ctx, hints)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, erro
 	if report.Unwritten > 0 {
 		r.c.Log.Warn("changes could not be written, and are kept", "changes", report.Unwritten, "lost", report.Lost, "error", r.unsaid.err)
 	}
-	r.unsaid.lost = 0
 	return report, err
 }
 

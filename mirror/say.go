@@ -9,41 +9,64 @@ import (
 	"github.com/periscope-collector/periscope/mirror/changes"
 )
 
-// MaxUnwritten is how many changes are kept that could not be written: some 4 MiB.
-const MaxUnwritten = 1000
+const (
+	// MaxUnwritten is how many changes are kept that could not be written: some 4 MiB.
+	MaxUnwritten = 1000
 
-// unsaid are changes that are to be written, oldest first.
+	// maxMisses is how many writes fail in a round before no other is tried.
+	maxMisses = 3
+)
+
+// unsaid are changes that are to be written.
 type unsaid struct {
-	write func(context.Context, changes.Change) error
-	list  []changes.Change
-	lost  int
-	err   error // that keeps the first from being written
+	write  func(context.Context, changes.Change) error
+	list   []changes.Change
+	misses int   // of this round
+	lost   int   // in this round
+	err    error // of the last miss
 }
 
 // say writes a change, or keeps it.
 func (r *Reconciler) say(ctx context.Context, c changes.Change) {
-	if r.unsaid.write == nil {
-		return
-	}
 	c.Account, c.Region = r.c.Account, r.c.Region
 	u := &r.unsaid
-	if u.list = append(u.list, c); len(u.list) == 1 {
-		u.flush(ctx)
+	if u.write == nil || u.said(ctx, c) {
+		return
 	}
-	if len(u.list) > MaxUnwritten {
+	if u.list = append(u.list, c); len(u.list) > MaxUnwritten {
 		u.list = slices.Delete(u.list, 0, 1)
 		u.lost++
 	}
 }
 
-// flush writes what it can, in order.
-func (u *unsaid) flush(ctx context.Context) {
-	for len(u.list) > 0 {
-		if u.err = u.write(ctx, u.list[0]); u.err != nil {
+// said reports whether a change could be written.
+func (u *unsaid) said(ctx context.Context, c changes.Change) bool {
+	if u.misses >= maxMisses {
+		return false
+	}
+	err := u.write(ctx, c)
+	if err != nil {
+		u.err = err
+		u.misses++
+	}
+	return err == nil
+}
+
+// again begins a round: what is kept is offered again, and what is not taken goes
+// last, so that it holds up nothing else.
+func (u *unsaid) again(ctx context.Context) {
+	u.misses, u.lost = 0, 0
+	var missed []changes.Change
+	for i, c := range u.list {
+		if u.misses >= maxMisses {
+			u.list = append(u.list[i:len(u.list):len(u.list)], missed...)
 			return
 		}
-		u.list = slices.Delete(u.list, 0, 1)
+		if !u.said(ctx, c) {
+			missed = append(missed, c)
+		}
 	}
+	u.list = missed
 }
 
 // change returns what is said of an action.
