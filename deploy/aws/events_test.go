@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/periscope-collector/periscope/internal/awsfake"
 )
 
 // matches says whether EventBridge finds an event to be of a pattern, as far as the
@@ -87,11 +89,32 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// TestStatuses: the rule names the statuses in which a task may have an interface,
-// and those in which it has lost it.
+// TestStatuses: a task's events are passed on in the statuses in which it may have
+// an interface, and in those in which it has lost it.
 func TestStatuses(t *testing.T) {
-	got := text(t, at(t, rules(t)["TaskChange"], "EventPattern", "detail", "lastStatus"))
-	same(t, "lastStatus", got, strings.Fields("PENDING ACTIVATING RUNNING DEACTIVATING STOPPING DEPROVISIONING STOPPED"))
+	fake := awsfake.Start(t)
+	task, err := fake.RunTask(awsfake.Run{Account: awsfake.HomeAccount, Region: awsfake.HomeRegion, Service: "web", Status: "PROVISIONING"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := at(t, rules(t)["TaskChange"], "EventPattern").(object)
+	var passed []string
+	for _, status := range strings.Fields("PROVISIONING PENDING ACTIVATING RUNNING DEACTIVATING STOPPING DEPROVISIONING STOPPED") {
+		if status != "PROVISIONING" {
+			if _, err := fake.SetTask(task.ARN, status); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var event any
+		if err := json.Unmarshal(fake.TaskEvent(task.ARN), &event); err != nil {
+			t.Fatal(err)
+		}
+		if matches(pattern, event) {
+			passed = append(passed, status)
+		}
+	}
+	same(t, "passed on", passed, strings.Fields("PENDING ACTIVATING RUNNING DEACTIVATING STOPPING DEPROVISIONING STOPPED"))
+	same(t, "named", text(t, at(t, pattern, "detail", "lastStatus")), passed)
 }
 
 // TestDelivery: each rule goes to the function, which it may invoke, and what cannot

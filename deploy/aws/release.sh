@@ -11,7 +11,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-export GOARCH="$arch" GOOS=linux CGO_ENABLED=0
+export GOARCH="$arch" GOOS=linux
 
 make install PREFIX=/usr DESTDIR="$stage/root" BIN="$stage/bin"
 aws=$stage/root/usr/share/periscope/aws
@@ -19,9 +19,8 @@ install -D -m 0644 -t "$aws" deploy/aws/boot.sh deploy/aws/periscope-drain.sh de
 install -D -m 0644 -t "$stage/root/usr/lib/systemd/system" deploy/aws/periscope-drain.service
 tar --create --gzip --file "$out/periscope-linux-$arch.tar.gz" --directory "$stage/root" --owner=0 --group=0 etc usr
 
-go build -trimpath -tags lambda.norpc -o "$stage/bootstrap" ./cmd/periscope-mirror
-rm -f "$out/periscope-mirror-$arch.zip"
-zip -q -j "$out/periscope-mirror-$arch.zip" "$stage/bootstrap"
+make lambda ARCH="$arch" BIN="$stage/bin"
+cp "$stage/bin/periscope-mirror-$arch.zip" "$out"
 
 cd "$out"
 sha256sum "periscope-linux-$arch.tar.gz" "periscope-mirror-$arch.zip"
