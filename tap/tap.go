@@ -90,6 +90,8 @@ type Tap struct {
 	frame packet.Frame // for the filter
 	pause pauser
 
+	waiter *waiter
+
 	now counts // of Run's goroutine
 
 	mu        sync.Mutex
@@ -115,7 +117,11 @@ func Open(cfg Config) (*Tap, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	t := &Tap{cfg: cfg, ring: r, out: out, rate: newBucket(cfg.Rate/8, maxBurst)}
+	wait, err := newWaiter(r)
+	if err != nil {
+		return nil, errors.Join(err, r.Close(), out.close())
+	}
+	t := &Tap{cfg: cfg, ring: r, out: out, waiter: wait, rate: newBucket(cfg.Rate/8, maxBurst)}
 	t.pause.share.share = cfg.CPU
 	t.pause.health = openHealth(device.Name, device.Index)
 	t.frame.Session = &packet.Session{Workload: cfg.Workload}
@@ -127,7 +133,7 @@ var ErrNoInterface = tpacket.ErrNoInterface
 
 // Close gives back what Open took. Run has ended, or never began.
 func (t *Tap) Close() error {
-	return errors.Join(t.ring.Close(), t.out.close(), t.pause.health.close())
+	return errors.Join(t.waiter.file.Close(), t.ring.Close(), t.out.close(), t.pause.health.close())
 }
 
 // VNI returns the identifier of a task by its ARN, 1 to 1<<24-1: the same each

@@ -28,8 +28,9 @@ import (
 	"github.com/periscope-collector/periscope/tap"
 )
 
-// tapHeap bounds the Go heap of a sender that mirrors an interface. With the ring
-// of 4 MiB and what of the program is in memory, some 30 MiB, that is below 64 MiB.
+// tapHeap bounds the Go heap of a sender that mirrors an interface, of which it
+// takes 6 MiB. With the ring of 8 MiB and what of the program is in memory, 15 MiB,
+// that is below 64 MiB.
 const tapHeap = 16 << 20
 
 // A tapFlags is what `periscope send --interface` is told.
