@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/periscope-collector/periscope/internal/discovery"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/internal/table"
 )
@@ -29,9 +30,16 @@ func printSessions(w io.Writer, list pipeline.SessionList) error {
 	if len(lines) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(lines, "\n"))
 	}
+	if d := list.Discovery; d != nil && len(d.Refused) > 0 {
+		b.WriteByte('\n')
+		writeRefused(&b, d.Refused, list.Time)
+	}
 	b.WriteByte('\n')
 	if d := list.Discovery; d != nil {
 		scopeTable(d.Scopes, list.Time).Write(&b)
+		if c := d.Changes; c != nil && c.Error != "" {
+			fmt.Fprintf(&b, "\nChanges of mirror sessions cannot be read: %s\n", table.Plain(c.Error))
+		}
 	} else {
 		b.WriteString("AWS is not asked: the configuration has no aws.\n")
 	}
@@ -155,6 +163,27 @@ var flagTexts = map[string]func(s, known *pipeline.SessionRow, list *pipeline.Se
 // answeredAt reports whether an account was listed last at a time.
 func answeredAt(d *pipeline.Discovery, at time.Time) bool {
 	return d != nil && slices.ContainsFunc(d.Scopes, func(s pipeline.Scope) bool { return s.LastSuccess.Equal(at) })
+}
+
+// maxRefusedShown is how many refusals are shown to people, the latest.
+const maxRefusedShown = 50
+
+// writeRefused shows the interfaces that AWS does not want mirrored, the latest
+// first, with what it said.
+func writeRefused(b *strings.Builder, refused []discovery.Refusal, now time.Time) {
+	t := &table.Table{Columns: []table.Column{
+		{Title: "REFUSED"}, {Title: "WORKLOAD"}, {Title: "SINCE"}, {Title: "TRIES", Right: true}, {Title: "CODE"}, {Title: "MESSAGE"},
+	}}
+	left := max(0, len(refused)-maxRefusedShown)
+	for _, r := range slices.Backward(refused[left:]) {
+		t.Add(table.Plain(r.InterfaceID), table.Cut(table.Plain(workload(r.Service, r.Cluster, r.TaskARN, cmp.Or(r.InstanceName, r.InstanceID))), 40), ago(r.Since, now),
+			comma(uint64(r.Tries)), table.Plain(cmp.Or(r.Code, "-")), table.Plain(r.Message))
+	}
+	t.Write(b)
+	if left > 0 {
+		fmt.Fprintf(b, "and %s more; --json shows all\n", comma(uint64(left)))
+	}
+	b.WriteString("AWS does not mirror these; where that stays so let a task send by itself, with \"periscope send --interface\".\n")
 }
 
 func scopeTable(scopes []pipeline.Scope, now time.Time) *table.Table {

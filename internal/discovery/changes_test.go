@@ -256,7 +256,7 @@ func TestChangesAfterRestart(t *testing.T) {
 		if err != nil || len(after) != 2 || line(&after[0]) != line(&before[0]) || after[0].Workload.VPCCIDRs == nil {
 			t.Errorf("%+v, %v", after, err)
 		}
-		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-c" || r[0].Times != 1 {
+		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-c" || r[0].Tries != 1 {
 			t.Errorf("refused %+v", r)
 		}
 	})
@@ -334,7 +334,7 @@ func TestChangesRefused(t *testing.T) {
 		w.tell(refused("a", now()), saying("created", "b", "b", "10.0.0.2", 7, now()), refused("b", now()-1))
 		w.next()
 		r := w.Refused()
-		if len(r) != 2 || r[1].InterfaceID != "eni-a" || r[1].Times != 2 || r[1].Last.Sub(r[1].Since) != 2*time.Second ||
+		if len(r) != 2 || r[1].InterfaceID != "eni-a" || r[1].Tries != 2 || r[1].Last.Sub(r[1].Since) != 2*time.Second ||
 			r[1].Service != "web" || r[1].Cluster != "prod" || r[1].Code != "UnsupportedOperation" || r[1].Message != "eni-a is not\na source \x1b[31m" {
 			t.Errorf("%+v", r)
 		}

@@ -21,20 +21,26 @@ const (
 	refusedStay = 24 * time.Hour
 )
 
-// A Refusal is that AWS does not want an interface mirrored.
+// A Refusal is that AWS does not want an interface mirrored. Its JSON form is
+// described in docs/formats.md.
 type Refusal struct {
-	InterfaceID, Account, Region string
-	VPCID, SubnetID, TargetID    string
-
-	Cluster, Service, TaskARN string // of a task's
-	InstanceID, InstanceName  string // of an instance's
-
-	Rule string // that wanted it
-
-	Code, Message string // verbatim, cut to 128 and 2048 bytes
-
-	Since, Last time.Time // the first and the latest refusal
-	Times       int       // how often it was written that it is refused
+	InterfaceID  string    `json:"interface_id"`
+	Account      string    `json:"account"`
+	Region       string    `json:"region"`
+	VPCID        string    `json:"vpc_id,omitempty"`
+	SubnetID     string    `json:"subnet_id,omitempty"`
+	TargetID     string    `json:"target_id,omitempty"`
+	InstanceID   string    `json:"instance_id,omitempty"`
+	InstanceName string    `json:"instance_name,omitempty"`
+	Cluster      string    `json:"cluster,omitempty"`
+	Service      string    `json:"service,omitempty"`
+	TaskARN      string    `json:"task_arn,omitempty"`
+	Rule         string    `json:"rule,omitempty"` // that wants it
+	Code         string    `json:"code"`           // verbatim, 128 bytes at most
+	Message      string    `json:"message"`        // verbatim, 2048 bytes at most
+	Since        time.Time `json:"since"`          // the first refusal that nothing followed but others
+	Last         time.Time `json:"last"`
+	Tries        int       `json:"tries"` // that were refused, as far as it was written
 }
 
 // refusals are the latest ones, of each interface one.
@@ -67,7 +73,7 @@ func (r *refusals) take(c *changes.Change, now time.Time) bool {
 		return false
 	}
 	fresh := refusalOf(c)
-	fresh.Since, fresh.Times = old.Since, old.Times+1
+	fresh.Since, fresh.Tries = old.Since, old.Tries+1
 	*old, fresh = *fresh, old
 	return fresh.Code != old.Code || fresh.Message != old.Message
 }
@@ -103,7 +109,7 @@ func refusalOf(c *changes.Change) *Refusal {
 	r := &Refusal{
 		InterfaceID: c.InterfaceID, Account: c.Account, Region: c.Region, VPCID: c.VPCID, SubnetID: c.SubnetID, TargetID: c.TargetID,
 		InstanceID: c.InstanceID, InstanceName: clean(c.InstanceName, maxName), Rule: clean(c.Rule, maxName),
-		Code: cut(c.Code, maxCode), Message: cut(c.Message, maxMessage), Since: c.At, Last: c.At, Times: 1,
+		Code: cut(c.Code, maxCode), Message: cut(c.Message, maxMessage), Since: c.At, Last: c.At, Tries: 1,
 	}
 	if e := c.ECS; e != nil {
 		r.Cluster, r.Service, r.TaskARN = cmp.Or(last(e.ClusterARN), clean(e.Cluster, maxLabelValue)), clean(e.Service, maxLabelValue), e.TaskARN

@@ -29,6 +29,11 @@ type Scope struct {
 	Errors   map[string]uint64 // looks that lacked something, by the ErrorKind of the first error
 }
 
+// SkipReasons are those of Skipped. The slice is the caller's.
+func SkipReasons() []string {
+	return []string{"limit", "no_address", "no_interface", "no_target", "no_vni", "odd"}
+}
+
 func (s *scope) status(now time.Time) Scope {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/internal/discovery"
 	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
@@ -71,6 +72,7 @@ func started() Snapshot {
 		Discovery: &pipeline.Discovery{
 			Scopes: []pipeline.Scope{{Region: "eu-central-1"}, {Region: "eu-central-1"}, {Region: "us-east-1"}},
 			Calls:  map[string]uint64{"DescribeInstances": 0}, Errors: map[string]uint64{"denied": 0, "other": 0},
+			Skipped: map[string]int{"odd": 0}, Changes: &pipeline.Changes{LeftOut: map[string]uint64{"damaged": 0}},
 		},
 		Splunk: &splunk.Stats{
 			HEC:   hec.Stats{Endpoints: []hec.EndpointStats{{URL: "https://a:8088"}, {URL: "https://b:8088"}}},
@@ -118,6 +120,9 @@ func TestFromStart(t *testing.T) {
 	}
 	add("periscope_discovery_calls_total", "operation", "DescribeInstances")
 	add("periscope_discovery_errors_total", "kind", "denied", "other")
+	add("periscope_discovery_skipped_sessions", "reason", "odd")
+	add("periscope_changes_left_out_total", "reason", "damaged")
+	add("periscope_mirror_refused_interfaces", "code", "other")
 	add("periscope_pcap_rotations_total", "cause", "size", "time", "packets", "end")
 	add("periscope_pcap_write_errors_total", "reason", "disk_full", "io_error")
 	add("periscope_pcap_removed_files_total", "cause", "size", "age", "free")
@@ -136,7 +141,7 @@ func TestFromStart(t *testing.T) {
 			t.Errorf("%s: there from the start: %v", m.name, found)
 		}
 	}
-	for _, name := range []string{`periscope_build_info{version=""}`, `periscope_backend_info{backend="",interface=""}`, "periscope_session_file_in_force", "periscope_journal_up"} {
+	for _, name := range []string{`periscope_build_info{version=""}`, `periscope_backend_info{backend="",interface=""}`, "periscope_session_file_in_force", "periscope_journal_up", "periscope_changes_up"} {
 		if got[name] != 1 {
 			t.Errorf("%s is %v, want 1", name, got[name])
 		}
@@ -253,6 +258,9 @@ func TestValues(t *testing.T) {
 			Calls:        map[string]uint64{"DescribeInstances": 166},
 			Errors:       map[string]uint64{"denied": 167},
 			JournalBytes: 168,
+			Skipped:      map[string]int{"no_vni": 170},
+			Changes:      &pipeline.Changes{Read: 171, LeftOut: map[string]uint64{"damaged": 172}, StaleSince: time.Unix(165, 0)},
+			Refused:      []discovery.Refusal{{Code: "UnsupportedOperation"}, {Code: "UnsupportedOperation"}},
 		},
 	})
 	maps.DeleteFunc(got, func(_ string, value float64) bool { return value == 0 })
@@ -328,9 +336,13 @@ func TestValues(t *testing.T) {
 		`periscope_discovery_last_success_timestamp_seconds{account="111122223333",region="eu-central-1"}`: 164,
 		`periscope_discovery_last_success_timestamp_seconds{account="111122223333",region="us-east-1"}`:    165,
 		`periscope_discovery_calls_total{operation="DescribeInstances"}`:                                   166,
+		`periscope_discovery_skipped_sessions{reason="no_vni"}`:                                            170,
+		`periscope_changes_read_total`:                                                                     171,
+		`periscope_changes_left_out_total{reason="damaged"}`:                                               172,
+		`periscope_mirror_refused_interfaces{code="UnsupportedOperation"}`:                                 2,
 		`periscope_discovery_errors_total{kind="denied"}`:                                                  167,
-		`periscope_journal_bytes`: 168,
-		`periscope_journal_up`:    1,
+		`periscope_journal_bytes`:                                                                          168,
+		`periscope_journal_up`:                                                                             1,
 	}
 	for name, value := range want {
 		if got[name] != value {

@@ -119,9 +119,15 @@ func (l *Live) Discovery() *Discovery {
 	if f == nil {
 		return nil
 	}
-	d := &Discovery{Scopes: []Scope{}, Calls: make(map[string]uint64), Errors: make(map[string]uint64), filter: f.Filter, stale: f.Stale()}
+	d := &Discovery{
+		Scopes: []Scope{}, Calls: make(map[string]uint64), Errors: make(map[string]uint64), Skipped: make(map[string]int),
+		Refused: f.Refused(), filter: f.Filter, stale: f.Stale(),
+	}
 	for kind := awsapi.None + 1; kind < awsapi.NumKinds; kind++ {
 		d.Errors[kind.String()] = 0 // there from the start
+	}
+	for _, reason := range discovery.SkipReasons() {
+		d.Skipped[reason] = 0
 	}
 	if f.journal != nil {
 		d.JournalBytes = f.journal.Stats().Bytes
@@ -139,6 +145,15 @@ func (l *Live) Discovery() *Discovery {
 		}
 		for kind, n := range s.Errors {
 			d.Errors[kind] += n
+		}
+		for reason, n := range s.Skipped {
+			d.Skipped[reason] += n
+		}
+	}
+	if c := f.Changes(); c != nil {
+		d.Changes = &Changes{Read: c.Read, LeftOut: c.Left, LastSuccess: c.LastSuccess, StaleSince: c.StaleSince, Error: c.Error}
+		for operation, n := range c.Calls {
+			d.Calls[operation] += n
 		}
 	}
 	return d

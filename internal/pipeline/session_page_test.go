@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/periscope-collector/periscope/internal/discovery"
 )
 
 // keys returns the JSON keys of a struct, those of embedded ones included, in the
@@ -37,7 +39,8 @@ func TestSessionPage(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(section, -1) {
 		got = append(got, m[1])
 	}
-	want := append(keys(reflect.TypeFor[SessionRow]()), keys(reflect.TypeFor[Scope]())...)
+	want := slices.Concat(keys(reflect.TypeFor[SessionRow]()), keys(reflect.TypeFor[Scope]()),
+		keys(reflect.TypeFor[Changes]()), keys(reflect.TypeFor[discovery.Refusal]()))
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/formats.md has\n%q\nthe list\n%q", got, want)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/discovery"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 )
@@ -201,6 +202,10 @@ type Discovery struct {
 	Errors       map[string]uint64 `json:"errors"`                  // looks that lacked something, by kind
 	JournalBytes int64             `json:"journal_bytes"`           // 0 without a journal
 	JournalError string            `json:"journal_error,omitempty"` // why it does not have what is known; empty while it does
+	Skipped      map[string]int    `json:"skipped"`                 // sessions of the last lists that no frame can be matched with, by reason
+
+	Changes *Changes            `json:"changes,omitempty"` // nil while none are read
+	Refused []discovery.Refusal `json:"refused,omitempty"` // interfaces that AWS does not want mirrored, by time
 
 	filter func(session string) (id string, only packet.Direction) // nil: not known
 	stale  map[string]time.Time                                    // mirror sessions, and since when
@@ -215,6 +220,15 @@ type Scope struct {
 	StaleSince  time.Time `json:"stale_since,omitzero"` // zero while all is as AWS says
 	Kind        string    `json:"error_kind,omitempty"` // of the last error, while it lasts
 	Error       string    `json:"error,omitempty"`
+}
+
+// Changes is how it stands with the changes of mirror sessions that are read.
+type Changes struct {
+	Read        uint64            `json:"read"`                 // since the start
+	LeftOut     map[string]uint64 `json:"left_out"`             // that are of no use, by reason
+	LastSuccess time.Time         `json:"last_read,omitzero"`   // when all were read last
+	StaleSince  time.Time         `json:"stale_since,omitzero"` // zero while none can be missing
+	Error       string            `json:"error,omitempty"`
 }
 
 // filterOf returns the mirror filter of a known session, and the one direction
