@@ -106,6 +106,9 @@ func TestListPages(t *testing.T) {
 			t.Errorf("%d: %d calls, want %d", limit, n, calls)
 		}
 	}
+	if got, err := o.List(t.Context(), "1999", 10); err != nil || !slices.Equal(got, all[2000:2010]) {
+		t.Errorf("after the second thousand: %v, %v", got, err)
+	}
 }
 
 // TestObjectFaults: each is of a kind; what may pass is tried again.

@@ -96,8 +96,21 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// TestManyHints: tasks that are hinted often are asked for once.
+func TestManyHints(t *testing.T) {
+	r := newRig(t, cloud.Config{})
+	var hints []mirror.Hint
+	for range 100 {
+		hints = append(hints, hint(r.task(t, awsfake.Run{}))...)
+	}
+	hints = slices.Concat(hints, hints, hints)
+	if s := r.look(t, hints...); len(s.Sources) != 100 || r.Calls()["DescribeTasks"] != 1 {
+		t.Errorf("%d sources after calls %v", len(s.Sources), r.Calls())
+	}
+}
+
 // TestForgottenTask: of a task that ECS does not know any more, or whose cluster is
-// gone, sessions tell the interface.
+// gone, or that ended and has no interface now, sessions tell the interface.
 func TestForgottenTask(t *testing.T) {
 	r := newRig(t, cloud.Config{})
 	target, filter, _ := r.target(t)
@@ -110,6 +123,10 @@ func TestForgottenTask(t *testing.T) {
 	}
 	known, tagged, bare := r.task(t, awsfake.Run{}), r.task(t, awsfake.Run{}), r.task(t, awsfake.Run{})
 	away := r.task(t, awsfake.Run{Cluster: "away"})
+	young, ended := r.task(t, awsfake.Run{Status: "PROVISIONING", Bare: true}), r.task(t, awsfake.Run{Status: "PROVISIONING", Bare: true})
+	for _, task := range []awsfake.Task{young, ended} {
+		session(task, map[string]string{"periscope:task": task.ARN[len(task.ARN)-32:]})
+	}
 	session(known, map[string]string{"periscope:task": "another"})
 	session(tagged, map[string]string{"periscope:task": tagged.ARN[len(tagged.ARN)-32:]})
 	session(bare, nil)
@@ -119,9 +136,10 @@ func TestForgottenTask(t *testing.T) {
 		delete(here.Tasks, bare.ARN)
 		delete(here.Tasks, away.ARN)
 		delete(here.Clusters, away.ClusterARN)
+		here.Tasks[ended.ARN].DesiredStatus = "STOPPED"
 	})
-	s := r.look(t, hint(known, tagged, bare, away)...)
-	want := []string{tagged.Interface(), away.Interface()}
+	s := r.look(t, hint(known, tagged, bare, away, young, ended)...)
+	want := []string{tagged.Interface(), away.Interface(), ended.Interface()}
 	slices.Sort(s.Gone)
 	if !slices.Equal(s.Gone, want) || !slices.Equal(faces(s), []string{known.Interface()}) {
 		t.Errorf("gone %v, sources %v; want %v, %v", s.Gone, faces(s), want, known.Interface())
