@@ -54,10 +54,19 @@ func sessionTable(list *pipeline.SessionList) *table.Table {
 	}}
 	for i := range list.Sessions {
 		s := &list.Sessions[i]
-		t.Add(table.Plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), table.Plain(cmp.Or(s.InterfaceID, "-")), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
+		t.Add(table.Plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), table.Plain(cmp.Or(s.InterfaceID, voucher(s))), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
 			ago(s.Since, list.Time), packets(s.Packets), humanize.IBytes(s.Bytes), ago(s.LastSeen, list.Time), humanize.IBytes(s.LostBytes))
 	}
 	return t
+}
+
+// voucher says in the place of an interface that there is no more than the sender's
+// word, "-" otherwise.
+func voucher(s *pipeline.SessionRow) string {
+	if s.Announced {
+		return "announced"
+	}
+	return "-"
 }
 
 // workload says in a word or two who is behind a session.

@@ -81,6 +81,10 @@ type Sessions struct {
 	// UnknownMax is how many unknown sessions are kept apart, 1 to 65536; with AWS
 	// by VNI, and at least 20,000 others by source.
 	UnknownMax int `yaml:"unknown_max"`
+
+	// Announced says that a sender which neither File nor AWS explains is who it
+	// says it is.
+	Announced bool `yaml:"announced"`
 }
 
 // Flows configures the accounting of flows. It happens when a sink of flow

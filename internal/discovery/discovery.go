@@ -16,10 +16,11 @@ import (
 
 // A Config says whom to ask and whom to tell.
 type Config struct {
-	AWS     config.AWS
-	Table   *session.Table
-	Journal *journal.Journal // nil for none
-	Log     *slog.Logger     // must not be nil
+	AWS       *config.AWS // nil: nobody is asked
+	Announced bool        // senders are heard
+	Table     *session.Table
+	Journal   *journal.Journal // nil for none
+	Log       *slog.Logger     // must not be nil
 }
 
 // A Discovery keeps a table in step with AWS. Its methods may be called from any
@@ -36,6 +37,7 @@ type Discovery struct {
 	strangers strangers
 	started   time.Time
 	static    sync.Once // logged that there are no credentials
+	ears      *ears     // nil: senders are not heard
 
 	imds     sync.Mutex // held while metadata are asked
 	self     *awsapi.Self
@@ -44,30 +46,43 @@ type Discovery struct {
 	mu      sync.Mutex // guards what follows
 	tenures []tenure
 	learnt  int // tenures in the table
+	claims  claims
 }
 
 // New returns a discovery whose table knows what the journal says. It asks
 // nothing before Run.
 func New(c Config) *Discovery {
 	d := &Discovery{
-		table: c.Table, log: c.Log, poll: time.Duration(c.AWS.Poll),
-		targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
+		table: c.Table, log: c.Log, targets: make(map[string]bool), metadata: awsapi.Metadata, started: time.Now(),
 		strangers: strangers{waiting: make(chan *packet.Session, maxWaiting), asked: make(map[session.Identity]asked)},
+		claims:    newClaims(),
 	}
-	for _, id := range c.AWS.Targets {
+	if c.Announced {
+		d.ears = &ears{waiting: make(chan announcement, maxUnheard), recent: make(map[session.Identity]bool)}
+		d.strangers.patience = announcedIn
+	}
+	d.keeper = newKeeper(c.Journal, c.Log, d.restate)
+	if c.AWS != nil {
+		d.ask(c.AWS)
+		d.follower = newFollower(d, c.AWS.Changes, c.Journal)
+	}
+	d.remember(c.Journal, d.started)
+	return d
+}
+
+// ask makes the scopes that are to be asked.
+func (d *Discovery) ask(aws *config.AWS) {
+	d.poll = time.Duration(aws.Poll)
+	for _, id := range aws.Targets {
 		d.targets[id] = true
 	}
-	api := awsapi.Config{Log: c.Log}
-	for _, a := range c.AWS.Accounts {
+	api := awsapi.Config{Log: d.log}
+	for _, a := range aws.Accounts {
 		api.Accounts = append(api.Accounts, awsapi.Account{RoleARN: a.RoleARN, ExternalID: a.ExternalID, Regions: a.Regions})
 	}
 	for _, client := range awsapi.Open(api) {
 		d.scopes = append(d.scopes, newScope(d, client))
 	}
-	d.keeper = newKeeper(c.Journal, c.Log, d.restate)
-	d.follower = newFollower(d, c.AWS.Changes, c.Journal)
-	d.remember(c.Journal, d.started)
-	return d
 }
 
 // remember begins with the tenures of the journal.
@@ -82,6 +97,10 @@ func (d *Discovery) remember(j *journal.Journal, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range entries {
+		if e.Announced {
+			d.recall(e, now)
+			continue
+		}
 		t := tenure{Entry: e}
 		if e.Until != 0 {
 			t.ended = time.Unix(0, e.Until)
@@ -107,7 +126,12 @@ func (d *Discovery) Run(ctx context.Context) {
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { d.follower.run(ctx) })
-	wg.Go(func() { d.answer(ctx) })
+	if len(d.scopes) > 0 {
+		wg.Go(func() { d.answer(ctx) })
+	}
+	if d.ears != nil {
+		wg.Go(func() { d.listen(ctx) })
+	}
 	wg.Wait()
 	for _, s := range d.scopes {
 		s.api.Close()
@@ -172,9 +196,12 @@ func (d *Discovery) adopt(by *scope) {
 func (d *Discovery) restate() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := make([]session.Entry, 0, len(d.tenures))
+	all := make([]session.Entry, 0, len(d.tenures)+len(d.claims.all))
 	for i := range d.tenures {
 		all = append(all, d.tenures[i].Entry)
+	}
+	for _, c := range d.claims.all {
+		all = append(all, c.Entry)
 	}
 	d.keeper.give(all, len(all))
 }
@@ -189,7 +216,8 @@ func (d *Discovery) inTable(now time.Time) int {
 	return n
 }
 
-// learn gives the table its tenures. The caller holds mu.
+// learn gives the table its tenures, and the journal those that were announced. The
+// caller holds mu.
 func (d *Discovery) learn(now time.Time) {
 	entries := make([]session.Entry, 0, len(d.tenures))
 	for i := range d.tenures {
@@ -198,7 +226,10 @@ func (d *Discovery) learn(now time.Time) {
 		}
 	}
 	d.learnt = len(entries)
-	d.table.Learn(entries)
+	claimed, changed := d.claims.entries(d.tenures)
+	d.table.Learn(append(entries, claimed...))
+	d.strangers.known(changed)
+	d.keeper.give(changed, len(d.tenures)+len(d.claims.all))
 }
 
 // pursue returns the interfaces whose tasks are known for good, and the tasks of

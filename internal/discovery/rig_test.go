@@ -62,7 +62,7 @@ func newRig(t *testing.T, j *journal.Journal, desks ...*desk) *rig {
 		Stranger: func(s *packet.Session) { d.Stranger(s) },
 	})
 	c := config.DefaultAWS()
-	d = New(Config{AWS: c, Table: r.table, Journal: j, Log: log})
+	d = New(Config{AWS: &c, Table: r.table, Journal: j, Log: log})
 	d.metadata = func(context.Context) (awsapi.Self, error) { return awsapi.Self{}, errors.New("none") }
 	d.scopes = nil
 	for _, desk := range desks {

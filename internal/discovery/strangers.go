@@ -32,6 +32,10 @@ type strangers struct {
 	mu      sync.Mutex // guards what follows
 	asked   map[session.Identity]asked
 	awaited []awaited // at most maxWaiting
+
+	// patience is how long what is written of a stranger waits at least: 0 if none
+	// of them are heard.
+	patience time.Duration
 }
 
 // An asked is the latest session of a sender, and how long not to ask about it.
@@ -47,15 +51,26 @@ type awaited struct {
 	scopes  []*scope // that have not
 }
 
-// Stranger has AWS asked about an unknown session, unless it was lately. It does
-// not wait, and may be called by a worker.
+// Stranger has AWS asked about an unknown session, unless it was lately, or nobody
+// is. It does not wait, and may be called by a worker.
 func (d *Discovery) Stranger(s *packet.Session) {
-	s.Await(time.Now().Add(answered).UnixNano())
+	now := time.Now()
+	if len(d.scopes) == 0 {
+		d.strangers.release(s, now)
+		return
+	}
+	s.Await(now.Add(answered).UnixNano())
 	select {
 	case d.strangers.waiting <- s:
 	default: // those that wait have a look made
-		s.Await(0)
+		d.strangers.release(s, now)
 	}
+}
+
+// release has what is written of a session that showed at a time wait for nobody but
+// the sender itself.
+func (s *strangers) release(session *packet.Session, at time.Time) {
+	session.Await(at.Add(s.patience).UnixNano())
 }
 
 // answer has all scopes look when a stranger shows, and again while it is one,
@@ -77,7 +92,7 @@ func (d *Discovery) answer(ctx context.Context) {
 		case s := <-d.strangers.waiting:
 			now := time.Now()
 			if !d.strangers.ask(s, now) {
-				s.Await(0)
+				d.strangers.release(s, now)
 				continue
 			}
 			d.strangers.await(s, now, d.scopes)
@@ -108,7 +123,7 @@ func (s *strangers) await(session *packet.Session, now time.Time, scopes []*scop
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(a.scopes) == 0 || len(s.awaited) == maxWaiting {
-		session.Await(0)
+		s.release(session, now)
 		return
 	}
 	s.awaited = append(s.awaited, a)
@@ -126,7 +141,7 @@ func (s *strangers) looked(by *scope, began time.Time) {
 		if slices.ContainsFunc(a.scopes, func(s *scope) bool { return s != nil }) && a.session.Awaited() {
 			return false
 		}
-		a.session.Await(0)
+		s.release(a.session, a.since)
 		return true
 	})
 }

@@ -52,6 +52,8 @@ type Snapshot struct {
 
 	Discovery *pipeline.Discovery // nil while AWS is not asked
 
+	Announcements map[string]uint64 // of senders, by outcome; nil if none are heard
+
 	known, silent, unknown int       // sessions that are not over; the silent ones are known
 	sessions               []session // at most MaxSessions and one
 }

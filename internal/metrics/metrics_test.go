@@ -65,6 +65,8 @@ func started() Snapshot {
 			Flows:   new(pipeline.FlowLedger),
 			Workers: make([]uint64, 2),
 		},
+		Announcements: map[string]uint64{"heard": 0, "malformed": 0},
+
 		Groups: []capture.Group{{Address: netip.MustParseAddrPort("[::]:4789")}},
 		PCAP:   new(pcap.Stats),
 
@@ -112,6 +114,7 @@ func TestFromStart(t *testing.T) {
 		want = append(want, fmt.Sprintf("periscope_nic_lost_packets_total{counter=%q,interface=\"\"}", name))
 	}
 	add("periscope_worker_packets_total", "worker", "0", "1")
+	add("periscope_announcements_total", "outcome", "heard", "malformed")
 	add("periscope_sessions", "known", "true", "false")
 	for _, name := range []string{"up", "last_success_timestamp_seconds", "sessions"} {
 		for _, region := range []string{"eu-central-1", "us-east-1"} {
@@ -158,7 +161,7 @@ func TestFromStart(t *testing.T) {
 func TestSinkOff(t *testing.T) {
 	for name := range scrape(t, Snapshot{}) {
 		if strings.HasPrefix(name, "periscope_pcap_") || strings.HasPrefix(name, "periscope_splunk_") || strings.HasPrefix(name, "periscope_sink_") ||
-			strings.HasPrefix(name, "periscope_discovery_") || strings.HasPrefix(name, "periscope_journal_") {
+			strings.HasPrefix(name, "periscope_discovery_") || strings.HasPrefix(name, "periscope_journal_") || strings.HasPrefix(name, "periscope_announcements_") {
 			t.Errorf("there is %s", name)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 const stays0 = "Stays 0."
 
 // table is every metric of the collector, in the order of docs/metrics.md.
-var table = slices.Concat(rows, discoveryRows, splunkRows)
+var table = slices.Concat(rows, discoveryRows, announcementRows, splunkRows)
 
 var rows = []metric{
 	{"periscope_build_info", gauge, []string{"version"},

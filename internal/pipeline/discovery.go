@@ -15,9 +15,11 @@ import (
 	"github.com/periscope-collector/periscope/session/journal"
 )
 
-// A finder finds out from AWS whose sessions there are. The nil finder does not.
+// A finder finds out whose sessions there are: it asks AWS, and hears senders. The
+// nil finder does not.
 type finder struct {
 	*discovery.Discovery
+	asks    bool             // AWS
 	journal *journal.Journal // nil for none
 	broken  error            // why it is none, though there should be one
 
@@ -34,30 +36,41 @@ type finder struct {
 // workers they take 25 MB when they are all there, their index 2 MiB at once.
 const bySource = 20_000
 
-// newLiveTable returns a table without sessions. If AWS is asked, unknown senders
-// are kept apart, and told to the finder that is there once frames come.
+// newLiveTable returns a table without sessions. Unknown senders are told to the
+// finder that is there once frames come, if any, and kept apart if AWS is asked.
 func newLiveTable(cfg *config.Config, log *slog.Logger, found **finder) *session.Table {
 	c := tableConfig(cfg, log)
 	if cfg.AWS != nil {
 		c.BySource = max(c.UnknownMax, bySource)
+	}
+	if finds(cfg) {
 		c.Stranger = func(s *packet.Session) { (*found).Stranger(s) }
 	}
 	return session.New(c)
 }
 
+// finds reports whether there is a finder: somebody says whose sessions there are.
+func finds(cfg *config.Config) bool { return cfg.AWS != nil || cfg.Sessions.Announced }
+
 // openFinder has the table learn what the journal says. It asks nothing yet. A
-// journal that cannot be opened is none: capture goes first.
-func openFinder(cfg *config.AWS, table *session.Table, keep journal.Config) *finder {
-	f := &finder{ended: make(chan struct{})}
+// journal that cannot be opened is none: capture goes first. Where nobody says whose
+// sessions there are it returns nil.
+func openFinder(cfg *config.Config, table *session.Table, keep journal.Config) *finder {
+	if !finds(cfg) {
+		return nil
+	}
+	f := &finder{asks: cfg.AWS != nil, ended: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	keep.Size = int64(cfg.JournalSize)
-	if cfg.Journal != "" {
-		if f.journal, f.broken = journal.Open(cfg.Journal, keep); f.broken != nil {
+	if aws := cfg.AWS; aws != nil && aws.Journal != "" {
+		keep.Size = int64(aws.JournalSize)
+		if f.journal, f.broken = journal.Open(aws.Journal, keep); f.broken != nil {
 			keep.Log.Error("there is no journal until the next start: that does not know the sessions while AWS is away, and who had an address is not kept",
 				"error", f.broken)
 		}
 	}
-	f.Discovery = discovery.New(discovery.Config{AWS: *cfg, Table: table, Journal: f.journal, Log: keep.Log})
+	f.Discovery = discovery.New(discovery.Config{
+		AWS: cfg.AWS, Announced: cfg.Sessions.Announced, Table: table, Journal: f.journal, Log: keep.Log,
+	})
 	return f
 }
 
@@ -112,11 +125,27 @@ func (f *finder) journalError() error {
 	return f.JournalError()
 }
 
+// hear has an announcement heard.
+func (f *finder) hear(frame *packet.Frame) {
+	if f != nil {
+		f.Hear(frame)
+	}
+}
+
+// Announcements returns how many announcements of senders there were, by what became
+// of them, or nil if none are heard.
+func (l *Live) Announcements() map[string]uint64 {
+	if l.finder == nil {
+		return nil
+	}
+	return l.finder.Announcements()
+}
+
 // Discovery returns what AWS was asked and what it said, or nil while it is not
 // asked.
 func (l *Live) Discovery() *Discovery {
 	f := l.finder
-	if f == nil {
+	if f == nil || !f.asks {
 		return nil
 	}
 	d := &Discovery{

@@ -42,7 +42,8 @@ func TestJournalHangs(t *testing.T) {
 	asked.Journal = filepath.Join(t.TempDir(), "sessions.journal")
 	hangs, free := make(chan struct{}, 8), make(chan struct{})
 	written := false // the header is, when it is opened
-	l.finder = openFinder(&asked, l.table, journal.Config{Log: discard, Sync: func(*os.File) error {
+	cfg.AWS = &asked
+	l.finder = openFinder(&cfg, l.table, journal.Config{Log: discard, Sync: func(*os.File) error {
 		if written {
 			hangs <- struct{}{}
 			<-free

@@ -38,7 +38,7 @@ type Live struct {
 	unwatch context.CancelFunc
 
 	table   *session.Table
-	finder  *finder // nil unless AWS is asked
+	finder  *finder // nil unless AWS is asked or senders are heard
 	inputs  *inputs
 	outputs outputs
 	made    atomic.Pointer[Pipeline] // Pipeline, once it is there
@@ -69,10 +69,8 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 			return nil, &FileError{err}
 		}
 	}
-	if cfg.AWS != nil {
-		l.finder = openFinder(cfg.AWS, l.table, journal.Config{Log: log})
-	}
-	rules, err := loadRules(&cfg)
+	l.finder = openFinder(&cfg, l.table, journal.Config{Log: log})
+	rules, err := liveRules(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +87,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 		Rules:    rules,
 		Flows:    flowConfig(&cfg),
 		Lost:     l.inputs.lost,
+		Hear:     l.finder.hear,
 		Log:      log,
 	})
 	l.made.Store(l.Pipeline)
@@ -213,7 +212,7 @@ func (l *Live) Reload(cfg config.Config) error {
 	}
 	// The files are what can still be refused, so they go first, that of the
 	// sessions last: through the watcher, which knows what it read last.
-	rules, err := loadRules(&cfg)
+	rules, err := liveRules(&cfg)
 	if err != nil {
 		return err
 	}

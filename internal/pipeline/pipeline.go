@@ -44,6 +44,10 @@ type Config struct {
 	// Lost returns the datagrams that never reached the sources. May be nil.
 	Lost func() Lost
 
+	// Hear is given the announcements of senders that neither the session file nor
+	// AWS explains. It keeps none of them and does not wait. May be nil.
+	Hear func(f *packet.Frame)
+
 	// See is shown every decoded frame, before the rules are applied, as a sink
 	// is offered it. May be nil.
 	See func(worker int, f *packet.Frame)
@@ -65,6 +69,7 @@ type Pipeline struct {
 	others     []sink.Sink          // those that do not
 	table      *flow.Table          // nil without flowSinks
 	lost       func() Lost
+	hear       func(f *packet.Frame)             // may be nil
 	see        func(worker int, f *packet.Frame) // may be nil
 	log        *slog.Logger
 	announcer  *session.Announcer
@@ -106,6 +111,7 @@ func New(cfg Config) (*Pipeline, error) {
 		sessions:  cfg.Sessions,
 		sinks:     cfg.Sinks,
 		lost:      cfg.Lost,
+		hear:      cfg.Hear,
 		see:       cfg.See,
 		log:       cfg.Log,
 		announcer: session.NewAnnouncer(cfg.Log),

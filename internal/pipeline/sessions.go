@@ -39,6 +39,7 @@ type SessionRow struct {
 	Flags     []string  `json:"flags"`
 	Resembles string    `json:"resembles,omitempty"` // of an unknown one: the known session of its VNI
 	Learned   bool      `json:"learned"`
+	Announced bool      `json:"announced,omitempty"` // it is no more than what the sender says of itself
 	Over      bool      `json:"over"`
 	Since     time.Time `json:"since,omitzero"` // when it began; of an unknown one the first frame
 	Until     time.Time `json:"until,omitzero"`
@@ -97,7 +98,7 @@ func (p *Pipeline) SessionList(now time.Time, all bool, version string, discover
 func newSessionRow(r *sessionRow, over bool) SessionRow {
 	s := r.session
 	row := SessionRow{
-		SessionLedger: r.SessionLedger, Flags: []string{}, Learned: s.Learned, Over: over,
+		SessionLedger: r.SessionLedger, Flags: []string{}, Learned: s.Learned, Announced: s.Announced, Over: over,
 		Since: moment(s.From), Until: moment(r.Until), LastSeen: moment(r.LastSeen),
 		Holder: NewHolder(s.Source, s.MAC, s.Addresses, &s.Workload),
 	}

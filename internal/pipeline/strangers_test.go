@@ -28,7 +28,7 @@ func TestTasksOfAnHourWithoutAWS(t *testing.T) {
 		found := &finder{}
 		table := newLiveTable(cfg, discard, &found)
 		if tt.aws != nil {
-			found.Discovery = discovery.New(discovery.Config{AWS: *tt.aws, Table: table, Log: discard})
+			found.Discovery = discovery.New(discovery.Config{AWS: tt.aws, Table: table, Log: discard})
 		}
 		now := time.Now().UnixNano()
 		frame := &packet.Frame{Time: now, Data: make([]byte, 60)}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -10,6 +11,7 @@ import (
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
+	"github.com/periscope-collector/periscope/session/announce"
 )
 
 // counts are one worker's or reader's terms of the ledger.
@@ -105,10 +107,16 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 	w := &p.workers[worker]
 	if f.Reason != packet.None {
 		p.announcer.Saw(f)
+		if unexplained(f) {
+			p.listen(f)
+		}
 		w.refuse(worker, f)
 		return
 	}
 	decode.Decode(f)
+	if f.Header.EtherType == announce.EtherType {
+		p.listen(f)
+	}
 	f.Direction = session.Direction(f)
 	r := w.runs.of(f.Session, worker)
 	if r.delivered+r.missing == 0 || f.Source != r.source || f.Truncated() {
@@ -134,6 +142,21 @@ func (p *Pipeline) Frame(worker int, f *packet.Frame) {
 		p.table.Add(worker, f)
 	}
 	w.deliver(r, f)
+}
+
+// unexplained reports whether a frame that is not delivered is an announcement that
+// may explain it.
+func unexplained(f *packet.Frame) bool {
+	return (f.Reason == packet.UnknownSession || f.Reason == packet.UnknownLimit) &&
+		len(f.Data) >= packet.EthernetLen && binary.BigEndian.Uint16(f.Data[12:]) == announce.EtherType
+}
+
+// listen has an announcement heard. What it says of a session that is explained
+// already does not matter.
+func (p *Pipeline) listen(f *packet.Frame) {
+	if p.hear != nil && (f.Session == nil || !f.Session.Known || f.Session.Announced) {
+		p.hear(f)
+	}
 }
 
 func (w *worker) deliver(r *sessionRun, f *packet.Frame) {

@@ -234,6 +234,8 @@ func (s *Service) snapshot() metrics.Snapshot {
 
 		SessionFile: s.live.SessionFileErr(),
 		Discovery:   s.live.Discovery(),
+
+		Announcements: s.live.Announcements(),
 	}
 	m.Interface, m.NIC = s.live.NIC()
 	if p := s.live.PCAP(); p != nil {
