@@ -24,9 +24,19 @@ type Config struct {
 	Log *slog.Logger // nil for none
 }
 
+// EC2 takes of an account 20 requests a second of each operation that lists, after a
+// hundred at once, and 5 of each that changes something, after fifty ("Request
+// throttling for the Amazon EC2 API"); ECS is alike. A look for hints asks each of
+// four operations once, so it takes a quarter of that, and leaves the rest to others.
+const (
+	lookRate, lookBurst = 20, 100
+	actRate, actBurst   = 5, 50
+)
+
 // A Cloud is one account in one region.
 type Cloud struct {
-	api       *awsapi.Client
+	api       *awsapi.Client // to look
+	acting    *awsapi.Client
 	instances bool
 	log       *slog.Logger
 
@@ -38,8 +48,12 @@ var _ mirror.Cloud = (*Cloud)(nil)
 
 // Open returns a Cloud. It asks nothing.
 func Open(c Config) *Cloud {
+	client := func(rate float64, burst int) *awsapi.Client {
+		return awsapi.Open(awsapi.Config{Accounts: []awsapi.Account{c.Account}, RatePerSecond: rate, Burst: burst, Log: c.Log})[0]
+	}
 	return &Cloud{
-		api:       awsapi.Open(awsapi.Config{Accounts: []awsapi.Account{c.Account}, Log: c.Log})[0],
+		api:       client(lookRate, lookBurst),
+		acting:    client(actRate, actBurst),
 		instances: c.Instances,
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 	}
@@ -69,14 +83,23 @@ func (c *Cloud) Region() string { return c.api.Region() }
 
 // Calls returns how many requests were sent, by operation, retries included. The
 // caller owns the map.
-func (c *Cloud) Calls() map[string]uint64 { return c.api.Calls() }
+func (c *Cloud) Calls() map[string]uint64 {
+	calls := c.api.Calls()
+	for operation, n := range c.acting.Calls() {
+		calls[operation] += n
+	}
+	return calls
+}
 
 // Close closes connections that are idle. The Cloud can be used further.
-func (c *Cloud) Close() { c.api.Close() }
+func (c *Cloud) Close() {
+	c.api.Close()
+	c.acting.Close()
+}
 
 // Create makes a session.
 func (c *Cloud) Create(ctx context.Context, s mirror.Session, token string) (mirror.Session, error) {
-	made, err := c.api.CreateSession(ctx, toAPI(&s), token)
+	made, err := c.acting.CreateSession(ctx, toAPI(&s), token)
 	if err != nil {
 		return mirror.Session{}, said(err)
 	}
@@ -85,12 +108,12 @@ func (c *Cloud) Create(ctx context.Context, s mirror.Session, token string) (mir
 
 // Modify has a session become s.
 func (c *Cloud) Modify(ctx context.Context, s mirror.Session) error {
-	return said(c.api.ModifySession(ctx, toAPI(&s)))
+	return said(c.acting.ModifySession(ctx, toAPI(&s)))
 }
 
 // Delete deletes a session.
 func (c *Cloud) Delete(ctx context.Context, id string) error {
-	return said(c.api.DeleteSession(ctx, id))
+	return said(c.acting.DeleteSession(ctx, id))
 }
 
 func toAPI(s *mirror.Session) awsapi.MirrorSession {

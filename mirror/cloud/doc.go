@@ -22,7 +22,7 @@
 // list at least; with Config.Instances there are two calls more, and two for each
 // thousand of interfaces or instances.
 //
-// A Cloud keeps the account's number, and what awsapi's client does: some 100 KiB.
+// A Cloud keeps the account's number, and what two clients of awsapi do: some 200 KiB.
 // A State, some 1 KB a task, is its caller's. Methods may be called from any
 // goroutine. It decides nothing: what is wanted is a matter of package mirror.
 package cloud
