@@ -45,7 +45,7 @@ func (l *lookout) want(rules *mirror.Rules) {
 		if l.cloud != nil {
 			l.cloud.Close()
 		}
-		l.cloud, l.instances = cloud.Open(cloud.Config{Instances: instances, Log: l.log}), instances
+		l.cloud, l.instances = cloud.Open(cloud.Config{Account: here(), Instances: instances, Log: l.log}), instances
 	}
 	l.rules = rules
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path"
 	"reflect"
 	"strings"
@@ -87,7 +88,7 @@ func readRules(ctx context.Context, at string) (*mirror.Rules, error) {
 		return rules, nil
 	}
 	bucket, key := path.Split(at)
-	objects, err := awsapi.OpenObjects(bucket, awsapi.Config{})
+	objects, err := awsapi.OpenObjects(bucket, awsapi.Config{Accounts: []awsapi.Account{here()}})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("rules: %w", err)}
 	}
@@ -110,11 +111,24 @@ func openChanges(at string) (*changes.Log, error) {
 	case !isS3(at):
 		return changes.NewLog(changes.Dir(at)), nil
 	}
-	objects, err := awsapi.OpenObjects(at, awsapi.Config{})
+	objects, err := awsapi.OpenObjects(at, awsapi.Config{Accounts: []awsapi.Account{here()}, RatePerSecond: changesRate, Burst: changesBurst})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("changes: %w", err)}
 	}
 	return changes.NewLog(objects), nil
+}
+
+// S3 takes 3,500 objects a second; a round makes a hundred changes at most.
+const changesRate, changesBurst = 50, 100
+
+// here is the account of the credentials, in the region of the environment. With a
+// region nobody has to ask instance metadata, which AWS Lambda does not have.
+func here() awsapi.Account {
+	region := os.Getenv("AWS_REGION")
+	if region == "" {
+		return awsapi.Account{}
+	}
+	return awsapi.Account{Regions: []string{region}}
 }
 
 func isS3(at string) bool { return strings.HasPrefix(at, "s3://") }
