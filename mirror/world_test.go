@@ -52,6 +52,7 @@ type nic struct {
 // A thing is a session, with what lists had of it.
 type thing struct {
 	mirror.Session
+	asked    mirror.Session // as it was made
 	made     time.Time
 	alive    bool
 	versions []version
@@ -115,7 +116,7 @@ func (w *world) end(n *nic) {
 func (w *world) make(s mirror.Session) *thing {
 	w.next++
 	s.ID = tms(w.next)
-	t := &thing{Session: s, made: w.now}
+	t := &thing{Session: s, asked: s, made: w.now}
 	w.sessions[s.ID] = t
 	if n := w.interfaces[s.InterfaceID]; n != nil {
 		n.sessions = append(n.sessions, t)
@@ -254,7 +255,7 @@ func (w *world) create(s mirror.Session, token string) (mirror.Session, error) {
 		return s, mirror.ErrGone
 	}
 	for _, t := range n.sessions {
-		if same := t.Session; t.alive && !n.died && t.made.Unix()/600 == w.now.Unix()/600 {
+		if same := t.asked; t.alive && !n.died && t.made.Unix()/600 == w.now.Unix()/600 {
 			if same.ID = ""; equal(&same, &s) {
 				w.violation("%s made again, which is %s, by another token", s.InterfaceID, t.ID)
 			}
