@@ -104,7 +104,7 @@ func (c *churn) begin(address netip.Addr, n int) *running {
 	c.sessions[r] = session
 	c.home(func(region *awsfake.Region) {
 		region.Sessions[session] = &awsfake.MirrorSession{
-			ID: session, TargetID: "tmt-1", FilterID: "tmf-1", InterfaceID: r.card, OwnerID: awsfake.HomeAccount, Number: 1, VNI: vni,
+			ID: session, TargetID: target, FilterID: filter, InterfaceID: r.card, OwnerID: awsfake.HomeAccount, Number: 1, VNI: vni,
 		}
 	})
 	if err := r.Mirror(vni); err != nil {

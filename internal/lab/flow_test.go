@@ -96,7 +96,7 @@ func collectFlows(t *testing.T, program, dir, settings string) (*lab.Lab, *sight
 	talk(t, l)
 	misbehave(t, l, self)
 	sight.settle()
-	lab.Eventually(t, "the collector has read its sockets empty", func() bool { return unread(t, l) == 0 })
+	lab.Eventually(t, "the collector has read its sockets empty", func() bool { return unread(t, l.Collector) == 0 })
 	if err := collector.Stop(syscall.SIGINT); err != nil {
 		t.Fatalf("the collector ended with %v, want 0", err)
 	}

@@ -67,7 +67,7 @@ func testMirror(t *testing.T, backend string) {
 	l.Connect()
 	talk(t, l)
 	sight.settle()
-	lab.Eventually(t, "the collector has read its sockets empty", func() bool { return unread(t, l) == 0 })
+	lab.Eventually(t, "the collector has read its sockets empty", func() bool { return unread(t, l.Collector) == 0 })
 	if err := collector.Stop(syscall.SIGINT); err != nil {
 		t.Fatalf("the collector ended with %v, want 0", err)
 	}
@@ -111,8 +111,13 @@ func write(t *testing.T, name, text string) {
 // build returns the program, with the race detector in it.
 func build(t *testing.T) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "periscope")
-	out, err := exec.Command("go", "build", "-race", "-pgo=off", "-o", name, "../../cmd/periscope").CombinedOutput()
+	return buildCommand(t, "periscope")
+}
+
+func buildCommand(t *testing.T, command string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), command)
+	out, err := exec.Command("go", "build", "-race", "-pgo=off", "-o", name, "../../cmd/"+command).CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -120,10 +125,10 @@ func build(t *testing.T) string {
 }
 
 // unread returns how many bytes wait in the collector's sockets.
-func unread(t *testing.T, l *lab.Lab) int {
+func unread(t *testing.T, collector *lab.Namespace) int {
 	t.Helper()
 	total := 0
-	for line := range strings.Lines(l.Collector.Run("ss", "-H", "-u", "-l", "-n", "sport", "=", ":4789")) {
+	for line := range strings.Lines(collector.Run("ss", "-H", "-u", "-l", "-n", "sport", "=", ":4789")) {
 		n, err := strconv.Atoi(strings.Fields(line)[1])
 		if err != nil {
 			t.Fatalf("ss printed %q: %v", line, err)

@@ -32,20 +32,26 @@ type stage struct {
 type running struct {
 	*lab.Task
 	arn, id string
-	card    string // its interface's id
-	port    uint16 // its own, of all it says
-	frames  int    // that were mirrored
+	card    string    // its interface's id
+	known   time.Time // when AWS knew that
+	port    uint16    // its own, of all it says
+	frames  int       // that were mirrored
 }
 
-// newStage has AWS know one target, tmt-1, one filter, tmf-1, that takes all, and
-// no session. The collector's
+// What AWS knows of mirroring: a target, and a filter that takes all.
+const (
+	target = "tmt-00000000000000001"
+	filter = "tmf-00000000000000001"
+)
+
+// newStage has AWS know a target, a filter and no session. The collector's
 // configuration is to be written to periscope.yaml in dir.
 func newStage(t *testing.T, program string) *stage {
 	s := &stage{t: t, lab: lab.NewTasks(t), aws: awsfake.Start(t), program: program, dir: t.TempDir()}
 	s.pass(s.aws.URL)
 	s.home(func(r *awsfake.Region) {
-		r.Targets = map[string]*awsfake.MirrorTarget{"tmt-1": {ID: "tmt-1", Type: "network-load-balancer", LoadBalancerARN: "arn:nlb", OwnerID: awsfake.HomeAccount}}
-		r.Filters = map[string]*awsfake.MirrorFilter{"tmf-1": {ID: "tmf-1", Ingress: takeAll("ingress"), Egress: takeAll("egress")}}
+		r.Targets = map[string]*awsfake.MirrorTarget{target: {ID: target, Type: "network-load-balancer", LoadBalancerARN: "arn:nlb", OwnerID: awsfake.HomeAccount}}
+		r.Filters = map[string]*awsfake.MirrorFilter{filter: {ID: filter, Ingress: takeAll("ingress"), Egress: takeAll("egress")}}
 		r.Sessions = make(map[string]*awsfake.MirrorSession)
 	})
 	s.echo()
@@ -54,7 +60,7 @@ func newStage(t *testing.T, program string) *stage {
 
 func takeAll(direction string) awsfake.Set[awsfake.FilterRule] {
 	return awsfake.Set[awsfake.FilterRule]{{
-		ID: "tmfr-" + direction, FilterID: "tmf-1", Direction: direction, Number: 1, Action: "accept", SourceCIDR: "0.0.0.0/0", DestinationCIDR: "0.0.0.0/0",
+		ID: "tmfr-" + direction, FilterID: filter, Direction: direction, Number: 1, Action: "accept", SourceCIDR: "0.0.0.0/0", DestinationCIDR: "0.0.0.0/0",
 	}}
 }
 
@@ -66,7 +72,7 @@ func (s *stage) run(task awsfake.Run, port int) *running {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &running{arn: made.ARN, id: made.ARN[strings.LastIndex(made.ARN, "/")+1:], card: made.Interface(), port: uint16(port)}
+	r := &running{arn: made.ARN, id: made.ARN[strings.LastIndex(made.ARN, "/")+1:], card: made.Interface(), known: time.Now(), port: uint16(port)}
 	var mac net.HardwareAddr
 	s.home(func(region *awsfake.Region) { mac, err = net.ParseMAC(region.Interfaces[r.card].MAC) })
 	if err != nil {
@@ -175,18 +181,10 @@ func (s *stage) stop() {
 // say has the task say something by UDP and by TCP, so often, and be answered.
 func (r *running) say(times int) error {
 	said := []byte("task " + r.id + " says so\n")
-	var d net.Dialer
 	for _, network := range []string{"udp4", "tcp4"} {
-		var conn net.Conn
-		var err error
-		if network == "udp4" {
-			d.LocalAddr = &net.UDPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
-		} else {
-			d.LocalAddr = &net.TCPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
-		}
-		d.Control = reuse
-		if e := r.Do(func() { conn, err = d.DialContext(context.Background(), network, lab.PeerAddr.String()+":7") }); e != nil || err != nil {
-			return errors.Join(e, err)
+		conn, err := r.dial(network)
+		if err != nil {
+			return fmt.Errorf("task %s: %w", r.id, err)
 		}
 		err = converse(conn, said, times)
 		if stream, ok := conn.(*net.TCPConn); ok {
@@ -198,6 +196,27 @@ func (r *running) say(times int) error {
 		}
 	}
 	return nil
+}
+
+// dial connects to the peer from the task's own port. The connection before may
+// not have gone yet: a program that is being started has a copy for a moment.
+func (r *running) dial(network string) (conn net.Conn, err error) {
+	d := net.Dialer{Control: reuse}
+	if network == "udp4" {
+		d.LocalAddr = &net.UDPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
+	} else {
+		d.LocalAddr = &net.TCPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
+	}
+	for range 500 {
+		if e := r.Do(func() { conn, err = d.DialContext(context.Background(), network, lab.PeerAddr.String()+":7") }); e != nil {
+			return nil, e
+		}
+		if !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return conn, err
 }
 
 // converse says the same so often, and hears it each time.

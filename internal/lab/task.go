@@ -45,7 +45,6 @@ func (t *Task) Mirror(vni uint32) error {
 		ip link add x0 mtu 8900 type vxlan id %d local %s remote %s dev u0 \
 			dstport %d srcport 65408 65535 nolearning noudpcsum
 		ip link set x0 up
-		tc qdisc add dev t0 clsact
 		for hook in ingress egress; do
 			tc filter add dev t0 $hook protocol all prio 1 u32 match u32 0 0 action mirred egress mirror dev x0
 		done`, vni, t.Address, CollectorAddr, tunnel.VXLANPort))
@@ -65,7 +64,7 @@ func (t *Task) unmirror() error {
 		return nil
 	}
 	t.vni = 0
-	frames, err := t.try("tc qdisc delete dev t0 clsact\n" + count + "\nip link delete x0")
+	frames, err := t.try("for hook in ingress egress; do tc filter delete dev t0 $hook; done\n" + count + "\nip link delete x0")
 	t.sent += frames
 	return err
 }

@@ -73,11 +73,20 @@ func (l *Tasks) Run(address netip.Addr, mac net.HardwareAddr) *Task {
 	l.Peer.shell(fmt.Sprintf(`
 		ip neighbour replace %[1]s lladdr %[2]s dev %[3]s nud permanent
 		ip route replace %[1]s/32 dev %[3]s src %[4]s`, address, mac, task.Interface, PeerAddr))
+	// A queueing discipline stops the interface for a moment, filters do not.
 	task.shell(fmt.Sprintf(`
 		ip address add %[1]s/32 dev t0
 		ip neighbour add %[2]s lladdr %[3]s dev t0 nud permanent
 		ip route add %[2]s/32 dev t0 src %[1]s
 		ip neighbour add %[4]s lladdr %[5]s dev u0 nud permanent
-		ip route add %[4]s/32 dev u0 src %[1]s`, address, PeerAddr, peerMAC, CollectorAddr, collectorMAC))
+		ip route add %[4]s/32 dev u0 src %[1]s
+		tc qdisc add dev t0 clsact`, address, PeerAddr, peerMAC, CollectorAddr, collectorMAC))
+	for n, names := range map[*Namespace]string{task.Namespace: "t0 u0", l.Peer: task.Interface, l.Collector: fmt.Sprintf("c%d", l.n)} {
+		n.shell("for name in " + names + "; do " + untilUp + "; done")
+	}
 	return task
 }
+
+// untilUp waits for $name: what is sent before an interface is up is lost, and that
+// is later than when its peer is set up.
+const untilUp = `until read state </sys/class/net/$name/operstate && test $state = up; do sleep 0.01; done`
