@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,33 +13,58 @@ import (
 	"github.com/periscope-collector/periscope/mirror"
 )
 
-// A daemon is a desk at which Run goes on.
+// A daemon is a desk at which Run goes on while the test waits, and only then: the
+// test has the lock.
 type daemon struct {
 	*desk
+	sync.Mutex
 	hints chan mirror.Hint
 	at    []time.Duration // of the looks, since it began
 }
 
 func (d *daemon) Look(ctx context.Context, hints []mirror.Hint) (*mirror.State, error) {
+	d.Lock()
+	defer d.Unlock()
 	d.at = append(d.at, time.Since(d.now))
 	return d.desk.Look(ctx, hints)
 }
 
-// run has Run go on while a test goes on, every 30 s.
+func (d *daemon) Create(ctx context.Context, s mirror.Session, token string) (mirror.Session, error) {
+	d.Lock()
+	defer d.Unlock()
+	return d.desk.Create(ctx, s, token)
+}
+
+func (d *daemon) Delete(ctx context.Context, id string) error {
+	d.Lock()
+	defer d.Unlock()
+	return d.desk.Delete(ctx, id)
+}
+
+// run gives a test a daemon that it can start.
 func run(t *testing.T, sources []mirror.Source, test func(t *testing.T, d *daemon)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := &daemon{desk: newDesk(t, toOne, sources), hints: make(chan mirror.Hint)}
 		d.now = time.Now()
 		d.r = mirror.New(mirror.Config{Rules: parse(t, toOne), Cloud: d, Account: account})
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan struct{})
-		go func() {
-			defer close(over)
-			d.r.Run(ctx, 30*time.Second, d.hints)
-		}()
-		defer func() { cancel(); <-over }()
 		test(t, d)
+	})
+}
+
+// start has Run go on, every 30 s, until the test ends.
+func (d *daemon) start(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	d.Lock()
+	go func() {
+		defer close(over)
+		d.r.Run(ctx, 30*time.Second, d.hints)
+	}()
+	t.Cleanup(func() {
+		d.Unlock()
+		cancel()
+		<-over
 	})
 }
 
@@ -47,15 +73,18 @@ func hint(n int) mirror.Hint {
 }
 
 // wait lets some time pass.
-func wait(d time.Duration) {
-	time.Sleep(d)
+func (d *daemon) wait(some time.Duration) {
+	d.Unlock()
+	time.Sleep(some)
 	synctest.Wait()
+	d.Lock()
 }
 
 // Everything is looked at when it begins, and then every 27 to 33 s.
 func TestRunEvery(t *testing.T) {
 	run(t, nil, func(t *testing.T, d *daemon) {
-		wait(10 * time.Minute)
+		d.start(t)
+		d.wait(10 * time.Minute)
 		if n := len(d.looks); n < 18 || n > 23 {
 			t.Errorf("%d looks in ten minutes", n)
 		}
@@ -82,18 +111,19 @@ func TestRunEvery(t *testing.T) {
 // going on.
 func TestRunHints(t *testing.T) {
 	run(t, nil, func(t *testing.T, d *daemon) {
-		wait(time.Second)
+		d.start(t)
+		d.wait(time.Second)
 		for _, n := range []int{1, 2, 1, 3} {
 			d.hints <- hint(n)
-			wait(30 * time.Millisecond)
+			d.wait(30 * time.Millisecond)
 		}
-		wait(100 * time.Millisecond)
+		d.wait(100 * time.Millisecond)
 		if len(d.looks) != 2 || !slices.Equal(d.looks[1], []mirror.Hint{hint(1), hint(2), hint(3)}) || d.at[1] != 1100*time.Millisecond {
 			t.Errorf("looks %v at %v", d.looks, d.at)
 		}
 		d.hints <- hint(4)
 		close(d.hints)
-		wait(40 * time.Second)
+		d.wait(40 * time.Second)
 		if len(d.looks) < 4 || !slices.Equal(d.looks[2], []mirror.Hint{hint(4)}) || d.looks[3] != nil {
 			t.Errorf("looks %v", d.looks)
 		}
@@ -104,11 +134,12 @@ func TestRunHints(t *testing.T) {
 func TestRunManyHints(t *testing.T) {
 	for n, whole := range map[int]bool{1000: false, 1001: true} {
 		run(t, nil, func(t *testing.T, d *daemon) {
-			wait(time.Second)
+			d.start(t)
+			d.wait(time.Second)
 			for i := range n {
 				d.hints <- hint(i)
 			}
-			wait(time.Second)
+			d.wait(time.Second)
 			if len(d.looks) != 2 || (d.looks[1] == nil) != whole {
 				t.Errorf("%d hints: %d looks, the last with %d", n, len(d.looks), len(d.looks[len(d.looks)-1]))
 			}
@@ -121,12 +152,13 @@ func TestRunManyHints(t *testing.T) {
 func TestRunLookFails(t *testing.T) {
 	run(t, nil, func(t *testing.T, d *daemon) {
 		d.lookErr = errors.New("throttled")
+		d.start(t)
 		for range 2500 {
 			select {
 			case d.hints <- hint(1):
 			default:
 			}
-			wait(100 * time.Millisecond)
+			d.wait(100 * time.Millisecond)
 		}
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}
 		if len(d.at) != len(want) {
@@ -138,10 +170,10 @@ func TestRunLookFails(t *testing.T) {
 			}
 		}
 		d.lookErr = nil
-		wait(61 * time.Second)
+		d.wait(61 * time.Second)
 		n := len(d.at)
 		d.hints <- hint(2)
-		wait(time.Second)
+		d.wait(time.Second)
 		if len(d.at) != n+1 || d.looks[n] == nil {
 			t.Errorf("after it is over: looks %v at %v", d.looks[n-1:], d.at[n-1:])
 		}
@@ -152,7 +184,8 @@ func TestRunLookFails(t *testing.T) {
 func TestRunCallsFail(t *testing.T) {
 	run(t, sources(1, 1), func(t *testing.T, d *daemon) {
 		d.answer = func(mirror.Verb, *mirror.Session) error { return errors.New("timeout") }
-		wait(10 * time.Minute)
+		d.start(t)
+		d.wait(10 * time.Minute)
 		// 0, 1, 3, 7, 15, 31 s, and then every minute at least
 		if n := len(d.calls); n < 10 || n > 16 {
 			t.Errorf("%d calls in ten minutes", n)
@@ -160,7 +193,7 @@ func TestRunCallsFail(t *testing.T) {
 		d.Sources = sources(1, 2)
 		d.answer = nil
 		d.hints <- hint(2)
-		wait(100 * time.Millisecond)
+		d.wait(100 * time.Millisecond)
 		if last := d.calls[len(d.calls)-1]; last != "create 2" {
 			t.Errorf("the last call is %q", last)
 		}
@@ -170,13 +203,14 @@ func TestRunCallsFail(t *testing.T) {
 // What is more than a round does is done at once.
 func TestRunMore(t *testing.T) {
 	run(t, nil, func(t *testing.T, d *daemon) {
-		wait(time.Second)
+		d.start(t)
+		d.wait(time.Second)
 		for n := range 250 {
 			s := foreign(n, n, 1, uint32(n))
 			s.Tags = map[string]string{"periscope:owner": "periscope"}
 			d.Sessions = append(d.Sessions, s)
 		}
-		wait(33 * time.Second)
+		d.wait(33 * time.Second)
 		if len(d.calls) != 250 || len(d.looks) != 4 || d.at[1] != d.at[3] {
 			t.Errorf("%d calls in looks at %v", len(d.calls), d.at)
 		}
