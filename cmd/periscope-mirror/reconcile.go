@@ -97,20 +97,24 @@ func reconcile(ctx context.Context, m *mirrorer, dry bool, show func(outcome) er
 const maxRounds = 250
 
 // rounds does rounds until there is nothing to do at once, and passes on what each
-// did, in time. What the end of the context left undone is an error.
+// did, in time. What the end of the context left undone is an error, and so are
+// changes that could not be written.
 func (m *mirrorer) rounds(ctx context.Context, hints []mirror.Hint, did func(*mirror.Report)) error {
 	for range maxRounds {
 		report, err := m.Reconcile(ctx, hints)
-		if report != nil {
-			did(report)
-		}
-		if err != nil {
+		if report == nil {
 			return err
 		}
-		if left := leftOf(report); left > 0 && ctx.Err() != nil {
+		did(report)
+		switch left := leftOf(report); {
+		case err != nil:
+			return err
+		case left > 0 && ctx.Err() != nil:
 			return fmt.Errorf("stopped with %s left to do: %w", count(left, "action"), ctx.Err())
-		}
-		if !report.More {
+		case report.More:
+		case report.Unwritten > 0:
+			return fmt.Errorf("%s could not be written; the log says why", count(report.Unwritten, "change"))
+		default:
 			return nil
 		}
 	}

@@ -142,3 +142,16 @@ func TestReconcileFails(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Changes that cannot be written are a failure, of which the sessions are no part.
+func TestReconcileUnwritten(t *testing.T) {
+	for _, at := range []string{"/dev/null/changes", "s3://nobody/changes"} {
+		h := newHome(t, homeRules)
+		task := h.run("web", "")
+		r := runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--changes", at)
+		h.want(task)
+		if r.code != exitFailure || !strings.Contains(r.stdout, "  done\n") || !strings.HasSuffix(r.stderr, "periscope-mirror: 1 change could not be written; the log says why\n") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
