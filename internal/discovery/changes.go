@@ -32,6 +32,10 @@ const readBack = time.Hour
 // rereadEvery is how often tenures that ended are forgotten while nothing changes.
 const rereadEvery = time.Minute
 
+// atOnce is about how many changes are taken over at once: some 2 MiB, and 64 KiB
+// each at worst. With 10,000 sessions that takes 50 ms.
+const atOnce = 1000
+
 // unread is after how long without success changes may be missing.
 const unread = time.Minute
 
@@ -52,8 +56,8 @@ type follower struct {
 	damaged    uint64    // objects, as logged last
 
 	// Guarded by d.mu.
-	over recent[string, time.Time]        // sessions that were deleted
-	gone recent[session.Tenure, struct{}] // tenures that ended
+	over recent[deletion, int64]       // when sessions were deleted, in ns
+	gone recent[session.Tenure, int64] // when tenures ended, in ns
 
 	mu      sync.Mutex      // guards what follows
 	places  []changes.Place // that they tell of
@@ -124,15 +128,23 @@ func (f *follower) run(ctx context.Context) {
 
 // read takes over all changes that there are.
 func (f *follower) read(ctx context.Context, now time.Time) {
-	err := f.recall(ctx, now)
-	for more := err == nil; more; {
+	problem := f.recall(ctx, now)
+	var waiting []changes.Change
+	for more := true; more; {
 		var batch []changes.Change
+		var err error
 		batch, more, err = f.reader.Next(ctx, now)
-		f.take(batch, now)
+		if problem == nil {
+			problem = err
+		}
 		more = more && err == nil
+		if waiting = append(waiting, batch...); !more || len(waiting) >= atOnce {
+			f.take(waiting, now)
+			waiting = nil
+		}
 	}
 	if ctx.Err() == nil {
-		f.report(err, now)
+		f.report(problem, now)
 	}
 }
 
@@ -142,7 +154,7 @@ func (f *follower) recall(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	list, err := changes.NewLog(f.objects).Refusals(ctx, now.Add(-refusedStay))
-	if err != nil {
+	if err != nil && len(list) == 0 {
 		return err
 	}
 	f.mu.Lock()
@@ -154,7 +166,7 @@ func (f *follower) recall(ctx context.Context, now time.Time) error {
 		f.d.log.Info("interfaces that AWS refused to mirror before the start; see \"periscope sessions\"", "interfaces", n)
 	}
 	f.recalled = true
-	return nil
+	return err
 }
 
 // take takes over changes.
@@ -183,7 +195,7 @@ func (f *follower) ended(entries []session.Entry, now time.Time) {
 	}
 	for i := range entries {
 		if entries[i].Until != 0 {
-			f.gone.put(entries[i].Tenure(), struct{}{}, now)
+			f.gone.put(entries[i].Tenure(), entries[i].Until, now)
 		}
 	}
 }
@@ -283,13 +295,15 @@ func (d *Discovery) follow(batch []changes.Change, now time.Time) {
 			mine, known := d.aimedAtUs(target)
 			return mine || !known
 		},
-		gone: func(e *session.Entry) bool {
-			_, gone := f.gone.get(e.Tenure())
-			return gone
+		gone: func(e *session.Entry) int64 {
+			until, _ := f.gone.get(e.Tenure())
+			return until
 		},
 	}
 	next, changed := t.run(batch, d.tenures)
-	d.take(next, changed, now)
+	if ended := d.take(next, changed, now); len(changed) > 0 {
+		d.log.Info("sessions changed, as whoever mirrors says", "changed", len(changed)-ended, "ended", ended)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for reason, n := range left {

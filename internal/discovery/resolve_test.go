@@ -52,10 +52,10 @@ type world struct {
 	last  int64           // look, in ns
 
 	// Of changes.
-	lister  *scope                    // of the sessions that they tell of
-	senders map[sender]int64          // that were heard
-	gone    func(*session.Entry) bool // nil: nothing is
-	over    recent[string, time.Time]
+	lister  *scope                     // of the sessions that they tell of
+	senders map[sender]int64           // that were heard
+	gone    func(*session.Entry) int64 // nil: nothing is
+	over    recent[deletion, int64]
 	left    map[string]uint64 // out, by reason
 }
 

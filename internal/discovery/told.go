@@ -18,8 +18,8 @@ type telling struct {
 	scope func(changes.Place) *scope // that lists the sessions of a place; nil: none
 	ours  func(target string) bool   // as far as known
 	heard func() map[sender]int64    // unknown sessions, and when they began
-	gone  func(*session.Entry) bool  // that it ended, and is known no more
-	over  *recent[string, time.Time] // sessions that were deleted
+	gone  func(*session.Entry) int64 // when it ended, in ns, if it is known no more; else 0
+	over  *recent[deletion, int64]   // when, in ns
 	left  map[string]uint64          // changes left out, by reason
 
 	next  []tenure
@@ -91,20 +91,18 @@ func (t *telling) touch(i int) *tenure {
 // a look would give them.
 func (t *telling) name(batch []changes.Change, known []tenure) {
 	open := make(map[string]map[string]bool) // sessions by interface
-	note := func(iface, session string, is bool) {
-		if open[iface] == nil {
-			open[iface] = make(map[string]bool)
-		}
-		open[iface][session] = is
+	for i := range batch {
+		open[batch[i].InterfaceID] = make(map[string]bool)
 	}
 	for i := range known {
-		if w := &known[i].Workload; known[i].Until == 0 {
-			note(w.InterfaceID, w.SessionID, true)
+		w := &known[i].Workload
+		if of := open[w.InterfaceID]; of != nil && known[i].Until == 0 {
+			of[w.SessionID] = true
 		}
 	}
 	for i := range batch {
 		if c := &batch[i]; c.Kind != changes.Refused {
-			note(c.InterfaceID, c.SessionID, c.Kind != changes.Deleted)
+			open[c.InterfaceID][c.SessionID] = c.Kind != changes.Deleted
 		}
 	}
 	t.names = &listing{candidates: make(map[holder]*candidate)}
@@ -155,7 +153,7 @@ func (t *telling) made(c *changes.Change) {
 	case here < 0:
 		t.begin(t.names.candidates[h], by, at, until)
 	case t.next[here].Until == 0:
-		t.touch(here).refine(t.names.candidates[h])
+		t.touch(here).refine(t.names.candidates[h], c)
 	case c.Kind == changes.Modified && at >= t.next[here].Until && !t.next[here].deleted:
 		t.touch(here).end(0, t.now)
 	}
@@ -164,7 +162,7 @@ func (t *telling) made(c *changes.Change) {
 // begin begins a tenure that is not known, unless it ended long ago. Who had the
 // identity until then has it no more.
 func (t *telling) begin(c *candidate, by changes.Place, at, until int64) {
-	if t.gone(&c.Entry) {
+	if at < t.gone(&c.Entry) {
 		return
 	}
 	if len(t.next) >= maxTold {
@@ -191,8 +189,8 @@ func (t *telling) begin(c *candidate, by changes.Place, at, until int64) {
 			t.touch(i).end(at, t.now)
 		}
 	}
-	if when, ok := t.over.get(n.Workload.SessionID); ok {
-		until, n.deleted = earlier(until, when.UnixNano()), true
+	if when, ok := t.over.get(deletion{by, n.Workload.SessionID}); ok {
+		until, n.deleted = earlier(until, when), true
 	}
 	n.end(until, t.now)
 	t.were[len(t.next)] = session.Entry{}
@@ -214,7 +212,13 @@ func (t *telling) deleted(c *changes.Change) {
 			n.end(at, t.now)
 		}
 	}
-	t.over.put(c.SessionID, time.Unix(0, at), t.now)
+	t.over.put(deletion{by, c.SessionID}, at, t.now)
+}
+
+// A deletion is that of a session, said by whom its place is.
+type deletion struct {
+	changes.Place
+	session string
 }
 
 // moment returns when a change was made, in ns, if its writer's clock is not ahead.
@@ -241,10 +245,14 @@ func (t *tenure) saidBy(p changes.Place) bool {
 	return region == p.Region && (account == p.Account || account == "")
 }
 
-// refine takes over which task is behind a session that was listed before that was
-// found. What else a look says is better.
-func (t *tenure) refine(c *candidate) {
+// refine takes over what a change says of a session that is known: how it was
+// modified, and which task is behind it if it was listed before that was found. What
+// else a look says is better.
+func (t *tenure) refine(c *candidate, by *changes.Change) {
 	w, n := &t.Workload, &c.Workload
+	if by.Kind == changes.Modified {
+		t.number, w.TargetID, w.PacketLength = by.Number, by.TargetID, by.PacketLength
+	}
 	if w.TaskARN != "" || n.TaskARN == "" {
 		return
 	}

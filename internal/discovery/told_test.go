@@ -30,16 +30,22 @@ func saying(kind, id, name, address string, vni uint32, at int) changes.Change {
 
 func hexOf(b byte) string { return string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15]) }
 
-// hear tells the world changes at a second, and returns the tenures in the table.
-func (w *world) hear(n int, batch ...changes.Change) []string {
+// telling returns one of a second.
+func (w *world) telling(n int) *telling {
 	w.left = make(map[string]uint64)
-	t := telling{
+	t := &telling{
 		now: second(n), scope: func(changes.Place) *scope { return w.lister }, ours: func(target string) bool { return target != "tmt-2" },
 		heard: func() map[sender]int64 { return w.senders }, gone: w.gone, over: &w.over, left: w.left,
 	}
 	if t.gone == nil {
-		t.gone = func(*session.Entry) bool { return false }
+		t.gone = func(*session.Entry) int64 { return 0 }
 	}
+	return t
+}
+
+// hear tells the world changes at a second, and returns the tenures in the table.
+func (w *world) hear(n int, batch ...changes.Change) []string {
+	t := w.telling(n)
 	before := slices.Clone(w.known)
 	next, saved := t.run(batch, w.known)
 	if !reflect.DeepEqual(before, w.known) {
@@ -152,6 +158,12 @@ func TestTellingModified(t *testing.T) {
 		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 8 10.0.0.1 110-")
 	check(t, "and back", w.hear(121, saying("modified", "1", "a", "10.0.0.1", 7, 120)),
 		"web-aaaaaaaa 7 10.0.0.1 100-", "web-aaaaaaaa 8 10.0.0.1 110-120")
+	short := saying("modified", "1", "a", "10.0.0.1", 7, 125)
+	short.PacketLength, short.Number = 100, 9
+	w.hear(126, short)
+	if k := w.known[0]; k.Workload.PacketLength != 100 || k.number != 9 {
+		t.Errorf("modified in its length: %+v", k)
+	}
 	other := saying("modified", "1", "a", "10.0.0.1", 7, 130)
 	other.TargetID = "tmt-2"
 	check(t, "towards another collector", w.hear(131, other), "web-aaaaaaaa 7 10.0.0.1 100-130", "web-aaaaaaaa 8 10.0.0.1 110-120")
@@ -235,8 +247,9 @@ func TestTellingLeavesOut(t *testing.T) {
 	if want := map[string]uint64{"no_vni": 1, "no_address": 2, "odd": 3}; !reflect.DeepEqual(w.left, want) {
 		t.Errorf("left out %v", w.left)
 	}
-	w.gone = func(e *session.Entry) bool { return e.Workload.SessionID == "tms-1" }
-	check(t, "what ended long ago", w.hear(102, saying("created", "1", "a", "10.0.0.1", 7, 100)))
+	w.gone = func(e *session.Entry) int64 { return second(90).UnixNano() }
+	check(t, "what ended long ago", w.hear(102, saying("created", "1", "a", "10.0.0.1", 7, 89)))
+	check(t, "and began anew", w.hear(102, saying("modified", "1", "a", "10.0.0.1", 7, 90)), "web-aaaaaaaa 7 10.0.0.1 90-")
 }
 
 // Who writes changes of one account says nothing of another's sessions.
@@ -250,6 +263,11 @@ func TestTellingOfOthers(t *testing.T) {
 	}
 	foreign := saying("created", "2", "b", "10.0.0.1", 7, 102)
 	foreign.Account = "444455556666"
+	gone := saying("deleted", "3", "c", "10.0.0.3", 7, 102)
+	gone.Account = "444455556666"
+	w.hear(103, gone)
+	check(t, "one that is not known", w.hear(103, saying("created", "3", "c", "10.0.0.3", 7, 101))[1:], "web-cccccccc 7 10.0.0.3 101-")
+	w.known = w.known[:1]
 	check(t, "the same identity", w.hear(104, foreign), "web-aaaaaaaa 7 10.0.0.1 100-", "web-bbbbbbbb 7 10.0.0.1 102-")
 }
 
