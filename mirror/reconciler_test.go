@@ -291,8 +291,11 @@ func TestRestore(t *testing.T) {
 	if len(d.said) != 4 {
 		t.Errorf("%d changes, want 4", len(d.said))
 	}
+	d.said[3].At = d.now
 	d.begin(parse(t, toOne))
-	d.r.Restore(append(d.said, changes.Change{Kind: changes.Created, InterfaceID: eni(1)}))
+	d.r.Restore(d.said)
+	d.round(t, 0, "")
+	d.r.Restore([]changes.Change{{Kind: changes.Created, InterfaceID: eni(1)}})
 	d.round(t, 0, "create 1")
 }
 
@@ -356,6 +359,16 @@ func TestLateLists(t *testing.T) {
 	if slices.Contains(d.tokens[:2], d.tokens[2]) {
 		t.Error("a session that we deleted is asked for by its token")
 	}
+}
+
+// A session whose number a listed one has is no more: its token gave it back.
+func TestGhost(t *testing.T) {
+	d := newDesk(t, toOne, sources(1, 1))
+	d.round(t, 0, "create 1")
+	d.Sessions = made(mirror.Make(parse(t, toOne), state(sources(1, 1)), nil), 2000)
+	d.round(t, time.Second, "")
+	d.Sessions[0].ID = tms(1)
+	d.round(t, time.Second, "")
 }
 
 // An interface that was mirrored a moment ago may be missing in a list.

@@ -177,6 +177,12 @@ func TestRunLookFails(t *testing.T) {
 		if len(d.at) != n+1 || d.looks[n] == nil {
 			t.Errorf("after it is over: looks %v at %v", d.looks[n-1:], d.at[n-1:])
 		}
+		d.lookErr = errors.New("throttled again")
+		d.hints <- hint(3)
+		d.wait(1200 * time.Millisecond)
+		if len(d.at) != n+3 || d.at[n+2]-d.at[n+1] != time.Second {
+			t.Errorf("when it begins anew: looks at %v", d.at[n:])
+		}
 	})
 }
 

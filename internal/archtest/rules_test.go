@@ -47,6 +47,7 @@ var limits = []limit{
 		"golang.org/x/sys", "golang.org/x/net/bpf"}, "it is the other end of a mirror, and knows no stage of the collector but what reads frames"},
 	{"internal/cbpf", []string{"golang.org/x/sys", "golang.org/x/net/bpf"}, part},
 	{"internal/tpacket", []string{module + "internal/cbpf", "golang.org/x/sys", "golang.org/x/net/bpf"}, part},
+	{"mirror", []string{module + "mirror/changes", module + "internal/strictyaml"}, "what to do is decided without asking AWS"},
 	{"mirror/cloud", []string{module + "mirror", module + "internal/awsapi"}, "it says what there is, not what to do about it"},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 	{"internal/table", nil, part},
