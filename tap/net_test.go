@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -178,9 +176,9 @@ func (s *sink) count() int {
 	return len(s.list)
 }
 
-// tap runs a Tap in the task until stop is called, which returns its counts when
-// what it sent has arrived.
-func (w *wire) tap(cfg Config) (tap *Tap, stop func() Stats) {
+// tap runs a Tap in the task until stop is called, which returns its counts. It
+// mirrors already, and what it says is in the journal.
+func (w *wire) tap(cfg Config) (tap *Tap, said *journal, stop func() Stats) {
 	w.t.Helper()
 	if cfg.Interface == "" {
 		cfg.Interface = "eth0"
@@ -188,9 +186,8 @@ func (w *wire) tap(cfg Config) (tap *Tap, stop func() Stats) {
 	if !cfg.To.IsValid() {
 		cfg.To = netip.AddrPortFrom(peerAddr, tunnel.VXLANPort)
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
+	said = &journal{}
+	cfg.Log = said.log()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	opened := make(chan *Tap)
@@ -216,5 +213,6 @@ func (w *wire) tap(cfg Config) (tap *Tap, stop func() Stats) {
 		return tap.Stats()
 	})
 	w.t.Cleanup(func() { stop() })
-	return tap, stop
+	said.mirroring(w.t)
+	return tap, said, stop
 }

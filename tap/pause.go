@@ -27,11 +27,12 @@ const (
 // A pauser says when the tap keeps its hands off the task's traffic.
 type pauser struct {
 	share  allowance
+	used   func() time.Duration // of the processor
 	health *health
 
 	on    bool
 	until time.Time
-	moved uint64 // by the interface, when the pause began
+	moved uint64 // by the interface, when the pause was last counted
 	state string // why there are pauses; "" while there are none
 }
 
@@ -40,16 +41,21 @@ type pauser struct {
 // cost no more than that.
 func (t *Tap) rest(now time.Time, take []bpf.Instruction) error {
 	p := &t.pause
-	why, wait := "", p.share.look(processorTime(), now)
+	why, wait := "", p.share.look(p.used(), now)
 	if wait > 0 {
 		why = busy
 	}
 	if harm := p.health.look(); harm != "" {
 		why, wait = harm, harmWait
 	}
+	moved := p.health.device.moved
+	if p.on {
+		t.now.dropped[dropPaused] += moved - p.moved
+	}
+	p.moved = moved
 	switch {
 	case why != "" && !p.on:
-		p.on, p.moved = true, p.health.device.moved
+		p.on = true
 		t.now.pauses++
 		if err := t.ring.SetFilter(cbpf.RefuseAll); err != nil {
 			return err
@@ -59,7 +65,6 @@ func (t *Tap) rest(now time.Time, take []bpf.Instruction) error {
 		p.until = now.Add(wait)
 	case p.on && !now.Before(p.until):
 		p.on = false
-		t.now.dropped[dropPaused] += p.health.device.moved - p.moved
 		if err := t.ring.SetFilter(take); err != nil {
 			return err
 		}

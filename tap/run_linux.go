@@ -39,6 +39,8 @@ func (t *Tap) run(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
+	t.pause.share.look(t.pause.used(), now)
+	t.pause.health.look()
 	t.announce(false)
 	if err := t.ring.SetFilter(take); err != nil {
 		return err
@@ -123,12 +125,8 @@ func (t *Tap) wait(until time.Time) error {
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
-	down, err := t.ring.Down()
-	if down && err == nil {
-		t.cfg.Log.Warn("interface is down: nothing is mirrored until it is up", "interface", t.cfg.Interface)
-	}
-	time.Sleep(blockWait) // until there is another event, the poller says the same
-	return err
+	time.Sleep(blockWait) // the poller says so until there is another event; look finds out why
+	return nil
 }
 
 // look reads the counters of the ring, makes sure that there still is an
@@ -146,9 +144,14 @@ func (t *Tap) look(now time.Time, take []bpf.Instruction) error {
 	if gone {
 		return errGone
 	}
-	if err := t.out.measure(); err != nil {
+	down, err := t.ring.Down()
+	if err != nil {
 		return err
 	}
+	if down {
+		t.cfg.Log.Warn("interface is down: nothing is mirrored until it is up", "interface", t.cfg.Interface)
+	}
+	_ = t.out.measure() // without a route it stays what it was
 	defer t.publish()
 	return t.rest(now, take)
 }
@@ -159,16 +162,16 @@ func (t *Tap) end() error {
 	if err := t.ring.SetFilter(cbpf.RefuseAll); err != nil {
 		return err
 	}
+	if p := &t.pause; p.on {
+		p.health.look()
+		t.now.dropped[dropPaused] += p.health.device.moved - p.moved
+	}
 	for quiet := time.Now().Add(3 * blockWait); time.Now().Before(quiet); {
 		if t.ring.Take() {
 			t.block(time.Now())
 		} else if err := t.wait(quiet); err != nil {
 			return err
 		}
-	}
-	if p := &t.pause; p.on {
-		p.health.look()
-		t.now.dropped[dropPaused] += p.health.device.moved - p.moved
 	}
 	t.announce(true)
 	lost, err := t.ring.Drops()

@@ -40,13 +40,25 @@ func (o *offload) finish(frame []byte) bool {
 	if at+2 > len(frame) {
 		return false
 	}
-	sum := checksum.Fold(checksum.Sum(0, frame[start:]))
-	if sum == 0 {
-		sum = 0xffff // zero means that there is none (RFC 768); to TCP both are the same
-	}
-	binary.BigEndian.PutUint16(frame[at:], sum)
+	binary.BigEndian.PutUint16(frame[at:], field(checksum.Sum(0, frame[start:]), o.sumOffset))
 	return true
 }
+
+// field returns the checksum for a sum, at its offset in the header. To UDP zero
+// means that there is none, so it is sent as all ones (RFC 768).
+func field(sum uint64, offset uint16) uint16 {
+	c := checksum.Fold(sum)
+	if c == 0 && offset == sumUDP {
+		return 0xffff
+	}
+	return c
+}
+
+// The offsets of the checksum in the headers of TCP and UDP.
+const (
+	sumTCP = 16
+	sumUDP = 6
+)
 
 // A super is a frame that stands for several: TCP, or UDP, with more payload than
 // one of them has. It aliases the frame.
@@ -178,7 +190,7 @@ func (s *super) appendHeader(b []byte, i int) []byte {
 		binary.BigEndian.PutUint16(ip[10:], checksum.Fold(checksum.Sum(0, ip[:s.transport-packet.EthernetLen])))
 	}
 	length := len(l4) + len(payload)
-	field := 16
+	at := uint16(sumTCP)
 	if s.protocol == packet.ProtocolTCP {
 		binary.BigEndian.PutUint32(l4[4:], binary.BigEndian.Uint32(l4[4:])+uint32(i*s.size))
 		if i > 0 {
@@ -188,18 +200,14 @@ func (s *super) appendHeader(b []byte, i int) []byte {
 			l4[13] &^= flagFIN | flagPSH
 		}
 	} else {
-		field = 6
+		at = sumUDP
+		binary.BigEndian.PutUint16(l4[4:], uint16(length))
 		if l4[6]|l4[7] == 0 {
-			binary.BigEndian.PutUint16(l4[4:], uint16(length))
 			return b // sent without
 		}
-		binary.BigEndian.PutUint16(l4[4:], uint16(length))
 	}
-	l4[field], l4[field+1] = 0, 0
-	sum := checksum.Fold(checksum.Sum(checksum.Sum(s.pseudo+uint64(length), l4), payload))
-	if sum == 0 {
-		sum = 0xffff
-	}
-	binary.BigEndian.PutUint16(l4[field:], sum)
+	l4[at], l4[at+1] = 0, 0
+	sum := checksum.Sum(checksum.Sum(s.pseudo+uint64(length), l4), payload)
+	binary.BigEndian.PutUint16(l4[at:], field(sum, at))
 	return b
 }

@@ -25,10 +25,10 @@ type shape struct {
 // make returns the frame as the kernel shows it: one checksum is not there yet.
 func (s shape) make() ([]byte, offload) {
 	l4 := make([]byte, tcpLen+s.options)
-	o := offload{flags: needsChecksum, kind: tcp4, size: uint16(s.size), sumOffset: 16}
+	o := offload{flags: needsChecksum, kind: tcp4, size: uint16(s.size), sumOffset: sumTCP}
 	protocol := byte(packet.ProtocolTCP)
 	if s.udp {
-		l4, protocol, o.kind, o.sumOffset = make([]byte, udpLen), packet.ProtocolUDP, udpGSO, 6
+		l4, protocol, o.kind, o.sumOffset = make([]byte, udpLen), packet.ProtocolUDP, udpGSO, sumUDP
 	} else {
 		l4[12], l4[13] = byte(len(l4)/4<<4), s.flags
 		binary.BigEndian.PutUint32(l4[4:], 0xfffffff0) // it wraps
@@ -266,6 +266,19 @@ func TestFinish(t *testing.T) {
 		o.sumStart = uint16(len(frame))
 		if o.finish(frame) {
 			t.Error("finished what is out of reach")
+		}
+	}
+}
+
+// A checksum of zero is one to TCP, and none to UDP.
+func TestFieldOfZero(t *testing.T) {
+	for _, tt := range []struct {
+		sum    uint64
+		offset uint16
+		want   uint16
+	}{{0xffff, sumTCP, 0}, {0xffff, sumUDP, 0xffff}, {0xfffe, sumUDP, 1}, {0x1fffe, sumTCP, 0}} {
+		if got := field(tt.sum, tt.offset); got != tt.want {
+			t.Errorf("%#x at %d: %#04x, want %#04x", tt.sum, tt.offset, got, tt.want)
 		}
 	}
 }

@@ -57,7 +57,8 @@ type Config struct {
 	// must not be nil.
 	Log *slog.Logger
 
-	ring int // bytes, unless 0, in tests that want all there is
+	ring int                  // bytes, unless 0, in tests that want all there is
+	used func() time.Duration // unless nil, instead of processorTime
 }
 
 const maxVNI = 1<<24 - 1
@@ -122,7 +123,10 @@ func Open(cfg Config) (*Tap, error) {
 		return nil, errors.Join(err, r.Close(), out.close())
 	}
 	t := &Tap{cfg: cfg, ring: r, out: out, waiter: wait, rate: newBucket(cfg.Rate/8, maxBurst)}
-	t.pause.share.share = cfg.CPU
+	t.pause.share.share, t.pause.used = cfg.CPU, processorTime
+	if cfg.used != nil {
+		t.pause.used = cfg.used
+	}
 	t.pause.health = openHealth(device.Name, device.Index)
 	t.frame.Session = &packet.Session{Workload: cfg.Workload}
 	return t, nil
