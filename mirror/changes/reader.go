@@ -22,12 +22,14 @@ const (
 	// maxPlaces is how many accounts and regions are read.
 	maxPlaces = 256
 
-	// maxSeen is how many keys are remembered, some 200 bytes each.
+	// maxSeen is how many keys are remembered, some 200 bytes each: 100 changes a
+	// second for as long as lookBack.
 	maxSeen = 1 << 16
 
 	// lookBack is how much earlier than the latest change that was read another one
-	// may be that is still to come: clocks differ.
-	lookBack = 2 * time.Minute
+	// may be that is still to come: clocks differ, and a writer that could not write
+	// tries again.
+	lookBack = 10 * time.Minute
 
 	// allEvery is how often accounts and regions are looked for that come before
 	// the first one known.
@@ -36,7 +38,7 @@ const (
 
 // A Reader returns the changes of objects, each once, as they are added by however
 // many writers. It belongs to one goroutine. It remembers at most 13 MiB of keys:
-// with more than 65,536 changes in two minutes one that comes late may be missed.
+// with more than 65,536 changes in ten minutes one that comes late may be missed.
 type Reader struct {
 	objects Objects
 	from    time.Time

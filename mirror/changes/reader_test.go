@@ -53,11 +53,11 @@ func TestReaderEachOnceAndLateOnes(t *testing.T) {
 	r.put(change(-1, Created, "before"), change(5, Created, "a"))
 	r.want(6, "5 created a")
 	r.want(7)
-	r.put(change(3, Created, "late"), change(300, Created, "b")) // the hour ends meanwhile
-	r.want(301, "3 created late", "300 created b")
-	r.put(change(181, Deleted, "a"), change(179, Deleted, "late"))
-	r.want(302, "181 deleted a") // the other one is more than two minutes late
-	r.want(303)
+	r.put(change(3, Created, "late"), change(800, Created, "b")) // the hour ends meanwhile
+	r.want(801, "3 created late", "800 created b")
+	r.put(change(201, Deleted, "a"), change(199, Deleted, "late"))
+	r.want(802, "201 deleted a") // the other one is more than ten minutes late
+	r.want(803)
 	if n := len(r.places[place(home, "eu-central-1")].seen); n != 2 {
 		t.Errorf("%d keys are remembered", n)
 	}

@@ -1,0 +1,64 @@
+package discovery
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/periscope-collector/periscope/mirror/changes"
+)
+
+func TestChangesRefused(t *testing.T) {
+	dir := t.TempDir()
+	refused := func(name string, at int) changes.Change {
+		c := saying("refused", name, name, "10.0.0.1", 7, at)
+		c.SessionID, c.Code, c.Message = "", "UnsupportedOperation", "eni-"+name+" is not\na source \x1b[31m"
+		return c
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeller(t, dir, nil, away())
+		w.tell(refused("z", now()-24*3600+300), refused("y", now()-25*3600))
+		w.start(t)
+		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-z" {
+			t.Errorf("at the start: %+v", r)
+		}
+		w.tell(refused("a", now()), refused("b", now()))
+		w.next()
+		w.tell(refused("a", now()), saying("created", "b", "b", "10.0.0.2", 7, now()), refused("b", now()-1))
+		w.next()
+		r := w.Refused()
+		if len(r) != 2 || r[1].InterfaceID != "eni-a" || r[1].Tries != 2 || r[1].Last.Sub(r[1].Since) != 2*time.Second ||
+			r[1].Service != "web" || r[1].Cluster != "prod" || r[1].Code != "UnsupportedOperation" || r[1].Message != "eni-a is not\na source \x1b[31m" {
+			t.Errorf("%+v", r)
+		}
+		if n := w.log.lines("AWS refuses to mirror"); n != 2 {
+			t.Errorf("%d lines", n)
+		}
+		if n := w.log.lines(`message="eni-a is not_a source _[31m"`); n != 1 {
+			t.Errorf("%d lines with the message", n)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-a" {
+			t.Errorf("when one is a day old: %+v", r)
+		}
+	})
+}
+
+func TestRefusalsLimit(t *testing.T) {
+	r := refusals{of: make(map[string]*Refusal)}
+	for i := range maxRefused + 1 {
+		c := changes.Change{Kind: changes.Refused, InterfaceID: fmt.Sprint(i), At: second(i), Code: strings.Repeat("ä", maxCode)}
+		if !r.take(&c, second(maxRefused)) {
+			t.Fatal("not new")
+		}
+	}
+	if r.of["999"] != nil || r.of["1000"] == nil || len(r.of) != maxRefused*9/10+1 {
+		t.Errorf("%d are kept", len(r.of))
+	}
+	if one := r.of["1000"]; len(one.Code) != maxCode {
+		t.Errorf("code of %d bytes", len(one.Code))
+	}
+}
