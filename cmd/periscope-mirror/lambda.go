@@ -21,7 +21,7 @@ func serveLambda(stdout, stderr io.Writer) {
 	logger := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
 	slog.SetLogLoggerLevel(slog.LevelError) // package lambda writes the errors that are returned to it
 	slog.SetDefault(logger)
-	lambda.StartHandler(&function{
+	lambda.Start(&function{
 		places: places{rules: os.Getenv("PERISCOPE_RULES"), changes: os.Getenv("PERISCOPE_CHANGES")},
 		out:    stdout, log: logger, now: time.Now,
 	})

@@ -102,11 +102,11 @@ func TestOutlive(t *testing.T) {
 			t.Error("it ended before the end")
 		}
 		end()
-		time.Sleep(lastWord - 1)
+		time.Sleep(lastWord - time.Nanosecond)
 		if longer.Err() != nil {
 			t.Error("it did not outlive the end")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if longer.Err() == nil {
 			t.Error("it does not end")
