@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // imds is instance metadata: those of an instance that is made, serves, and is to
@@ -67,8 +69,11 @@ func programs(t *testing.T, scripts map[string]string) (log string, env []string
 
 func shell(t *testing.T, env []string, script string) (output string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", script)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", script)
 	cmd.Env = env
+	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

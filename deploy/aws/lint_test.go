@@ -40,7 +40,9 @@ func TestScriptsParse(t *testing.T) {
 	}
 }
 
-func TestDrainUnitVerify(t *testing.T) { judged(t, "systemd-analyze", "verify", "periscope-drain.service") }
+func TestDrainUnitVerify(t *testing.T) {
+	judged(t, "systemd-analyze", "verify", "periscope-drain.service")
+}
 
 // TestDrainUnit: the unit runs the script where release.sh puts it, with the names
 // that user data write.
