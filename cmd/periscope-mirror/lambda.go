@@ -80,6 +80,10 @@ func (f *function) handle(ctx context.Context, payload []byte, t *tally) error {
 	if err := f.start(ctx); err != nil {
 		return err
 	}
+	if !e.whole && e.hints[0].InstanceID != "" && !f.m.cloud.forInstances() {
+		f.log.Debug("nothing to look at", "why", "no rule is about instances")
+		return nil
+	}
 	known := e.known()
 	err = f.m.rounds(ctx, e.hints, func(r *mirror.Report) { t.add(r, f.now(), known) })
 	if t.looked {

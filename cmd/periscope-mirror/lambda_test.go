@@ -38,14 +38,21 @@ func TestLambdaEvents(t *testing.T) {
 	if lines := f.lines(len(events) + 5); len(lines) != len(events)+5 {
 		t.Errorf("%d lines of metrics", len(lines))
 	}
-	f.process.waitLog("nothing to look at", 3)
+	f.process.waitLog("the task has no interface of its own yet", 3)
+	f.process.waitLog("no rule is about instances", 6)
 	for line := range strings.Lines(f.process.log.String()) {
 		if !strings.HasPrefix(line, `{"time":"`) {
 			t.Errorf("logged %q", line)
 		}
 	}
-	if calls := h.Calls(); calls["CreateTrafficMirrorSession"]+calls["DeleteTrafficMirrorSession"] != 0 {
-		t.Errorf("%v", calls)
+	looks := 0
+	for _, want := range events {
+		if want.whole || want.hint.TaskARN != "" {
+			looks++
+		}
+	}
+	if calls := h.Calls(); calls["DescribeTrafficMirrorSessions"] != looks+1 || calls["CreateTrafficMirrorSession"]+calls["DeleteTrafficMirrorSession"] != 0 {
+		t.Errorf("%d looks, %v", looks, calls)
 	}
 }
 

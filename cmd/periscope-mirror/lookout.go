@@ -57,6 +57,13 @@ func (l *lookout) of() *cloud.Cloud {
 	return l.cloud
 }
 
+// forInstances reports whether it looks for instances.
+func (l *lookout) forInstances() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.instances
+}
+
 // wantsInstances reports whether rules may want other interfaces than those of tasks.
 func wantsInstances(rules *mirror.Rules) bool {
 	return slices.ContainsFunc(rules.Sources, func(r mirror.Rule) bool {
