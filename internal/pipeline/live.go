@@ -70,7 +70,7 @@ func NewLive(cfg config.Config, version string, log *slog.Logger) (_ *Live, err 
 		}
 	}
 	l.finder = openFinder(&cfg, l.table, journal.Config{Log: log})
-	rules, err := liveRules(&cfg)
+	rules, err := loadRules(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (l *Live) Reload(cfg config.Config) error {
 	}
 	// The files are what can still be refused, so they go first, that of the
 	// sessions last: through the watcher, which knows what it read last.
-	rules, err := liveRules(&cfg)
+	rules, err := loadRules(&cfg)
 	if err != nil {
 		return err
 	}

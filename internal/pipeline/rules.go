@@ -11,13 +11,6 @@ import (
 	"github.com/periscope-collector/periscope/internal/config"
 )
 
-// liveRules is loadRules where senders may say who they are.
-func liveRules(cfg *config.Config) (Rules, error) {
-	r, err := loadRules(cfg)
-	r.Learns = finds(cfg)
-	return r, err
-}
-
 // loadRules reads the filter file, and returns what the configuration says of
 // filters and of what to keep. The name of a filter that is not in the file is a
 // KeyError.
