@@ -37,8 +37,8 @@ type State struct {
 // A Source is an interface with what rules can tell it by.
 type Source struct {
 	InterfaceID string
-	Type        string // of the interface; "interface" may be mirrored
-	VPCID       string
+	Type        string // of the interface; "interface" may be mirrored; "" if it is not known yet
+	VPCID       string // "" while EC2 does not list the interface: VPC, zone and tags are not known yet
 	SubnetID    string
 	AZID        string
 	MAC         [6]byte

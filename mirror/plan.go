@@ -39,7 +39,7 @@ type Action struct {
 type Held struct {
 	Source  *Source // nil if it is not known
 	Session Session // that it has; only InterfaceID is set if it has none
-	Rule    string  // "" if it has a session that no rule wants
+	Rule    string  // "" if no rule wants the session, or it is not known which does
 	Reason  string
 	Refused *Refused // that it waits after, or nil
 	Room    bool     // it waits for room, which a deletion may make

@@ -103,16 +103,23 @@ func (p *planner) ours(s *Session) bool {
 // owns reports whether a session may be touched.
 func (p *planner) owns(s *Session) bool { return s.Tags[tagOwner] == p.rules.Owner && p.ours(s) }
 
-// source plans for one interface that is there.
+// source plans for one interface that is there. While too little is known of it, it
+// stays as it is.
 func (p *planner) source(s *Source) {
 	own := p.own[s.InterfaceID]
-	rule := p.rules.rule(s)
+	rule, sure := p.rules.rule(s)
 	switch {
+	case !sure:
+		p.hold(Held{Source: s, Reason: "EC2 does not list it yet, and a rule asks for its VPC or tags"})
+		return
 	case rule == nil:
 		p.remove(s, own, "no rule matches its interface")
 		return
 	case !rule.Mirror:
 		p.remove(s, own, fmt.Sprintf("rule %q leaves its interface out", rule.Name))
+		return
+	case s.Type == "":
+		p.hold(Held{Source: s, Rule: rule.Name, Reason: "EC2 does not list it yet, and its type is not known"})
 		return
 	}
 	if reason := p.unfit(s); reason != "" {

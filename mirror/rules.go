@@ -43,14 +43,18 @@ type Rule struct {
 	VNI          uint32   // that all share; 0 for one each
 }
 
-// rule returns the first rule that matches s, or nil.
-func (r *Rules) rule(s *Source) *Rule {
+// rule returns the first rule that matches s, or nil. It is not sure while a rule up
+// to that one asks for what is not known of s yet.
+func (r *Rules) rule(s *Source) (rule *Rule, sure bool) {
+	sure = true
 	for i := range r.Sources {
-		if r.Sources[i].Match.Meets(s) {
-			return &r.Sources[i]
+		m := &r.Sources[i].Match
+		sure = sure && (s.VPCID != "" || len(m.VPC) == 0 && len(m.Tag) == 0)
+		if m.Meets(s) {
+			return &r.Sources[i], sure
 		}
 	}
-	return nil
+	return nil, sure
 }
 
 // Load reads a rules file of at most MaxFile bytes. See Parse.
