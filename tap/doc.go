@@ -11,8 +11,8 @@
 // itself, so that the collector gets frames as they are on the wire. It never
 // mirrors its own datagrams, nor what AWS never mirrors.
 //
-// It is bounded. Memory: the ring of 8 MiB, 1.1 MiB to send from, and in the kernel
-// 8 sockets' buffers of 0.4 MiB each. Beyond the rate it drops frames; beyond its
+// It is bounded. Memory: the ring of 8 MiB, 0.2 MiB to send from, and in the kernel
+// a socket's buffer of 0.4 MiB. Beyond the rate it drops frames; beyond its
 // share of a processor, when its control group is throttled, or when the
 // interface's queue drops, it closes the ring's filter for a while. A full socket
 // drops. Nothing it does waits for the network, and each frame that is not sent is

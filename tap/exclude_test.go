@@ -25,10 +25,10 @@ func ip(src, dst string, protocol byte, payload []byte) []byte {
 }
 
 func udp(src, dst string, from, to uint16) []byte {
-	return ip(src, dst, packet.ProtocolUDP, ports(from, to))
+	return ip(src, dst, packet.ProtocolUDP, portPair(from, to))
 }
 
-func ports(from, to uint16) []byte {
+func portPair(from, to uint16) []byte {
 	b := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to)
 	return append(b, 0, 8, 0, 0)
 }
@@ -59,7 +59,7 @@ func TestExclusions(t *testing.T) {
 	const me6, you6, other6 = "fd00:1::2", "fd00:9::9", "fd00:1::3"
 	tcp, icmp6 := byte(packet.ProtocolTCP), byte(packet.ProtocolICMPv6)
 	fragment := func(src, dst string, protocol byte) []byte {
-		return ip(src, dst, fragment6, append([]byte{protocol, 0, 0, 1, 0, 0, 0, 1}, ports(5, 4789)...))
+		return ip(src, dst, fragment6, append([]byte{protocol, 0, 0, 1, 0, 0, 0, 1}, portPair(5, 4789)...))
 	}
 	arp := ip(me, other, tcp, make([]byte, 20))
 	arp[12], arp[13] = 8, 6
@@ -69,7 +69,7 @@ func TestExclusions(t *testing.T) {
 		take6 bool // with one of IPv6
 	}{
 		"TCP":                     {ip(me, other, tcp, make([]byte, 20)), true, true},
-		"TCP to the collector":    {ip(me, you, tcp, ports(9, 5000)), true, true},
+		"TCP to the collector":    {ip(me, you, tcp, portPair(9, 5000)), true, true},
 		"UDP":                     {udp(me, other, 5, 53), true, true},
 		"ICMP echo":               {ip(me, you, 1, make([]byte, 8)), true, true},
 		"own":                     {udp(me, you, 65408, 5000), false, true},
@@ -84,19 +84,19 @@ func TestExclusions(t *testing.T) {
 		"DHCP":                    {udp("0.0.0.0", "255.255.255.255", 68, 67), false, false},
 		"DHCP's answer":           {udp("10.0.1.1", me, 67, 68), false, false},
 		"port 67 to another":      {udp(me, other, 9000, 67), true, true},
-		"metadata":                {ip(me, "169.254.169.254", tcp, ports(9, 80)), false, false},
-		"metadata's answer":       {ip("169.254.169.254", me, tcp, ports(80, 9)), false, false},
-		"ECS metadata":            {ip(me, "169.254.170.2", tcp, ports(9, 80)), false, false},
+		"metadata":                {ip(me, "169.254.169.254", tcp, portPair(9, 80)), false, false},
+		"metadata's answer":       {ip("169.254.169.254", me, tcp, portPair(80, 9)), false, false},
+		"ECS metadata":            {ip(me, "169.254.170.2", tcp, portPair(9, 80)), false, false},
 		"time":                    {udp(me, "169.254.169.123", 9, 123), false, false},
 		"time of another":         {udp(me, "78.46.93.39", 9, 123), true, true},
-		"Windows activation":      {ip(me, "169.254.169.250", tcp, ports(9, 1688)), false, false},
+		"Windows activation":      {ip(me, "169.254.169.250", tcp, portPair(9, 1688)), false, false},
 		"Amazon DNS":              {udp(me, "169.254.169.253", 9, 53), true, true},
 		"unreachable own":         {quote(you, me, 3, udp(me, you, 65408, 5000)), false, true},
 		"unreachable own, far":    {quote("10.0.1.1", me, 3, udp(me, you, 65408, 4789)), false, true},
 		"too big, own":            {quote("10.0.1.1", me, 3, options(udp(me, you, 65408, 5000))), false, true},
 		"unreachable other":       {quote(other, me, 3, udp(me, other, 65408, 5000)), true, true},
 		"unreachable other port":  {quote(you, me, 3, udp(me, you, 9, 53)), true, true},
-		"unreachable TCP":         {quote(you, me, 3, ip(me, you, tcp, ports(9, 5000))), true, true},
+		"unreachable TCP":         {quote(you, me, 3, ip(me, you, tcp, portPair(9, 5000))), true, true},
 		"ARP":                     {arp, false, false},
 		"short":                   {arp[:13], false, false},
 
@@ -110,10 +110,10 @@ func TestExclusions(t *testing.T) {
 		"IPv6 fragment of TCP":        {fragment(me6, you6, tcp), true, true},
 		"IPv6 fragment, another":      {fragment(me6, other6, 17), true, true},
 		"IPv6 DHCP":                   {udp("fe80::1", "ff02::1:2", 546, 547), false, false},
-		"IPv6 metadata":               {ip(me6, "fd00:ec2::254", tcp, ports(9, 80)), false, false},
+		"IPv6 metadata":               {ip(me6, "fd00:ec2::254", tcp, portPair(9, 80)), false, false},
 		"IPv6 time":                   {udp(me6, "fd00:ec2::123", 9, 123), false, false},
 		"IPv6 Amazon DNS":             {udp(me6, "fd00:ec2::253", 9, 53), true, true},
-		"IPv6 metadata, almost":       {ip(me6, "fd00:ec2:1::254", tcp, ports(9, 80)), true, true},
+		"IPv6 metadata, almost":       {ip(me6, "fd00:ec2:1::254", tcp, portPair(9, 80)), true, true},
 		"IPv6 unreachable own":        {quote(you6, me6, 1, udp(me6, you6, 65408, 5000)), true, false},
 		"IPv6 too big, own":           {quote("fd00:1::1", me6, 2, udp(me6, you6, 65408, 4789)), true, false},
 		"IPv6 unreachable other":      {quote(other6, me6, 1, udp(me6, other6, 9, 5000)), true, true},

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/internal/cbpf"
 	"github.com/periscope-collector/periscope/internal/tpacket"
 )
@@ -190,7 +189,7 @@ func (t *Tap) announce(last bool) {
 	}
 	var sent counts
 	room := make([]byte, tpacket.OffloadLen, tpacket.OffloadLen+len(frame))
-	t.out.addFrame(traffic.SourcePort(frame), append(room, frame...), &sent)
+	t.out.addFrame(append(room, frame...), &sent)
 	t.out.flush(&sent)
 	t.now.announced += sent.mirrored
 	for i, n := range sent.dropped {

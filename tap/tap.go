@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/decode"
 	"github.com/periscope-collector/periscope/filter"
 	"github.com/periscope-collector/periscope/internal/tpacket"
@@ -57,8 +56,10 @@ type Config struct {
 	// must not be nil.
 	Log *slog.Logger
 
-	ring int                  // bytes, unless 0, in tests that want all there is
-	used func() time.Duration // unless nil, instead of processorTime
+	// For tests.
+	ring  int                  // bytes, unless 0: all there is
+	plain bool                 // the kernel takes no runs
+	used  func() time.Duration // unless nil, instead of processorTime
 }
 
 const maxVNI = 1<<24 - 1
@@ -122,6 +123,7 @@ func Open(cfg Config) (*Tap, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close(), out.close())
 	}
+	out.plain = cfg.plain
 	t := &Tap{cfg: cfg, ring: r, out: out, waiter: wait, rate: newBucket(cfg.Rate/8, maxBurst)}
 	t.pause.share.share, t.pause.used = cfg.CPU, processorTime
 	if cfg.used != nil {
@@ -184,7 +186,7 @@ func (t *Tap) mirror(p *tpacket.Packet, now time.Time) {
 	} else if len(p.Data) > t.out.fits && size == t.out.fits {
 		t.now.cut++
 	}
-	t.out.addFrame(traffic.SourcePort(p.Data), p.Offload[:tpacket.OffloadLen+size], &t.now)
+	t.out.addFrame(p.Offload[:tpacket.OffloadLen+size], &t.now)
 }
 
 // segments sends the segments of a super, or none.
@@ -195,14 +197,13 @@ func (t *Tap) segments(s *super, keep int, now time.Time) {
 		t.now.dropped[dropRate] += uint64(n)
 		return
 	}
-	port := traffic.SourcePort(s.header)
 	for i := range n {
 		payload := s.part(i)
 		size := len(s.header) + len(payload)
 		if size > t.out.fits && keep == t.out.fits {
 			t.now.cut++
 		}
-		t.out.addSegment(port, s, i, payload[:max(min(size, keep)-len(s.header), 0)], min(keep, len(s.header)), &t.now)
+		t.out.addSegment(s, i, payload[:max(min(size, keep)-len(s.header), 0)], min(keep, len(s.header)), &t.now)
 	}
 }
 

@@ -186,37 +186,51 @@ func same(t testing.TB, what string, got, want []byte) {
 // What TCP says comes out whole, in frames that the wire can carry, though the
 // kernel shows the tap frames of 64 KiB with no checksums.
 func TestTapMirrorsWhatTCPSays(t *testing.T) {
-	for name, host := range map[string]netip.Addr{"IPv4": peerAddr, "IPv6": peerAddr6} {
-		for _, mss := range []int{8880, 1460} {
-			t.Run(name, func(t *testing.T) {
-				w := newWire(t)
-				w.segments(mss)
-				s := w.collector(peerAddr)
-				_, _, stop := w.tap(Config{VNI: 77, ring: 64 << 20})
-				sent, got := w.converse(host, 8<<20, 1)
-				stats := stop()
-				lab.Eventually(t, "all has arrived", func() bool { return s.count() == int(stats.Mirrored) })
-				frames := s.frames(t, 77)
-				whole := streams(t, frames)
-				far, near := packet.AddrFrom(host), packet.AddrFrom(taskAddr)
-				if host.Is6() {
-					near = packet.AddrFrom(taskAddr6)
-				}
-				same(t, "what the task sent", whole[near], sent)
-				same(t, "what the task got", whole[far], got)
-				longest := 0
-				for _, f := range frames {
-					longest = max(longest, len(f))
-				}
-				headers := packet.EthernetLen + ipv4Len + tcpLen
-				if host.Is6() {
-					headers = packet.EthernetLen + ipv6Len + tcpLen
-				}
-				if longest != mss+headers { // of options, and what they leave for the payload
-					t.Errorf("the longest frame has %d bytes, want %d", longest, mss+headers)
-				}
-				checksums(t, frames)
-			})
-		}
+	for _, tt := range []struct {
+		name  string
+		host  netip.Addr
+		mss   int
+		plain bool
+	}{
+		{"IPv4, long segments", peerAddr, 8880, false},
+		{"IPv4", peerAddr, 1460, false},
+		{"IPv6, long segments", peerAddr6, 8880, false},
+		{"IPv6", peerAddr6, 1460, false},
+		{"datagram by datagram", peerAddr, 1460, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWire(t)
+			w.segments(tt.mss)
+			s := w.collector(peerAddr)
+			_, _, stop := w.tap(Config{VNI: 77, ring: 64 << 20, plain: tt.plain})
+			sent, got := w.converse(tt.host, 8<<20, 1)
+			stats := stop()
+			lab.Eventually(t, "all has arrived", func() bool { return s.count() == int(stats.Mirrored) })
+			frames := s.frames(t, 77)
+			whole := streams(t, frames)
+			far, near := packet.AddrFrom(tt.host), packet.AddrFrom(taskAddr)
+			if tt.host.Is6() {
+				near = packet.AddrFrom(taskAddr6)
+			}
+			same(t, "what the task sent", whole[near], sent)
+			same(t, "what the task got", whole[far], got)
+			longest := 0
+			for _, f := range frames {
+				longest = max(longest, len(f))
+			}
+			headers := packet.EthernetLen + ipv4Len + tcpLen
+			if tt.host.Is6() {
+				headers = packet.EthernetLen + ipv6Len + tcpLen
+			}
+			if longest != tt.mss+headers { // of options, and what they leave for the payload
+				t.Errorf("the longest frame has %d bytes, want %d", longest, tt.mss+headers)
+			}
+			checksums(t, frames)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(s.ports) != 1 || !s.ports[firstPort+77] {
+				t.Errorf("from ports %v, want %d", s.ports, firstPort+77)
+			}
+		})
 	}
 }

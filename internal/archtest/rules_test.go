@@ -42,7 +42,7 @@ var limits = []limit{
 	{"sink/queue", nil, "it carries items of any type"},
 	{"bench/traffic", []string{module + "packet", module + "tunnel", module + "internal/checksum", "golang.org/x/sys"}, part},
 	{"internal/checksum", nil, part},
-	{"tap", []string{module + "packet", module + "tunnel", module + "decode", module + "filter", module + "bench/traffic",
+	{"tap", []string{module + "packet", module + "tunnel", module + "decode", module + "filter",
 		module + "internal/cbpf", module + "internal/checksum", module + "internal/tpacket",
 		"golang.org/x/sys", "golang.org/x/net/bpf"}, "it is the other end of a mirror, and knows no stage of the collector but what reads frames"},
 	{"internal/cbpf", []string{"golang.org/x/sys", "golang.org/x/net/bpf"}, part},
