@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,21 @@ func TestPageAlarms(t *testing.T) {
 				t.Errorf("docs/aws.md has no row of %s with %s", id, metric)
 			}
 		}
+	}
+}
+
+// TestPageMetrics: the page has metrics that there are, and as many of them, with the
+// two of the disk, as it says that CloudWatch has.
+func TestPageMetrics(t *testing.T) {
+	page, metrics := string(read(t, pagePath)), string(read(t, "../../docs/metrics.md"))
+	for _, name := range regexp.MustCompile("`periscope_\\w+`").FindAllString(page, -1) {
+		if !strings.Contains(metrics, "\n| "+name+" |") {
+			t.Errorf("docs/aws.md has %s, and there is no such metric", name)
+		}
+	}
+	kept := regexp.MustCompile(`"periscope_\(([^)]*)\)"`).FindSubmatch(read(t, "prometheus.yaml"))
+	if count := fmt.Sprintf("| %d metrics and ", strings.Count(string(kept[1]), "|")+1+2); !strings.Contains(page, count) {
+		t.Errorf("docs/aws.md lacks %q", count)
 	}
 }
 
