@@ -36,7 +36,8 @@ type Reconciler struct {
 	echoes  echoes
 	pauses  map[string]pause // of calls that failed
 	unsaid  unsaid
-	noticed map[Notice]bool // at 80 % or reached, as logged last
+	noticed map[Notice]bool // as logged last
+	held    map[holding]bool // the same
 
 	mu      sync.Mutex
 	refused map[string][]Refused // by interface
@@ -106,7 +107,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, erro
 		return nil, err
 	}
 	r.forget(state, plan)
-	r.notice(plan)
+	r.notice(state, plan)
 	report := &Report{Plan: plan}
 	err = r.act(ctx, report)
 	report.Unwritten, report.Lost = len(r.unsaid.list), r.unsaid.lost
@@ -138,20 +139,4 @@ func (r *Reconciler) Refused() map[string][]Refused {
 		refused[id] = slices.Clone(list)
 	}
 	return refused
-}
-
-// notice logs quotas that are near, when they come to be.
-func (r *Reconciler) notice(plan *Plan) {
-	noticed := make(map[Notice]bool, len(plan.Notices))
-	for _, n := range plan.Notices {
-		full := n.Used >= n.Limit
-		key := Notice{Quota: n.Quota, ID: n.ID}
-		if full {
-			key.Used = 1
-		}
-		if noticed[key] = true; !r.noticed[key] {
-			r.c.Log.Warn("a quota is near or reached", "quota", n.Quota, "id", n.ID, "used", n.Used, "limit", n.Limit)
-		}
-	}
-	r.noticed = noticed
 }

@@ -128,6 +128,32 @@ func TestNoticesOnce(t *testing.T) {
 	count(2)
 }
 
+// Why an interface is held is logged once, however much is looked at.
+func TestHeldOnce(t *testing.T) {
+	d := newDesk(t, toOne, sources(1, 1))
+	d.Sources[0].Type = "branch"
+	count := func(want int) {
+		t.Helper()
+		_, _ = d.r.Reconcile(t.Context(), nil)
+		if got := strings.Count(d.log.String(), "an interface is not as it is wanted"); got != want {
+			t.Errorf("logged %d times, want %d:\n%s", got, want, d.log.String())
+		}
+	}
+	count(1)
+	count(1)
+	held := d.Sources
+	d.Whole, d.Sources = false, nil
+	count(1)
+	d.Sources = held
+	count(1)
+	d.Whole, d.Sources = true, nil
+	count(1)
+	d.Sources = held
+	count(2)
+	d.Sources[0].Type = "trunk"
+	count(3)
+}
+
 func TestPlanDoesNothing(t *testing.T) {
 	d := newDesk(t, toOne, sources(1, 1))
 	hints := []mirror.Hint{{InstanceID: "i-01234567"}}
