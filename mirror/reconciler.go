@@ -36,7 +36,7 @@ type Reconciler struct {
 	echoes  echoes
 	pauses  map[string]pause // of calls that failed
 	unsaid  unsaid
-	noticed map[Notice]bool // as logged last
+	noticed map[Notice]bool  // as logged last
 	held    map[holding]bool // the same
 
 	mu      sync.Mutex
