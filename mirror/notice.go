@@ -27,7 +27,7 @@ func (r *Reconciler) notice(state *State, plan *Plan) {
 			continue
 		}
 		if held[key] = true; !r.held[key] {
-			r.c.Log.Warn("an interface is not as it is wanted", "interface", key.interfaceID, "rule", h.Rule, "reason", h.Reason)
+			r.c.Log.Info("an interface is not as it is wanted", "interface", key.interfaceID, "rule", h.Rule, "reason", h.Reason)
 		}
 	}
 	if !state.Whole { // the others are as they were
