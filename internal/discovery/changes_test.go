@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/mirror/changes"
+	"github.com/periscope-collector/periscope/packet"
+	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
 )
 
@@ -329,6 +331,43 @@ func TestChangesExplainStrangers(t *testing.T) {
 		w.next()
 		if n := len(w.strangers.asked); n != 0 {
 			t.Errorf("%d strangers", n)
+		}
+	})
+}
+
+// Changes of sessions to other targets than those configured are of no concern.
+func TestChangesOfOtherTargets(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeller(t, dir, nil, away())
+		w.targets["tmt-1"] = true
+		w.start(t)
+		other := saying("created", "2", "b", "10.0.0.2", 7, now())
+		other.TargetID = "tmt-9"
+		w.tell(saying("created", "1", "a", "10.0.0.1", 7, now()), other)
+		w.next()
+		check(t, "ours", []string{w.name(7, "10.0.0.1", "a"), w.name(7, "10.0.0.2", "b")}, "web-aaaaaaaa", "vni-7-10.0.0.2")
+	})
+}
+
+// What the journal has of an account that is asked ends when that does not list it,
+// also where changes tell of the account.
+func TestChangesOfAnAccountAsked(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "journal")
+	synctest.Test(t, func(t *testing.T) {
+		j := openJournal(t, path)
+		gone := session.Entry{Name: "gone", VNI: 7, Source: packet.AddrFrom4([4]byte{10, 0, 0, 1}), Learned: true}
+		gone.Workload.AccountID, gone.Workload.Region = "111122223333", "eu-central-1"
+		gone.Workload.InterfaceID, gone.Workload.SessionID = "eni-9", "tms-9"
+		if err := j.Append([]session.Entry{gone}); err != nil {
+			t.Fatal(err)
+		}
+		w := newTeller(t, dir, j, newDesk("111122223333"))
+		w.tell(saying("created", "2", "b", "10.0.0.2", 7, now()))
+		w.start(t)
+		time.Sleep(3 * time.Minute)
+		if n := len(w.table.Sessions()); n != 0 {
+			t.Errorf("%d sessions that nobody lists", n)
 		}
 	})
 }

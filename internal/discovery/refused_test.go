@@ -39,6 +39,11 @@ func TestChangesRefused(t *testing.T) {
 		if n := w.log.lines(`message="eni-a is not_a source _[31m"`); n != 1 {
 			t.Errorf("%d lines with the message", n)
 		}
+		w.tell(saying("created", "a", "a", "10.0.0.1", 7, now()-4)) // before it was refused, and late
+		w.next()
+		if r := w.Refused(); len(r) != 2 {
+			t.Errorf("%+v", r)
+		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-a" {

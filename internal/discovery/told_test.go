@@ -207,6 +207,11 @@ func TestTellingBegin(t *testing.T) {
 		check(t, tt.name, w.hear(105, saying("created", "1", "a", "10.0.0.1", 7, 103)), "web-aaaaaaaa 7 10.0.0.1 "+tt.want+"-")
 	}
 	w := newWorld()
+	w.senders = map[sender]int64{{id, [6]byte{2, 'a'}}: second(105).UnixNano()}
+	w.hear(111, saying("created", "1", "a", "10.0.0.1", 7, 100), saying("deleted", "1", "a", "10.0.0.1", 7, 110))
+	check(t, "the second of an interface", w.hear(113, saying("created", "2", "a", "10.0.0.1", 7, 112)),
+		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 7 10.0.0.1 110-")
+	w = newWorld()
 	check(t, "a clock that is ahead", w.hear(105, saying("created", "1", "a", "10.0.0.1", 7, 1000)), "web-aaaaaaaa 7 10.0.0.1 105-")
 	check(t, "and behind", w.hear(110, saying("deleted", "1", "a", "10.0.0.1", 7, 50)), "web-aaaaaaaa 7 10.0.0.1 105-105")
 }

@@ -94,6 +94,9 @@ func TestReaderPlaces(t *testing.T) {
 	if p := r.Places(); len(p) != 8 || p[2] != (Place{home, "eu-central-10"}) {
 		t.Errorf("places %v", p)
 	}
+	for i := range 3 * pageLen {
+		r.held[fmt.Sprint("AWSLogs/", i)] = "{}"
+	}
 	r.next(1000)
 	before := r.lists
 	r.want(1001)
