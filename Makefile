@@ -58,12 +58,13 @@ test: tools ## run every test with the race detector, and vet for arm64; as root
 	tools/test
 
 .PHONY: lint
-lint: ## gofmt, vet and staticcheck
+lint: ## gofmt, vet and staticcheck; cfn-lint, where there is one
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	go mod tidy -diff
 	go vet -pgo=off -tags soak ./...
 	go tool -modfile=tools/go.mod staticcheck -tags soak ./...
 	cd interop && go mod tidy -diff && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
+	if command -v cfn-lint >/dev/null; then cfn-lint deploy/aws/collector.yaml deploy/aws/mirror.yaml deploy/aws/cross-account.yaml; fi
 
 .PHONY: bench
 bench: ## run the Go benchmarks, which takes some minutes

@@ -7,13 +7,10 @@ import (
 	"testing"
 )
 
-// judged runs a program on files, if it is there: what it finds the other tests
-// need not, and what matters they find without it.
+// judged runs a program on files.
 func judged(t *testing.T, program string, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("%s is not installed; the other tests do without", program)
-	}
+	need(t, program)
 	if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); err != nil {
 		t.Errorf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
@@ -27,8 +24,6 @@ func scripts(t *testing.T) []string {
 	}
 	return all
 }
-
-func TestCfnLint(t *testing.T) { judged(t, "cfn-lint", templates...) }
 
 func TestShellcheck(t *testing.T) { judged(t, "shellcheck", scripts(t)...) }
 

@@ -1,7 +1,7 @@
 // Package aws_test holds the CloudFormation templates, the scripts and the page
 // about them: that they are well formed, give no right that is not needed, encrypt
 // what they keep, and that numbers which must fit do. It needs neither AWS nor a
-// tool; where cfn-lint or shellcheck are installed they look too.
+// tool; "make lint" asks cfn-lint too, where there is one.
 package aws_test
 
 import (
