@@ -45,7 +45,7 @@ func (f *tapFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.filterName, "filter-name", "", "the filter's `NAME`, if the file has several")
 	flags.IntVar(&f.length, "packet-length", 0, "mirror so many `BYTES` of a frame, 0 for all that fit")
 	flags.StringVar(&f.limit, "limit", "200Mbit/s", "mirror at most this `RATE`, 0 for no limit")
-	flags.StringVar(&f.cpu, "cpu", "10%", "take at most this `SHARE` of a core, 0 for no limit")
+	flags.StringVar(&f.cpu, "cpu", "5%", "take at most this `SHARE` of a core, 0 for no limit")
 }
 
 // tapNames are the flags that go with an interface alone, fileNames those that do

@@ -131,6 +131,29 @@ func TestSendInterfaceFilters(t *testing.T) {
 	}
 }
 
+// docs/sidecar.md has the flags, with their defaults.
+func TestSendInterfacePage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sidecar.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := newSendCommand().Flags()
+	for _, name := range append([]string{"interface", "to", "vni"}, tapNames...) {
+		row := "\n| `--" + name + "` | "
+		if d := flags.Lookup(name).DefValue; name == "limit" || name == "cpu" {
+			row += "`" + d + "` | "
+		}
+		if !strings.Contains(string(text), row) {
+			t.Errorf("no row %q", row)
+		}
+	}
+	for _, name := range fileNames {
+		if !strings.Contains(string(text), "`--"+name+"`") {
+			t.Errorf("--%s is not there", name)
+		}
+	}
+}
+
 // Without the right to packet sockets it says what to do.
 func TestSendInterfaceWithoutTheRight(t *testing.T) {
 	if os.Geteuid() != 0 {
