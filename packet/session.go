@@ -69,7 +69,8 @@ type Session struct {
 // A Sole is the first sender of a session, as long as it is the only one.
 type Sole struct {
 	Source Addr          // the outer source of the first frame
-	MAC    atomic.Uint64 // the interface of the first frame that tells it, its bytes and 1<<48; 0: none does
+	Ends   [2]uint64     // its MAC addresses, destination first, as MAC has them; 0: it has none
+	MAC    atomic.Uint64 // the interface of the first frame that tells it, its first byte lowest, and 1<<48; 0: none does
 	Mixed  atomic.Bool   // others came, or frames so late that it does not matter any more
 }
 

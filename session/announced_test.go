@@ -30,6 +30,9 @@ func TestLearntFillsUnknownOfAnySource(t *testing.T) {
 	raw := &packet.Frame{VNI: own.VNI, Source: own.Source, Time: now, Data: make([]byte, 60)} // of no IP
 	copy(raw.Data, own.Data[:12])
 	raw.Data[12], raw.Data[13] = 0x88, 0xb5
+	ipv6 := func(time int64, mac [6]byte) *packet.Frame {
+		return ethernet(time, router, mac, addr("fd00::1"), addr("fd00::2"))
+	}
 	for _, tt := range []struct {
 		name    string
 		frames  []*packet.Frame
@@ -46,6 +49,9 @@ func TestLearntFillsUnknownOfAnySource(t *testing.T) {
 		{"of two interfaces", []*packet.Frame{own, sent(now, macB)}, now - minute, false},
 		{"the announcement, then another interface", []*packet.Frame{raw, sent(now, macB)}, now, false},
 		{"of another interface", []*packet.Frame{sent(now, macB)}, now - minute, false},
+		{"of no interface that tells, then of one", []*packet.Frame{ipv6(now, macA), own}, now, true},
+		{"of no interface that tells, then of another", []*packet.Frame{ipv6(now, macB), own}, now, false},
+		{"of none that tells, of another", []*packet.Frame{ipv6(now, macB)}, now, false},
 		{"for two minutes", []*packet.Frame{own, sent(now+2*minute-1, macA)}, now, true},
 		{"for longer", []*packet.Frame{own, sent(now+2*minute, macA)}, now, false},
 	} {
@@ -62,7 +68,7 @@ func TestLearntFillsUnknownOfAnySource(t *testing.T) {
 		if tt.becomes != (became.Name == "task") || tt.becomes != s.Ended.Load() || tt.becomes != became.Announced {
 			t.Errorf("%s: became %s, ended %v", tt.name, became.Name, s.Ended.Load())
 		}
-		if !tt.becomes && tt.name != "of another interface" {
+		if !tt.becomes && s.Sole.Mixed.Load() {
 			if again, _ := table.Lookup(elsewhere); again != s {
 				t.Errorf("%s: it does not go on", tt.name)
 			}

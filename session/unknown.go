@@ -38,7 +38,7 @@ func (u *strangers) find(f *packet.Frame) *packet.Session {
 		}
 	}
 	s := u.index.find(vniKey(vni), &f.Source)
-	if s != nil && !s.Sole.Mixed.Load() && watch(s, f) && u.retired.Load() {
+	if s != nil && !s.Sole.Mixed.Load() && news(s, f) && watch(s, f) && u.retired.Load() {
 		return nil // it was too late for who asks whose it is
 	}
 	return s
@@ -118,8 +118,7 @@ func newUnknown(id uint32, f *packet.Frame, apart bool, workers int) *packet.Ses
 	}
 	s.Name = unknownName(s.VNI)
 	if !apart {
-		s.Sole.Source = f.Source
-		watch(s, f)
+		begin(s, f)
 	}
 	if apart && !f.Source.IsZero() {
 		s.Source = f.Source
@@ -145,14 +144,12 @@ func silent(s *packet.Session, now time.Time) bool {
 // the frame no source.
 func beginning(s *packet.Session) *packet.Frame {
 	f := &packet.Frame{VNI: s.VNI, Source: s.Source, Time: s.Since}
-	mac, ok := s.MAC, s.ByMAC
-	if s.Source.IsZero() && !s.Sole.Mixed.Load() {
-		f.Source = s.Sole.Source
-		mac, ok = soleMAC(s.Sole.MAC.Load())
-	}
-	if ok {
+	switch {
+	case s.Source.IsZero() && !s.Sole.Mixed.Load():
+		f.Source, f.Data = s.Sole.Source, soleFrame(s)
+	case s.ByMAC:
 		f.Data = make([]byte, packet.EthernetLen)
-		copy(f.Data, mac[:])
+		copy(f.Data, s.MAC[:])
 	}
 	return f
 }
