@@ -18,7 +18,8 @@
 //	  100          1       1        1     1            1          1        6
 //	1,000          1       1        1    10           10          6       29
 //
-// For hints of up to 100 tasks of a cluster it makes 4. A further cluster costs a
+// Tasks that sessions name and no list has are described too, so that a list that is
+// late ends no session. For hints of up to 100 tasks of a cluster it makes 4. A further cluster costs a
 // list at least; with Config.Instances there are two calls more, and two for each
 // thousand of interfaces or instances.
 //

@@ -3,6 +3,7 @@ package cloud_test
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"testing"
 
@@ -217,5 +218,29 @@ func TestLateOnInstance(t *testing.T) {
 	r.change(func(here *awsfake.Region) { clear(here.Interfaces) })
 	if s := r.look(t); len(s.Sources) != 1 || s.Sources[0].Type != "" || s.Sources[0].SubnetID == "" {
 		t.Errorf("not listed: %+v", s.Sources)
+	}
+}
+
+// A task that is mirrored and in no list is asked for by name: what runs is a source,
+// what has stopped is not.
+func TestLateList(t *testing.T) {
+	r := newRig(t, cloud.Config{})
+	_, filter, _ := r.target(t)
+	runs, stopped := r.task(t, awsfake.Run{Cluster: "prod"}), r.task(t, awsfake.Run{Cluster: "prod"})
+	r.change(func(here *awsfake.Region) {
+		here.Sessions = make(map[string]*awsfake.MirrorSession)
+		for _, task := range []awsfake.Task{runs, stopped} {
+			id := "tms-" + task.Interface()[4:]
+			here.Sessions[id] = &awsfake.MirrorSession{ID: id, InterfaceID: task.Interface(), TargetID: "tmt-1", FilterID: filter, OwnerID: account,
+				Number: 1, VNI: 1, Tags: awsfake.Set[awsfake.Tag]{{Key: "periscope:cluster", Value: "prod"}, {Key: "periscope:task", Value: path.Base(task.ARN)}}}
+		}
+	})
+	if _, err := r.fake.SetTask(stopped.ARN, "STOPPING"); err != nil {
+		t.Fatal(err)
+	}
+	r.fake.Fail(awsfake.Fault{Operation: "ListTasks", Times: 1, Kind: awsfake.Refused, Error: awsfake.Error{Code: "ClusterNotFoundException", Message: "Cluster not found."}})
+	s := r.look(t)
+	if got := faces(s); !slices.Equal(got, []string{runs.Interface()}) || !slices.Equal(s.Gone, []string{stopped.Interface()}) {
+		t.Errorf("sources %q, gone %q, want %s and %s", got, s.Gone, runs.Interface(), stopped.Interface())
 	}
 }

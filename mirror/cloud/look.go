@@ -25,7 +25,7 @@ func (c *Cloud) Look(ctx context.Context, hints []mirror.Hint) (*mirror.State, e
 	}
 	steps := []func(context.Context) error{l.sessions, l.targets}
 	if l.state.Whole {
-		steps = append(steps, l.allTasks, l.allInstances)
+		steps = append(steps, l.allTasks, l.mirroredTasks, l.allInstances)
 	} else {
 		tasks, instances := c.sort(hints, account)
 		steps = append(steps,
@@ -80,6 +80,32 @@ func (l *look) allTasks(ctx context.Context) error {
 			_, err = l.describe(ctx, cluster, arns)
 		}
 		if err != nil && awsapi.KindOf(err) != awsapi.NotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+// mirroredTasks finds tasks that sessions name and no list has: a list may come late,
+// and what is in none would be taken for gone.
+func (l *look) mirroredTasks(ctx context.Context) error {
+	listed := make(map[string]bool, len(l.tasks)+len(l.state.Gone))
+	for i := range l.tasks {
+		listed[l.tasks[i].InterfaceID] = true
+	}
+	for _, id := range l.state.Gone {
+		listed[id] = true
+	}
+	missing := make(map[string][]string)
+	for i := range l.state.Sessions {
+		s := &l.state.Sessions[i]
+		if id, cluster := s.Tags[taskTag], s.Tags[clusterTag]; id != "" && cluster != "" && s.OwnerID == l.state.Account && !listed[s.InterfaceID] {
+			listed[s.InterfaceID] = true
+			missing[cluster] = append(missing[cluster], id)
+		}
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(missing)) {
+		if _, err := l.describe(ctx, cluster, missing[cluster]); err != nil && awsapi.KindOf(err) != awsapi.NotFound {
 			return err
 		}
 	}

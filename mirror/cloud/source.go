@@ -11,6 +11,7 @@ import (
 
 const (
 	// Of a session, as package mirror makes it: the id of what it is for.
+	clusterTag  = "periscope:cluster"
 	taskTag     = "periscope:task"
 	instanceTag = "periscope:instance"
 
