@@ -165,10 +165,15 @@ func (t *Tap) end() error {
 		p.health.look()
 		t.now.dropped[dropPaused] += p.health.device.moved - p.moved
 	}
-	for quiet := time.Now().Add(3 * blockWait); time.Now().Before(quiet); {
+	for quiet := time.Now().Add(3 * blockWait); ; {
 		if t.ring.Take() {
 			t.block(time.Now())
-		} else if err := t.wait(quiet); err != nil {
+			continue
+		}
+		if !time.Now().Before(quiet) { // no block can come any more
+			break
+		}
+		if err := t.wait(quiet); err != nil {
 			return err
 		}
 	}

@@ -226,6 +226,9 @@ func TestTapMirrorsWhatTCPSays(t *testing.T) {
 				t.Errorf("the longest frame has %d bytes, want %d", longest, tt.mss+headers)
 			}
 			checksums(t, frames)
+			if t.Failed() {
+				t.Log(stats)
+			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if len(s.ports) != 1 || !s.ports[firstPort+77] {
