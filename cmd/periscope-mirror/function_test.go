@@ -79,6 +79,9 @@ func TestFunctionRulesOfS3(t *testing.T) {
 	if changes != 5 {
 		t.Errorf("%d changes, want 5", changes)
 	}
+	if n := h.Calls()[awsfake.Metadata]; n != 0 { // Lambda has none: asking takes two seconds
+		t.Errorf("instance metadata were asked %d times", n)
+	}
 }
 
 // Instances are looked for from when rules want some, and no longer when none does.
