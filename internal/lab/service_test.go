@@ -67,6 +67,8 @@ func (v *service) begin(n int) {
 	v.move(made, "PENDING", "ACTIVATING", "RUNNING")
 }
 
+// end ends the oldest tasks. Each has said its last before AWS begins to stop it:
+// the kernel is later than AWS to end a mirror.
 func (v *service) end(n int) {
 	v.t.Helper()
 	if n <= 0 {
@@ -74,9 +76,11 @@ func (v *service) end(n int) {
 	}
 	old := v.now[:n]
 	v.now = slices.Clone(v.now[n:])
-	v.move(old, "DEACTIVATING", "STOPPING")
 	for _, r := range old {
 		v.hush(r)
+	}
+	v.move(old, "DEACTIVATING", "STOPPING")
+	for _, r := range old {
 		r.Stop()
 	}
 	v.move(old, "DEPROVISIONING", "STOPPED")
