@@ -110,11 +110,15 @@ func TestChangesName(t *testing.T) {
 				deleted.At = time.Now()
 				w.tell(deleted)
 				w.next()
-				if who := b.Identified(); who.Name != "web-bbbbbbbb" || who.Until.Load() != deleted.At.UnixNano() {
+				if who := b.Identified(); who.Name != "web-bbbbbbbb" || who.Until.Load() != deleted.At.UnixNano()+lingers {
 					t.Errorf("of 300 ms: %s until %d", who.Name, who.Until.Load())
 				}
 				w.tell(saying("deleted", "1", "a", "10.0.0.1", 7, now()))
 				w.next()
+				if got := w.name(7, "10.0.0.1", "a"); got != "web-aaaaaaaa" {
+					t.Errorf("two seconds after it was deleted: %s", got)
+				}
+				time.Sleep(time.Duration(lingers))
 				if got := w.name(7, "10.0.0.1", "a"); got == "web-aaaaaaaa" {
 					t.Error("a session that was deleted has frames")
 				}
@@ -159,7 +163,7 @@ func TestChangesAndLooks(t *testing.T) {
 		end := now()
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
-		if got := seconds(told.Identified().Until.Load()); got != fmt.Sprint(end) {
+		if got := seconds(told.Identified().Until.Load()); got != fmt.Sprint(end+5) && got != fmt.Sprint(end) { // a look may be first, and know when the task stopped
 			t.Errorf("ended at %s, not %d", got, end)
 		}
 		w.tell(saying("created", "a", "a", "10.0.0.1", 7, 1)) // as late as can be
@@ -212,6 +216,7 @@ func TestChangesOfAnAccountNotAsked(t *testing.T) {
 		}
 		w.tell(saying("deleted", "1", "a", "10.0.0.1", 7, now()))
 		w.next()
+		time.Sleep(time.Duration(lingers))
 		if got := w.name(7, "10.0.0.1", "a"); got == "web-aaaaaaaa" {
 			t.Error("not ended")
 		}
@@ -275,13 +280,14 @@ func TestChangesTrouble(t *testing.T) {
 		time.Sleep(100 * time.Second)
 		w.tell(saying("deleted", "1", "a", "10.0.0.1", 7, now()))
 		w.next()
+		time.Sleep(8 * time.Second)
 		w.tell(saying("created", "1", "a", "10.0.0.1", 7, now()-60)) // a minute late
 		a := w.find(7, "10.0.0.1", "a")
 		w.next()
 		if who := a.Identified(); who.Known {
 			t.Errorf("a frame of after the end: %s", who.Name)
 		}
-		if len(w.tenures) != 1 || w.tenures[0].Until-w.tenures[0].From != int64(58*time.Second) {
+		if len(w.tenures) != 1 || w.tenures[0].Until-w.tenures[0].From != int64(55*time.Second) {
 			t.Errorf("%+v", w.tenures)
 		}
 		for i, text := range []string{"", "{}", `{"at":"2026-01-02T03:00:00Z"}`, "\x00\xff"} {

@@ -143,9 +143,9 @@ func (t *telling) made(c *changes.Change) {
 		case ours && holderOf(&n.Entry) == h:
 			here = i
 		case n.From > at: // this change comes late
-			until = earlier(until, n.From)
+			until = earlier(until, n.From+lingers)
 		case n.Until == 0:
-			t.touch(i).end(at, t.now)
+			t.touch(i).end(at+lingers, t.now)
 		}
 	}
 	switch {
@@ -154,7 +154,7 @@ func (t *telling) made(c *changes.Change) {
 		t.begin(t.names.candidates[h], by, at, until)
 	case t.next[here].Until == 0:
 		t.touch(here).refine(t.names.candidates[h], c)
-	case c.Kind == changes.Modified && at >= t.next[here].Until && !t.next[here].deleted:
+	case c.Kind == changes.Modified && at >= t.next[here].Until-lingers && !t.next[here].deleted:
 		t.touch(here).end(0, t.now)
 	}
 }
@@ -185,12 +185,12 @@ func (t *telling) begin(c *candidate, by changes.Place, at, until int64) {
 			until = earlier(until, o.From)
 		case same && o.Until != 0:
 			n.From = max(n.From, o.Until)
-		case !same && o.Until == 0 && o.saidBy(by):
+		case !same && (o.Until == 0 || o.Until > at) && o.saidBy(by):
 			t.touch(i).end(at, t.now)
 		}
 	}
 	if when, ok := t.over.get(deletion{by, n.Workload.SessionID}); ok {
-		until, n.deleted = earlier(until, when), true
+		until, n.deleted = earlier(until, when+lingers), true
 	}
 	n.end(until, t.now)
 	t.were[len(t.next)] = session.Entry{}
@@ -208,8 +208,8 @@ func (t *telling) deleted(c *changes.Change) {
 			return
 		}
 		n := t.touch(i)
-		if n.deleted = true; n.Until == 0 || at < n.Until {
-			n.end(at, t.now)
+		if n.deleted = true; n.Until == 0 || at+lingers < n.Until {
+			n.end(at+lingers, t.now)
 		}
 	}
 	t.over.put(deletion{by, c.SessionID}, at, t.now)
@@ -260,6 +260,11 @@ func (t *tenure) refine(c *candidate, by *changes.Change) {
 	w.Cluster, w.ClusterARN, w.Service = n.Cluster, n.ClusterARN, n.Service
 	w.TaskARN, w.TaskDefinitionARN, w.ContainerInstARN, w.ContainerIDs = n.TaskARN, n.TaskDefinitionARN, n.ContainerInstARN, n.ContainerIDs
 }
+
+// lingers is how long AWS may mirror on after it said that a session is gone, or is
+// another one, in ns. Frames of then are still the holder's, unless the next one
+// begins.
+const lingers = int64(5 * time.Second)
 
 // maxTold is how many tenures there may be for changes to begin further ones.
 const maxTold = 2 * maxSessions

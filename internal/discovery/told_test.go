@@ -68,9 +68,9 @@ func TestTellingKeepsTo(t *testing.T) {
 	}
 	check(t, "again", w.hear(106, saying("created", "1", "a", "10.0.0.1", 7, 103)), "web-aaaaaaaa 7 10.0.0.1 103-")
 	check(t, "journal", w.changes())
-	check(t, "deleted", w.hear(110, saying("deleted", "1", "a", "10.0.0.1", 7, 108)), "web-aaaaaaaa 7 10.0.0.1 103-108")
-	check(t, "journal", w.changes(), "web-aaaaaaaa 7 10.0.0.1 103-108")
-	check(t, "again", w.hear(111, saying("deleted", "1", "a", "10.0.0.1", 7, 108)), "web-aaaaaaaa 7 10.0.0.1 103-108")
+	check(t, "deleted", w.hear(110, saying("deleted", "1", "a", "10.0.0.1", 7, 108)), "web-aaaaaaaa 7 10.0.0.1 103-113")
+	check(t, "journal", w.changes(), "web-aaaaaaaa 7 10.0.0.1 103-113")
+	check(t, "again", w.hear(111, saying("deleted", "1", "a", "10.0.0.1", 7, 108)), "web-aaaaaaaa 7 10.0.0.1 103-113")
 	check(t, "journal", w.changes())
 	check(t, "a minute later", w.hear(170))
 	if len(w.known) != 0 {
@@ -91,7 +91,7 @@ func TestTellingOfWhatIsOver(t *testing.T) {
 		for i, batch := range batches {
 			got = w.hear(105+i, batch...)
 		}
-		check(t, name, got, "web-aaaaaaaa 7 10.0.0.1 103-104")
+		check(t, name, got, "web-aaaaaaaa 7 10.0.0.1 103-109")
 	}
 }
 
@@ -117,10 +117,10 @@ func TestTellingAgreesWithLooks(t *testing.T) {
 		}
 		check(t, "late", w.hear(121, saying("created", "1", "a", "10.0.0.1", 7, 103)), "web-aaaaaaaa 7 10.0.0.1 103-")
 		check(t, "journal", w.changes())
-		check(t, "deleted", w.hear(130, saying("deleted", "1", "a", "10.0.0.1", 7, 129)), "web-aaaaaaaa 7 10.0.0.1 103-129")
-		check(t, "and listed by a look that is late", w.look(131), "web-aaaaaaaa 7 10.0.0.1 103-129")
+		check(t, "deleted", w.hear(130, saying("deleted", "1", "a", "10.0.0.1", 7, 129)), "web-aaaaaaaa 7 10.0.0.1 103-134")
+		check(t, "and listed by a look that is late", w.look(131), "web-aaaaaaaa 7 10.0.0.1 103-134")
 		w.unmirror("1")
-		check(t, "and not", w.look(140), "web-aaaaaaaa 7 10.0.0.1 103-129")
+		check(t, "and not", w.look(140), "web-aaaaaaaa 7 10.0.0.1 103-134")
 		check(t, "a minute later", w.look(200))
 	}
 }
@@ -153,11 +153,11 @@ func TestTellingModified(t *testing.T) {
 	w := newWorld()
 	w.hear(101, saying("created", "1", "a", "10.0.0.1", 7, 100))
 	check(t, "another VNI", w.hear(111, saying("modified", "1", "a", "10.0.0.1", 8, 110)),
-		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 8 10.0.0.1 110-")
+		"web-aaaaaaaa 7 10.0.0.1 100-115", "web-aaaaaaaa 8 10.0.0.1 110-")
 	check(t, "the first one, late", w.hear(112, saying("created", "1", "a", "10.0.0.1", 7, 100)),
-		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 8 10.0.0.1 110-")
+		"web-aaaaaaaa 7 10.0.0.1 100-115", "web-aaaaaaaa 8 10.0.0.1 110-")
 	check(t, "and back", w.hear(121, saying("modified", "1", "a", "10.0.0.1", 7, 120)),
-		"web-aaaaaaaa 7 10.0.0.1 100-", "web-aaaaaaaa 8 10.0.0.1 110-120")
+		"web-aaaaaaaa 7 10.0.0.1 100-", "web-aaaaaaaa 8 10.0.0.1 110-125")
 	short := saying("modified", "1", "a", "10.0.0.1", 7, 125)
 	short.PacketLength, short.Number = 100, 9
 	w.hear(126, short)
@@ -166,14 +166,14 @@ func TestTellingModified(t *testing.T) {
 	}
 	other := saying("modified", "1", "a", "10.0.0.1", 7, 130)
 	other.TargetID = "tmt-2"
-	check(t, "towards another collector", w.hear(131, other), "web-aaaaaaaa 7 10.0.0.1 100-130", "web-aaaaaaaa 8 10.0.0.1 110-120")
+	check(t, "towards another collector", w.hear(131, other), "web-aaaaaaaa 7 10.0.0.1 100-135", "web-aaaaaaaa 8 10.0.0.1 110-125")
 	check(t, "deleted", w.hear(141, saying("deleted", "1", "a", "10.0.0.1", 7, 140)),
-		"web-aaaaaaaa 7 10.0.0.1 100-130", "web-aaaaaaaa 8 10.0.0.1 110-120")
+		"web-aaaaaaaa 7 10.0.0.1 100-135", "web-aaaaaaaa 8 10.0.0.1 110-125")
 
 	w = newWorld()
 	check(t, "reordered", w.hear(111, saying("modified", "1", "a", "10.0.0.1", 8, 110)), "web-aaaaaaaa 8 10.0.0.1 110-")
 	check(t, "reordered", w.hear(112, saying("created", "1", "a", "10.0.0.1", 7, 100)),
-		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 8 10.0.0.1 110-")
+		"web-aaaaaaaa 7 10.0.0.1 100-115", "web-aaaaaaaa 8 10.0.0.1 110-")
 }
 
 func TestTellingAddressReused(t *testing.T) {
@@ -181,6 +181,9 @@ func TestTellingAddressReused(t *testing.T) {
 	want := []string{"web-aaaaaaaa 7 10.0.0.1 100-110", "web-bbbbbbbb 7 10.0.0.1 110-"}
 	w := newWorld()
 	check(t, "in order", w.hear(111, a, b), want...)
+	w = newWorld()
+	w.hear(111, a, saying("deleted", "1", "a", "10.0.0.1", 7, 109))
+	check(t, "while AWS mirrors on", w.hear(112, b), want...)
 	w = newWorld()
 	w.hear(111, b)
 	got := w.hear(112, a)
@@ -210,7 +213,7 @@ func TestTellingBegin(t *testing.T) {
 	w.senders = map[sender]int64{{id, [6]byte{2, 'a'}}: second(105).UnixNano()}
 	w.hear(111, saying("created", "1", "a", "10.0.0.1", 7, 100), saying("deleted", "1", "a", "10.0.0.1", 7, 110))
 	check(t, "the second of an interface", w.hear(113, saying("created", "2", "a", "10.0.0.1", 7, 112)),
-		"web-aaaaaaaa 7 10.0.0.1 100-110", "web-aaaaaaaa 7 10.0.0.1 110-")
+		"web-aaaaaaaa 7 10.0.0.1 100-115", "web-aaaaaaaa 7 10.0.0.1 115-")
 	w = newWorld()
 	check(t, "a clock that is ahead", w.hear(105, saying("created", "1", "a", "10.0.0.1", 7, 1000)), "web-aaaaaaaa 7 10.0.0.1 105-")
 	check(t, "and behind", w.hear(110, saying("deleted", "1", "a", "10.0.0.1", 7, 50)), "web-aaaaaaaa 7 10.0.0.1 105-105")
