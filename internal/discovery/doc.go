@@ -2,6 +2,10 @@
 // AWS: it asks which mirror sessions there are, which interface each is of, and
 // which task or instance is behind that, and says since when.
 //
+// Where whoever mirrors writes down what it does (mirror/changes), that is known as
+// soon as it is read, also of sessions that no look ever finds; and so are those that
+// AWS refuses.
+//
 // A look at one account in one region lists all mirror sessions; only what is new
 // in the list is asked about further, and everything once in ten minutes, for
 // names that changed. There is a look every poll, and at once when a stranger

@@ -4,7 +4,12 @@
 // was made, also of one that is gone before anybody lists it, and of those that
 // AWS refused.
 //
-// It does not know what to do about a change.
+// A Log writes, a Reader reads what is new, in any Objects. Nothing is ever replaced,
+// so that as many as like may write at once. What is damaged is passed over and
+// counted. A Reader remembers 13 MiB of keys at most, and Next returns 16 MiB of
+// changes at most; a Reader belongs to one goroutine, all else to any.
+//
+// It does not know what to do about a change, nor when one is too old to keep.
 package changes
 
 import (
