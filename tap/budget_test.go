@@ -1,6 +1,8 @@
 package tap
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -90,6 +92,39 @@ func TestReadThrottled(t *testing.T) {
 	}
 }
 
+func TestOpenProcessorStat(t *testing.T) {
+	mount := t.TempDir()
+	for _, dir := range []string{"task/one", "cpu,cpuacct/task", "cpuset/task"} {
+		if err := os.MkdirAll(filepath.Join(mount, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(mount, dir, "cpu.stat"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(mount, "cpu,cpuacct", "cpu.stat"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for groups, want := range map[string]string{
+		"0::/task/one\n": "task/one/cpu.stat",
+		"5:cpuset:/task\n4:cpu,cpuacct:/task\n0::/\n": "cpu,cpuacct/task/cpu.stat",
+		"4:cpu,cpuacct:/ecs/0123/4567\n":              "cpu,cpuacct/cpu.stat", // in a container, seen from outside
+		"5:cpuset:/task\n":                            "",
+		"0::/absent\n":                                "",
+		"not a group\n":                               "",
+		"":                                            "",
+	} {
+		f, got := openProcessorStat(mount, groups), ""
+		if f != nil {
+			got, _ = filepath.Rel(mount, f.Name())
+			f.Close()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", groups, got, want)
+		}
+	}
+}
+
 func TestVNI(t *testing.T) {
 	seen := make(map[uint32]bool)
 	for i := range 1000 {
@@ -102,8 +137,8 @@ func TestVNI(t *testing.T) {
 	if len(seen) < 990 {
 		t.Errorf("%d of 1000 differ", len(seen))
 	}
-	const arn, want = "arn:aws:ecs:eu-central-1:111122223333:task/prod/0123456789abcdef0123456789abcdef", 0
-	if got := VNI(arn); got != VNI(arn) || got == want {
+	// Collectors remember it: it must stay.
+	if got := VNI("arn:aws:ecs:eu-central-1:111122223333:task/prod/0123456789abcdef0123456789abcdef"); got != 265956 {
 		t.Errorf("VNI %d", got)
 	}
 }

@@ -41,7 +41,8 @@ const procLen = 64 << 10
 func openHealth(name string, index int) *health {
 	h := &health{name: name + ":", buf: make([]byte, procLen)}
 	h.files.devices, _ = os.Open("/proc/thread-self/net/dev") // of this network namespace, for good
-	h.files.processor = openProcessorStat("/sys/fs/cgroup")
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	h.files.processor = openProcessorStat("/sys/fs/cgroup", string(groups))
 	h.queue, _ = openQueue(index)
 	return h
 }
@@ -112,12 +113,11 @@ func readDevice(text []byte, name string) (c deviceCounts) {
 	return c
 }
 
-// openProcessorStat opens cpu.stat of the process's control group, of version 2 or
-// 1, below a mount; nil if there is none. In a container the mount may be its own
-// group.
-func openProcessorStat(mount string) *os.File {
-	text, _ := os.ReadFile("/proc/self/cgroup")
-	for line := range strings.Lines(string(text)) {
+// openProcessorStat opens cpu.stat of a process's control group, of version 2 or 1
+// as /proc/PID/cgroup has it, below a mount; nil if there is none. In a container
+// the mount may be its own group.
+func openProcessorStat(mount, groups string) *os.File {
+	for line := range strings.Lines(groups) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) != 3 || fields[1] != "" && !strings.Contains(","+fields[1]+",", ",cpu,") {
 			continue
