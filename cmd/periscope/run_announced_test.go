@@ -240,6 +240,9 @@ func TestRunAnnouncedBesideAWS(t *testing.T) {
 	if err != nil || damaged != 0 || len(said) != 2 || said[0].Source != packet.AddrFrom(m.address) || said[0].Workload.TaskARN != m.task {
 		t.Fatalf("%+v, %d damaged, %v", said, damaged, err)
 	}
+	if r := runHere("sessions", "--journal", filepath.Join(dir, "journal")); strings.Count(r.stdout, "announced") != 2 {
+		t.Error(r)
+	}
 	// Its capture files, given to whom the journal says.
 	captures, _ := filepath.Glob(filepath.Join(dir, "captures", "web", "*.pcap"))
 	out := filepath.Join(t.TempDir(), "out")

@@ -23,6 +23,8 @@ type tenure struct {
 	VNI   uint32    `json:"vni"`
 	From  time.Time `json:"from,omitzero"`
 	Until time.Time `json:"until,omitzero"` // left out while it lasts
+
+	Announced bool `json:"announced,omitempty"` // it is no more than what the sender said of itself
 	pipeline.Holder
 }
 
@@ -78,7 +80,7 @@ func tenuresOf(entries []session.Entry, at time.Time, address packet.Addr) []ten
 			continue
 		}
 		tenures = append(tenures, tenure{
-			Name: e.Name, VNI: e.VNI, From: timeOf(e.From), Until: timeOf(e.Until),
+			Name: e.Name, VNI: e.VNI, From: timeOf(e.From), Until: timeOf(e.Until), Announced: e.Announced,
 			Holder: pipeline.NewHolder(e.Source, e.MAC, e.Addresses, &e.Workload),
 		})
 	}
@@ -93,7 +95,7 @@ func tenureTable(tenures []tenure) *table.Table {
 	for i := range tenures {
 		s := &tenures[i]
 		t.Add(cmp.Or(s.Source, "-"), clock(s.From), clock(s.Until), strconv.FormatUint(uint64(s.VNI), 10),
-			table.Plain(s.Name), table.Plain(cmp.Or(s.InterfaceID, "-")), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)))
+			table.Plain(s.Name), table.Plain(cmp.Or(s.InterfaceID, voucher(s.Announced))), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)))
 	}
 	return t
 }

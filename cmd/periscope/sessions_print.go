@@ -54,7 +54,7 @@ func sessionTable(list *pipeline.SessionList) *table.Table {
 	}}
 	for i := range list.Sessions {
 		s := &list.Sessions[i]
-		t.Add(table.Plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), table.Plain(cmp.Or(s.InterfaceID, voucher(s))), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
+		t.Add(table.Plain(s.Name), strconv.FormatUint(uint64(s.VNI), 10), table.Plain(cmp.Or(s.InterfaceID, voucher(s.Announced))), table.Plain(workload(s.Service, s.Cluster, s.TaskARN, s.InstanceID)),
 			ago(s.Since, list.Time), packets(s.Packets), humanize.IBytes(s.Bytes), ago(s.LastSeen, list.Time), humanize.IBytes(s.LostBytes))
 	}
 	return t
@@ -62,8 +62,8 @@ func sessionTable(list *pipeline.SessionList) *table.Table {
 
 // voucher says in the place of an interface that there is no more than the sender's
 // word, "-" otherwise.
-func voucher(s *pipeline.SessionRow) string {
-	if s.Announced {
+func voucher(announced bool) string {
+	if announced {
 		return "announced"
 	}
 	return "-"

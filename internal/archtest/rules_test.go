@@ -54,7 +54,7 @@ var limits = []limit{
 	{"mirror/changes", nil, "who writes changes and who reads them share nothing else"},
 	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/config",
 		module + "mirror/changes"},
-		"it tells the table and the journal what AWS says, and knows no frames"},
+		"it tells the table and the journal what AWS and senders say, and knows no frames but announcements"},
 }
 
 // A confinement names the only packages that may import a path, their tests
