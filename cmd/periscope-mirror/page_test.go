@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsfake"
+	"github.com/periscope-collector/periscope/mirror"
 )
 
 // page returns docs/mirror.md, and the text of its blocks by kind.
@@ -64,6 +65,9 @@ func TestPageJSON(t *testing.T) {
 	var done outcomeJSON
 	if err := json.Unmarshal([]byte(runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--json").stdout), &done); err != nil {
 		t.Fatal(err)
+	}
+	if len(shown.Notices) != 1 || shown.Notices[0].Quota != mirror.QuotaSources {
+		t.Errorf("notices %v", shown.Notices)
 	}
 	shown.Held, shown.Notices = done.Held, done.Notices
 	shown.Actions[0].Session.VNI, shown.Actions[0].Workload.TaskARN = done.Actions[0].Session.VNI, done.Actions[0].Workload.TaskARN
