@@ -1,0 +1,55 @@
+package tap
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/periscope-collector/periscope/internal/lab"
+)
+
+// Over its share of the processor, it lets the task be for a while.
+func TestTapPausesWhenItIsBusy(t *testing.T) {
+	w := newWire(t)
+	w.collector(peerAddr)
+	var used atomic.Int64
+	tap, j, stop := w.tap(Config{VNI: 77, CPU: 0.5, used: func() time.Duration { return time.Duration(used.Load()) }})
+	c := w.datagrams(5000)
+	for n := range uint64(2) {
+		used.Add(int64(time.Minute))
+		lab.Eventually(t, "it pauses, and loses frames", func() bool {
+			c.Write(make([]byte, 100))
+			s := tap.Stats()
+			return s.Pauses == n+1 && s.Dropped["paused"] > 0
+		})
+		before := tap.Stats().Mirrored
+		lab.Eventually(t, "it mirrors again", func() bool {
+			c.Write(make([]byte, 100))
+			return tap.Stats().Mirrored > before
+		})
+	}
+	stop()
+	if j.count("mirroring pauses") != 1 || j.count(busy) != 1 {
+		t.Errorf("%d lines about pauses, %d of them say why", j.count("mirroring pauses"), j.count(busy))
+	}
+}
+
+// When the queue of the interface drops, the task goes first.
+func TestTapPausesWhenTheQueueDrops(t *testing.T) {
+	lab.Need(t, "tc")
+	w := newWire(t)
+	w.shell(w.task, "tc qdisc add dev eth0 root tbf rate 1mbit burst 10kb limit 20kb")
+	w.collector(peerAddr)
+	tap, j, stop := w.tap(Config{VNI: 77})
+	c := w.datagrams(5000)
+	lab.Eventually(t, "it pauses", func() bool {
+		for range 20 {
+			c.Write(make([]byte, 1000))
+		}
+		return tap.Stats().Pauses > 0
+	})
+	stop()
+	if j.count(queued) != 1 {
+		t.Errorf("%d lines say why", j.count(queued))
+	}
+}
