@@ -92,8 +92,9 @@ soak: tools ## what takes long: an hour under load, the other tests named TestSo
 	tools/fuzz 10m
 
 .PHONY: install
-install: build ## install the program, its unit, sysctl and user below PREFIX, drop-ins for the unit and an example configuration
+install: build ## install the programs, the collector's unit, sysctl and user below PREFIX, drop-ins for the unit and an example configuration
 	install -D -m 0755 $(BIN)/periscope $(DESTDIR)$(PREFIX)/bin/periscope
+	install -D -m 0755 $(BIN)/periscope-mirror $(DESTDIR)$(PREFIX)/bin/periscope-mirror
 	install -D -m 0644 deploy/periscope.service $(unitdir)/periscope.service
 	sed -i 's,/usr/local/bin/,$(PREFIX)/bin/,; s,/etc/periscope/,$(SYSCONFDIR)/periscope/,' $(unitdir)/periscope.service
 	install -D -m 0644 deploy/90-periscope.conf $(sysctldir)/90-periscope.conf
@@ -107,7 +108,7 @@ install: build ## install the program, its unit, sysctl and user below PREFIX, d
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; captures, configuration and the user stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/periscope $(unitdir)/periscope.service \
+	rm -f $(DESTDIR)$(PREFIX)/bin/periscope $(DESTDIR)$(PREFIX)/bin/periscope-mirror $(unitdir)/periscope.service \
 		$(sysctldir)/90-periscope.conf $(sysusersdir)/periscope.conf \
 		$(sharedir)/afpacket.conf $(sharedir)/xdp.conf
 	@echo 'Left alone: $(SYSCONFDIR)/periscope, /var/lib/periscope and the user periscope.'

@@ -129,6 +129,7 @@ func TestInstall(t *testing.T) {
 	want := []string{
 		config,
 		"usr/bin/periscope",
+		"usr/bin/periscope-mirror",
 		"usr/lib/sysctl.d/90-periscope.conf",
 		"usr/lib/systemd/system/periscope.service",
 		"usr/lib/sysusers.d/periscope.conf",
