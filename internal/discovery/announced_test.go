@@ -133,6 +133,12 @@ func TestAnnouncedEnds(t *testing.T) {
 			settle(2 * time.Second)
 			r.say(7, "10.0.0.1", sidecar("api", "b"))
 		}, [3]string{"vni-7-10.0.0.1", "api-b", "web-a"}},
+		{"another interface that says it is the same task", func(r *rig) {
+			settle(2 * time.Second)
+			e := sidecar("web", "a")
+			e.Name, e.MAC = "copy", [6]byte{2, 'b'}
+			r.say(7, "10.0.0.1", e)
+		}, [3]string{"vni-7-10.0.0.1", "copy", "web-a"}},
 		{"another says that it ends", func(r *rig) {
 			e := sidecar("api", "b")
 			e.Until = e.From + 1
