@@ -16,10 +16,11 @@ const (
 
 	// announcedIn is how long what is written of a stranger waits for an
 	// announcement, which comes before the sender's first frame or just behind it.
-	announcedIn = time.Second
+	announcedIn = 2 * time.Second
 
 	// What was announced is learnt at once, and then again after learnEvery or ten
 	// times as long as it took: senders that go on changing take a tenth of a core.
+	// But a stranger is learnt while it is waited for, also on a busy machine.
 	learnEvery = 100 * time.Millisecond
 	learnShare = 10
 )
@@ -116,7 +117,7 @@ func (d *Discovery) listen(ctx context.Context) {
 		case <-due:
 			began := time.Now()
 			d.learnClaims(began)
-			due, next = nil, time.Now().Add(max(learnEvery, learnShare*time.Since(began)))
+			due, next = nil, time.Now().Add(min(announcedIn/2, max(learnEvery, learnShare*time.Since(began))))
 		}
 		if changed && due == nil {
 			due = time.After(time.Until(next))
