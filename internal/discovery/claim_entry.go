@@ -57,12 +57,18 @@ func nameOfClaim(e *session.Entry) string {
 	return fmt.Sprintf("sender-%d-%s", e.VNI, e.Source)
 }
 
+// An nth is one of the names of an identity.
+type nth struct {
+	session.Identity
+	n int
+}
+
 // nameBeside returns a name of a claim whose own is taken: with the end of its MAC
 // address, or if somebody has that too with what nobody can know before.
 func (c *claims) nameBeside(n *claim, taken map[string]bool) string {
 	name := session.NameApart(n.called, hex.EncodeToString(n.MAC[:]))
-	if taken[name] {
-		name = session.NameApart(n.called, fmt.Sprintf("%08x", uint32(maphash.Comparable(c.seed, n.Identity()))))
+	for i := 0; taken[name]; i++ { // which as a rule is not so twice
+		name = session.NameApart(n.called, fmt.Sprintf("%08x", uint32(maphash.Comparable(c.seed, nth{n.Identity(), i}))))
 	}
 	return name
 }
