@@ -50,7 +50,7 @@ type Source struct {
 	Instance *Instance // nil unless it is an instance's own
 }
 
-// A Task is an ECS task that is to run.
+// A Task is an ECS task that is to run, or one that stops and is mirrored.
 type Task struct {
 	ARN, ClusterARN   string
 	Cluster           string // the name

@@ -56,8 +56,7 @@ func TestLambdaEvents(t *testing.T) {
 	}
 }
 
-// A task is mirrored from the first event that names its interface, and no longer
-// when it stops.
+// A task is mirrored from the first event that names its interface until that goes.
 func TestLambdaFollowsTask(t *testing.T) {
 	h := newHome(t, homeRules)
 	f := newFunction(t, h.dir, "PERISCOPE_RULES=mirror.yaml", "PERISCOPE_CHANGES=changes")
@@ -67,7 +66,7 @@ func TestLambdaFollowsTask(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	h.want()
-	for i, status := range []string{"PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING"} {
+	for i, status := range []string{"PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING"} {
 		if _, err := h.SetTask(task.ARN, status); err != nil {
 			t.Fatal(err)
 		}
@@ -77,10 +76,11 @@ func TestLambdaFollowsTask(t *testing.T) {
 		case i == 0:
 			created = 1
 			h.want(task)
-		case i < 3:
+		case i < 5:
 			h.want(task)
-		case i == 3:
+		default:
 			deleted = 1
+			h.want()
 		}
 		if got.Created != created || got.Deleted != deleted {
 			t.Errorf("%s: %+v", status, got)

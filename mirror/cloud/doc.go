@@ -18,10 +18,11 @@
 //	  100          1       1        1     1            1          1        6
 //	1,000          1       1        1    10           10          6       29
 //
-// Tasks that sessions name and no list has are described too, so that a list that is
-// late ends no session. For hints of up to 100 tasks of a cluster it makes 4. A further cluster costs a
-// list at least; with Config.Instances there are two calls more, and two for each
-// thousand of interfaces or instances.
+// Tasks that sessions name and no list has are described too, so that neither a list
+// that is late ends a session nor one that leaves out what is to stop: a task is
+// mirrored until its interface goes. For hints of up to 100 tasks of a cluster it
+// makes 4. A further cluster costs a list at least; with Config.Instances there are
+// two calls more, and two for each thousand of interfaces or instances.
 //
 // A Cloud keeps the account's number, and what two clients of awsapi do: some 200 KiB.
 // A State, some 1 KB a task, is its caller's. Methods may be called from any

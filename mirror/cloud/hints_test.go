@@ -21,57 +21,80 @@ func faces(s *mirror.State) (ids []string) {
 }
 
 // TestStatuses: what becomes of a task in each status, in a look at everything and
-// in one for a hint.
+// in one for a hint, with a session and without. What stops stays mirrored until its
+// interface goes.
 func TestStatuses(t *testing.T) {
+	const (
+		nothing = iota
+		source
+		kept // a source if it is mirrored
+		gone
+		forgotten // gone to a hint, if it is mirrored
+	)
 	r := newRig(t, cloud.Config{})
 	for _, test := range []struct {
 		last, desired string
 		bare          bool // ECS does not tell an interface
-		source        bool
-		gone          bool // to a hint
+		is            int
 	}{
-		{"PROVISIONING", "RUNNING", true, false, false},
-		{"PROVISIONING", "RUNNING", false, true, false},
-		{"PENDING", "RUNNING", false, true, false},
-		{"ACTIVATING", "RUNNING", false, true, false},
-		{"RUNNING", "RUNNING", false, true, false},
-		{"SOMETHING NEW", "RUNNING", false, true, false},
-		{"DEACTIVATING", "RUNNING", false, false, true},
-		{"PROVISIONING", "STOPPED", false, false, true},
-		{"RUNNING", "STOPPED", false, false, true},
-		{"DEACTIVATING", "STOPPED", false, false, true},
-		{"STOPPING", "STOPPED", false, false, true},
-		{"DEPROVISIONING", "STOPPED", false, false, true},
-		{"STOPPED", "STOPPED", false, false, true},
-		{"STOPPED", "STOPPED", true, false, false},
-		{"DELETED", "STOPPED", false, false, true},
+		{"PROVISIONING", "RUNNING", true, nothing},
+		{"PROVISIONING", "RUNNING", false, source},
+		{"PENDING", "RUNNING", false, source},
+		{"ACTIVATING", "RUNNING", false, source},
+		{"RUNNING", "RUNNING", false, source},
+		{"SOMETHING NEW", "RUNNING", false, source},
+		{"DEACTIVATING", "RUNNING", false, kept},
+		{"PROVISIONING", "STOPPED", false, kept},
+		{"RUNNING", "STOPPED", false, kept},
+		{"DEACTIVATING", "STOPPED", false, kept},
+		{"STOPPING", "STOPPED", false, kept},
+		{"DEPROVISIONING", "STOPPED", false, gone},
+		{"STOPPED", "STOPPED", false, gone},
+		{"STOPPED", "STOPPED", true, forgotten},
+		{"DELETED", "STOPPED", false, gone},
 	} {
-		t.Run(fmt.Sprint(test.last, test.desired, test.bare), func(t *testing.T) {
-			task := r.task(t, awsfake.Run{Cluster: "prod"})
-			r.change(func(here *awsfake.Region) {
-				clear(here.Tasks)
-				now := task
-				now.LastStatus, now.DesiredStatus = test.last, test.desired
-				if test.bare {
-					now.Attachments = slices.Clone(now.Attachments)
-					now.Attachments[0].Details = now.Attachments[0].Details[:1] // its subnet
+		for _, mirrored := range []bool{false, true} {
+			t.Run(fmt.Sprint(test.last, test.desired, test.bare, mirrored), func(t *testing.T) {
+				task := r.task(t, awsfake.Run{Cluster: "prod"})
+				r.change(func(here *awsfake.Region) {
+					clear(here.Tasks)
+					now := task
+					now.LastStatus, now.DesiredStatus = test.last, test.desired
+					if test.bare {
+						now.Attachments = slices.Clone(now.Attachments)
+						now.Attachments[0].Details = now.Attachments[0].Details[:1] // its subnet
+					}
+					here.Tasks[task.ARN] = &now
+					here.Sessions = make(map[string]*awsfake.MirrorSession)
+					if mirrored {
+						session := sessionOf(task)
+						here.Sessions[session.ID] = session
+					}
+				})
+				for name, hints := range map[string][]mirror.Hint{"whole": nil, "hint": hint(task)} {
+					s := r.look(t, hints...)
+					var sources, ended []string
+					if test.is == source || test.is == kept && mirrored {
+						sources = []string{task.Interface()}
+					}
+					// What is to stop is in no list: a session has to name it.
+					if test.is == gone && (hints != nil || mirrored) || test.is == forgotten && hints != nil && mirrored {
+						ended = []string{task.Interface()}
+					}
+					if !slices.Equal(faces(s), sources) || !slices.Equal(s.Gone, ended) || s.Whole != (hints == nil) {
+						t.Errorf("%s: sources %v, gone %v, whole %v; want %v, %v", name, faces(s), s.Gone, s.Whole, sources, ended)
+					}
 				}
-				here.Tasks[task.ARN] = &now
 			})
-			for name, hints := range map[string][]mirror.Hint{"whole": nil, "hint": hint(task)} {
-				s := r.look(t, hints...)
-				var source, gone []string
-				if test.source {
-					source = []string{task.Interface()}
-				}
-				if test.gone && (hints != nil || test.desired == "RUNNING") { // others are not listed
-					gone = []string{task.Interface()}
-				}
-				if !slices.Equal(faces(s), source) || !slices.Equal(s.Gone, gone) || s.Whole != (hints == nil) {
-					t.Errorf("%s: sources %v, gone %v, whole %v; want %v, %v", name, faces(s), s.Gone, s.Whole, source, gone)
-				}
-			}
-		})
+		}
+	}
+}
+
+// sessionOf returns a session that package mirror made for a task of the cluster prod.
+func sessionOf(task awsfake.Task) *awsfake.MirrorSession {
+	return &awsfake.MirrorSession{
+		ID: "tms-" + task.Interface()[4:], InterfaceID: task.Interface(), TargetID: "tmt-1", FilterID: "tmf-1", OwnerID: account, Number: 1, VNI: 1,
+		Tags: awsfake.Set[awsfake.Tag]{{Key: "periscope:cluster", Value: "prod"}, {Key: "periscope:task", Value: path.Base(task.ARN)}},
 	}
 }
 
@@ -221,26 +244,32 @@ func TestLateOnInstance(t *testing.T) {
 	}
 }
 
-// A task that is mirrored and in no list is asked for by name: what runs is a source,
-// what has stopped is not.
+// A task that is mirrored and in no list is asked for by name: what runs or is
+// still stopping is a source, what has stopped is not.
 func TestLateList(t *testing.T) {
 	r := newRig(t, cloud.Config{})
-	_, filter, _ := r.target(t)
-	runs, stopped := r.task(t, awsfake.Run{Cluster: "prod"}), r.task(t, awsfake.Run{Cluster: "prod"})
+	var tasks []awsfake.Task
+	for range 3 {
+		tasks = append(tasks, r.task(t, awsfake.Run{Cluster: "prod"}))
+	}
 	r.change(func(here *awsfake.Region) {
 		here.Sessions = make(map[string]*awsfake.MirrorSession)
-		for _, task := range []awsfake.Task{runs, stopped} {
-			id := "tms-" + task.Interface()[4:]
-			here.Sessions[id] = &awsfake.MirrorSession{ID: id, InterfaceID: task.Interface(), TargetID: "tmt-1", FilterID: filter, OwnerID: account,
-				Number: 1, VNI: 1, Tags: awsfake.Set[awsfake.Tag]{{Key: "periscope:cluster", Value: "prod"}, {Key: "periscope:task", Value: path.Base(task.ARN)}}}
+		for _, task := range tasks {
+			session := sessionOf(task)
+			here.Sessions[session.ID] = session
 		}
 	})
-	if _, err := r.fake.SetTask(stopped.ARN, "STOPPING"); err != nil {
-		t.Fatal(err)
+	for i, status := range []string{1: "STOPPING", 2: "STOPPED"} {
+		if status == "" {
+			continue
+		}
+		if _, err := r.fake.SetTask(tasks[i].ARN, status); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.fake.Fail(awsfake.Fault{Operation: "ListTasks", Times: 1, Kind: awsfake.Refused, Error: awsfake.Error{Code: "ClusterNotFoundException", Message: "Cluster not found."}})
 	s := r.look(t)
-	if got := faces(s); !slices.Equal(got, []string{runs.Interface()}) || !slices.Equal(s.Gone, []string{stopped.Interface()}) {
-		t.Errorf("sources %q, gone %q, want %s and %s", got, s.Gone, runs.Interface(), stopped.Interface())
+	if want := []string{tasks[0].Interface(), tasks[1].Interface()}; !slices.Equal(faces(s), want) || !s.Whole {
+		t.Errorf("sources %q, whole %v, want %q", faces(s), s.Whole, want)
 	}
 }

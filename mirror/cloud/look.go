@@ -129,7 +129,8 @@ func (l *look) hintedTasks(ctx context.Context, hinted map[string][]string) erro
 }
 
 // describe notes tasks with an interface, and returns which have one or are to get
-// one.
+// one. One that stops is a source as long as it is mirrored: it is not to be cut off,
+// and not to begin.
 func (l *look) describe(ctx context.Context, cluster string, arns []string) (found map[string]bool, err error) {
 	tasks, err := l.cloud.api.Tasks(ctx, cluster, arns)
 	if err != nil {
@@ -139,16 +140,25 @@ func (l *look) describe(ctx context.Context, cluster string, arns []string) (fou
 	for i := range tasks {
 		switch t := &tasks[i]; {
 		case t.InterfaceID == "":
-			found[t.ARN] = !ends(t)
-		case ends(t):
+			found[t.ARN] = !stops(t)
+		case ended[t.LastStatus]:
 			l.end(t.InterfaceID)
 			found[t.ARN] = true
 		default:
-			l.tasks = append(l.tasks, *t)
+			if !stops(t) || l.mirrored(t) {
+				l.tasks = append(l.tasks, *t)
+			}
 			found[t.ARN] = true
 		}
 	}
 	return found, nil
+}
+
+// mirrored reports whether a task has a session that was made for it.
+func (l *look) mirrored(t *awsapi.Task) bool {
+	return slices.ContainsFunc(l.state.Sessions, func(s mirror.Session) bool {
+		return s.InterfaceID == t.InterfaceID && s.Tags[taskTag] == last(t.ARN)
+	})
 }
 
 // forget ends what is mirrored for a task or an instance whose interface nobody

@@ -18,17 +18,18 @@ const (
 	groupTag = "aws:autoscaling:groupName" // of an instance
 )
 
-// ending are the last statuses of a task that has begun to stop.
-var ending = map[string]bool{
-	"DEACTIVATING":   true,
-	"STOPPING":       true,
+// ended are the last statuses of a task whose interface goes, or is gone.
+var ended = map[string]bool{
 	"DEPROVISIONING": true,
 	"STOPPED":        true,
 	"DELETED":        true,
 }
 
-// ends reports whether a task is not to run any more, or does not.
-func ends(t *awsapi.Task) bool { return t.DesiredStatus != "RUNNING" || ending[t.LastStatus] }
+// stops reports whether a task is to stop, or has begun to. Until it has ended it
+// sends what it still has to say, as while a load balancer lets go of it.
+func stops(t *awsapi.Task) bool {
+	return t.DesiredStatus != "RUNNING" || t.LastStatus == "DEACTIVATING" || t.LastStatus == "STOPPING" || ended[t.LastStatus]
+}
 
 // finish makes sources of what was found.
 func (l *look) finish() {
