@@ -21,8 +21,9 @@ import (
 const schedule = `{"version":"0","id":"89d1a02d-5ec7-412e-82f5-13505f849b41","detail-type":"Scheduled Event","source":"aws.events",` +
 	`"account":"111122223333","time":"2026-01-15T10:00:00Z","region":"us-east-1","resources":["arn:aws:events:us-east-1:111122223333:rule/periscope-mirror"],"detail":{}}`
 
-// A function is a Lambda function in two environments at once, and EventBridge
-// before it: an event comes 0 to 500 ms late, one in ten never, one in five twice.
+// A function is a Lambda function in three environments at once, each of which deals
+// with some five events a second, and EventBridge before it: an event comes 0 to
+// 500 ms late, one in ten never, one in five twice.
 type function struct {
 	events chan []byte // 4,096, more than a test has at once
 
@@ -38,7 +39,7 @@ func newFunction(t *testing.T, program string, seed uint64, environ ...string) *
 	f := &function{events: make(chan []byte, 4096), random: rand.New(rand.NewPCG(seed, 0))}
 	api := httptest.NewServer(f.runtime())
 	t.Cleanup(api.Close)
-	for range 2 {
+	for range 3 {
 		var said lockedText
 		cmd := exec.CommandContext(t.Context(), program)
 		cmd.Env = append(append(os.Environ(), environ...), "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"),

@@ -84,7 +84,7 @@ func TestSidecarsOnly(t *testing.T) {
 	t.Log(f)
 	asked := s.aws.Calls()["CreateTrafficMirrorSession"]
 	if t.Logf("%d sessions asked for, all refused", asked); asked > 4*len(v.all) {
-		t.Error("that is too often for so many tasks and two environments that remember")
+		t.Error("that is too often for so many tasks and three environments that remember")
 	}
 	v.logDelays()
 }
