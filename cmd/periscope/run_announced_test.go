@@ -36,7 +36,7 @@ func (f *fleet) sender(vni uint32, address, name string) *mirrored {
 	n := len(f.all)
 	m := &mirrored{
 		number: n, port: firstPort + uint16(n), vni: vni, address: netip.MustParseAddr(address),
-		mac: net.HardwareAddr{0x0a, 1, 2, 3, byte(n >> 8), byte(n)}, name: name,
+		mac: net.HardwareAddr{0x0a, 1, 2, 3, byte(n >> 8), byte(n)}, name: name, stranger: fmt.Sprintf("vni-%d", vni),
 		task: fmt.Sprintf("arn:aws:ecs:eu-central-1:111122223333:task/prod/%08d", n),
 	}
 	f.all = append(f.all, m)
