@@ -53,7 +53,12 @@ func TestMirrorFollowsTasks(t *testing.T) {
 			v.talk(r)
 		}
 	}
-	v.count = func(r *running) (int, error) { return r.Sent() }
+	v.count = func(r *running) (int, error) {
+		if g.look()[r.card] == 0 {
+			t.Errorf("task %s has its interface still, and no session", r.id)
+		}
+		return r.Sent()
+	}
 	v.story(func(tasks []*running) { v.settled(tasks, 50) })
 	g.exactly(v.now, others)
 	f.settle(t) // so that what it would do wrong now is done

@@ -67,8 +67,7 @@ func (v *service) begin(n int) {
 	v.move(made, "PENDING", "ACTIVATING", "RUNNING")
 }
 
-// end ends the oldest tasks. Each has said its last before AWS begins to stop it:
-// the kernel is later than AWS to end a mirror.
+// end ends the oldest tasks. They talk until their interfaces go.
 func (v *service) end(n int) {
 	v.t.Helper()
 	if n <= 0 {
@@ -76,11 +75,9 @@ func (v *service) end(n int) {
 	}
 	old := v.now[:n]
 	v.now = slices.Clone(v.now[n:])
-	for _, r := range old {
-		v.hush(r)
-	}
 	v.move(old, "DEACTIVATING", "STOPPING")
 	for _, r := range old {
+		v.hush(r)
 		r.Stop()
 	}
 	v.move(old, "DEPROVISIONING", "STOPPED")
