@@ -20,8 +20,8 @@ type Config struct {
 	Account string // twelve digits
 	Region  string
 
-	// Changes keeps a change. One that it does not take is kept and offered again.
-	// Nil keeps none.
+	// Changes keeps a change. One that it does not take is kept and offered again,
+	// unless the error is changes.ErrInvalid. Nil keeps none.
 	Changes func(context.Context, changes.Change) error
 
 	Now func() time.Time // nil means time.Now
@@ -52,7 +52,7 @@ func New(c Config) *Reconciler {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Reconciler{c: c, echoes: make(echoes), pauses: make(map[string]pause),
-		unsaid: unsaid{write: c.Changes}, refused: make(map[string][]Refused)}
+		unsaid: unsaid{write: c.Changes, log: c.Log}, refused: make(map[string][]Refused)}
 }
 
 // A Report is what became of a round.

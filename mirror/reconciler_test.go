@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -84,6 +85,24 @@ func TestUnwritten(t *testing.T) {
 	d.sayErr = nil
 	if report := d.round(t, 0, ""); report.Unwritten != 0 || d.kinds() != "created 2, created 1" {
 		t.Errorf("unwritten %d, changes %s", report.Unwritten, d.kinds())
+	}
+}
+
+// A change that can never be written is not kept, and the log says that it is lost.
+func TestInvalidChange(t *testing.T) {
+	d := newDesk(t, strings.Replace(toOne, targetA, targetN, 1), sources(1, 5))
+	d.sayErr = func(c changes.Change) error {
+		if c.InterfaceID != eni(5) {
+			return fmt.Errorf("%w: odd", changes.ErrInvalid)
+		}
+		return nil
+	}
+	report := d.round(t, 0, "create 1, create 2, create 3, create 4, create 5")
+	if report.Unwritten != 0 || d.kinds() != "created 5" {
+		t.Errorf("unwritten %d, changes %s", report.Unwritten, d.kinds())
+	}
+	if n := strings.Count(d.log.String(), "a change is lost"); n != 4 {
+		t.Errorf("logged %d times:\n%s", n, &d.log)
 	}
 }
 

@@ -18,6 +18,11 @@ const (
 func (r *Reconciler) Run(ctx context.Context, every time.Duration, hints <-chan Hint) {
 	next := time.NewTimer(0) // look at everything
 	defer next.Stop()
+	var due time.Time // of that
+	in := func(d time.Duration) {
+		due = time.Now().Add(d)
+		next.Reset(d)
+	}
 	var trouble pause
 	for {
 		var about []Hint
@@ -39,16 +44,19 @@ func (r *Reconciler) Run(ctx context.Context, every time.Duration, hints <-chan 
 		case err != nil:
 			trouble.extend(time.Time{}, time.Second, time.Minute)
 			r.c.Log.Warn("a round failed", "error", err, "again_in", trouble.delay)
-			if report == nil {
+			switch {
+			case report == nil:
 				discard(ctx, trouble.delay, hints)
-				next.Reset(0)
-			} else {
-				next.Reset(trouble.delay)
+				in(0)
+			case about == nil:
+				in(trouble.delay)
+			default: // hints that go on failing do not put it off
+				in(min(trouble.delay, max(time.Until(due), 0)))
 			}
 		case report.More:
-			next.Reset(0)
+			in(0)
 		case about == nil:
-			next.Reset(jitter(every))
+			in(jitter(every))
 			trouble = pause{}
 		}
 	}

@@ -206,6 +206,32 @@ func TestRunCallsFail(t *testing.T) {
 	})
 }
 
+// Calls that go on failing, of hint after hint, do not put off the look at everything.
+func TestRunHintsFail(t *testing.T) {
+	run(t, nil, func(t *testing.T, d *daemon) {
+		d.start(t)
+		d.wait(time.Second)
+		d.answer = func(mirror.Verb, *mirror.Session) error { return errors.New("throttled") }
+		for n := range 40 {
+			d.Sources = sources(1, n+1)
+			d.hints <- hint(n + 1)
+			d.wait(5 * time.Second)
+		}
+		last := time.Duration(0)
+		for i, about := range d.looks {
+			if about == nil {
+				if d.at[i]-last > 61*time.Second {
+					t.Errorf("nobody looked at everything from %v to %v", last, d.at[i])
+				}
+				last = d.at[i]
+			}
+		}
+		if last < 140*time.Second || len(d.looks) > 60 {
+			t.Errorf("%d looks, the last at everything after %v", len(d.looks), last)
+		}
+	})
+}
+
 // What is more than a round does is done at once.
 func TestRunMore(t *testing.T) {
 	run(t, nil, func(t *testing.T, d *daemon) {

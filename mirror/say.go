@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -20,6 +22,7 @@ const (
 // unsaid are changes that are to be written.
 type unsaid struct {
 	write  func(context.Context, changes.Change) error
+	log    *slog.Logger
 	list   []changes.Change
 	misses int   // of this round
 	lost   int   // in this round
@@ -39,17 +42,21 @@ func (r *Reconciler) say(ctx context.Context, c changes.Change) {
 	}
 }
 
-// said reports whether a change could be written.
+// said reports whether a change is written, or never can be: kept, it would fail
+// every round from then on.
 func (u *unsaid) said(ctx context.Context, c changes.Change) bool {
 	if u.misses >= maxMisses {
 		return false
 	}
-	err := u.write(ctx, c)
-	if err != nil {
+	switch err := u.write(ctx, c); {
+	case errors.Is(err, changes.ErrInvalid):
+		u.log.Error("a change is lost: it cannot be written", "kind", c.Kind, "interface", c.InterfaceID, "session", c.SessionID, "error", err)
+	case err != nil:
 		u.err = err
 		u.misses++
+		return false
 	}
-	return err == nil
+	return true
 }
 
 // again begins a round: what is kept is offered again, and what is not taken goes
