@@ -84,6 +84,9 @@ func describeTasks(c *call, in *describeTasksIn) (any, error) {
 	}
 	out := describeTasksOut{[]Task{}, []failure{}}
 	for _, name := range in.Tasks {
+		if n := len(name) - 1 - strings.LastIndexByte(name, '/'); n != 32 && n != 36 {
+			return nil, refuse("InvalidParameterException", "taskId length should be one of [32,36]")
+		}
 		arn := c.named("task", name, cluster.Name)
 		found := c.Tasks[arn]
 		if found == nil || found.ClusterARN != cluster.ARN {

@@ -25,6 +25,7 @@ func script(s State) []step {
 	here := s.Region(HomeAccount, HomeRegion)
 	cards := slices.Sorted(maps.Keys(here.Interfaces)) // the instance's, then tasks' by age
 	tasks := slices.Sorted(maps.Keys(here.Tasks))
+	noTask := strings.Repeat("0", 32)
 	instance, vpc, subnet := lowest(here.Instances), lowest(here.VPCs), lowest(here.Subnets)
 	arn := "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/mirror/0123456789abcdef"
 
@@ -225,10 +226,10 @@ func script(s State) []step {
 				return c.ecs.ListTasks(ctx, &ecssdk.ListTasksInput{Cluster: aws.String("none")})
 			}, "ClusterNotFoundException",
 		}, {
-			"ecs describe-tasks --cluster prod --include TAGS --tasks " + strings.Join(tasks, " ") + " none",
+			"ecs describe-tasks --cluster prod --include TAGS --tasks " + strings.Join(tasks, " ") + " " + noTask,
 			func(ctx context.Context, c clients) (any, error) {
 				return c.ecs.DescribeTasks(ctx, &ecssdk.DescribeTasksInput{
-					Cluster: aws.String("prod"), Tasks: append(slices.Clone(tasks), "none"), Include: []ecstypes.TaskField{"TAGS"},
+					Cluster: aws.String("prod"), Tasks: append(slices.Clone(tasks), noTask), Include: []ecstypes.TaskField{"TAGS"},
 				})
 			}, "",
 		}, {

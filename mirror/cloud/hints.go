@@ -10,6 +10,12 @@ import (
 // before 2018 have no cluster in it.
 var ecsARN = regexp.MustCompile(`^arn:aws[a-z-]*:ecs:([a-z0-9-]+):([0-9]{12}):(cluster|task)/[A-Za-z0-9_-]{1,255}(?:/[A-Za-z0-9-]{1,255})?$`)
 
+// The id of a task and the name of a cluster, as ECS takes them.
+var (
+	taskID      = regexp.MustCompile(`^(?:[0-9a-f]{32}|[0-9a-f-]{36})$`)
+	clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+)
+
 // sort returns the tasks of hints by cluster, each once, and their instances. Those
 // of other accounts and regions, and what is no ARN, are left out: of a list with
 // one of them ECS describes none.

@@ -258,6 +258,10 @@ func TestLateList(t *testing.T) {
 			session := sessionOf(task)
 			here.Sessions[session.ID] = session
 		}
+		odd := sessionOf(tasks[0])
+		odd.ID, odd.InterfaceID, odd.Tags = "tms-odd", "eni-odd", slices.Clone(odd.Tags)
+		odd.Tags[1].Value = "somebody's word"
+		here.Sessions[odd.ID] = odd
 	})
 	for i, status := range []string{1: "STOPPING", 2: "STOPPED"} {
 		if status == "" {

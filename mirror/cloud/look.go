@@ -87,7 +87,8 @@ func (l *look) allTasks(ctx context.Context) error {
 }
 
 // mirroredTasks finds tasks that sessions name and no list has: a list may come late,
-// and what is in none would be taken for gone.
+// and what is in none would be taken for gone. Anyone may have written a tag: what
+// ECS would not take is not asked for.
 func (l *look) mirroredTasks(ctx context.Context) error {
 	listed := make(map[string]bool, len(l.tasks)+len(l.state.Gone))
 	for i := range l.tasks {
@@ -99,7 +100,7 @@ func (l *look) mirroredTasks(ctx context.Context) error {
 	missing := make(map[string][]string)
 	for i := range l.state.Sessions {
 		s := &l.state.Sessions[i]
-		if id, cluster := s.Tags[taskTag], s.Tags[clusterTag]; id != "" && cluster != "" && s.OwnerID == l.state.Account && !listed[s.InterfaceID] {
+		if id, cluster := s.Tags[taskTag], s.Tags[clusterTag]; taskID.MatchString(id) && clusterName.MatchString(cluster) && s.OwnerID == l.state.Account && !listed[s.InterfaceID] {
 			listed[s.InterfaceID] = true
 			missing[cluster] = append(missing[cluster], id)
 		}
