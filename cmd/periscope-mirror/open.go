@@ -57,7 +57,7 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 		return kept.Put(ctx, c)
 	}
 	m := &mirrorer{mirror.New(cfg), cloud, p.rules, rules}
-	refusals, err := kept.Refusals(ctx, time.Now().Add(-remembered))
+	refusals, err := kept.Refusals(ctx, changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now().Add(-remembered))
 	if err != nil {
 		log.Warn("refusals of before are not known: what was refused is tried again at once", "changes", p.changes, "error", oneLine(err))
 	}

@@ -151,7 +151,7 @@ func (f *follower) recall(ctx context.Context, now time.Time) error {
 	if f.recalled {
 		return nil
 	}
-	list, err := changes.NewLog(f.objects).Refusals(ctx, now.Add(-refusedStay))
+	list, err := changes.NewLog(f.objects).Refusals(ctx, changes.Place{}, now.Add(-refusedStay))
 	if err != nil && len(list) == 0 {
 		return err
 	}

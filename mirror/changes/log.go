@@ -55,10 +55,11 @@ func (l *Log) Since(ctx context.Context, at time.Time) ([]Change, error) {
 	return all, nil
 }
 
-// Refusals returns the refusals from a time on after which nothing was done to their
-// interface, in the order in which they were made, and if there are more than 10,000
-// the latest. It gets no other objects, so it is what a process may begin with.
-func (l *Log) Refusals(ctx context.Context, since time.Time) ([]Change, error) {
+// Refusals returns the refusals of a place, or of all for the zero value, from a time
+// on after which nothing was done to their interface, in the order in which they were
+// made, and if there are more than 10,000 the latest. It gets no other objects, so it
+// is what a process may begin with, also one that may get those of its place alone.
+func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change, error) {
 	r := NewReader(l.objects, since)
 	refused := make(map[string][]entry) // by interface, in order
 	held := 0
@@ -69,10 +70,12 @@ func (l *Log) Refusals(ctx context.Context, since time.Time) ([]Change, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.kind == Refused {
+			switch {
+			case of != Place{} && e.place != place(of.Account, of.Region):
+			case e.kind == Refused:
 				refused[e.iface] = append(refused[e.iface], e)
 				held++
-			} else {
+			default:
 				held -= len(refused[e.iface])
 				delete(refused, e.iface)
 			}

@@ -99,12 +99,35 @@ func TestRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := l.Refusals(ctx, epoch)
+	got, err := l.Refusals(ctx, Place{}, epoch)
 	if want := []string{"3 refused twice", "5 refused again", "9 refused twice"}; !slices.Equal(say(got), want) || err != nil {
 		t.Errorf("%q, %v", say(got), err)
 	}
 	if m.gets != 3 {
 		t.Errorf("%d objects were got", m.gets)
+	}
+}
+
+// Of a place come its refusals alone, and nothing of another one is got, since who
+// mirrors may not.
+func TestRefusalsOfPlace(t *testing.T) {
+	m := newMemory()
+	l, ctx := NewLog(m), t.Context()
+	for i := range 2 * maxFailures {
+		c := change(i, Refused, fmt.Sprint("other", i))
+		c.Account = []string{"000000000001", far}[i%2]
+		data, _ := encode(&c)
+		m.fail[keyOf(&c, data)] = errors.New("access denied")
+		if err := l.Put(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Put(ctx, change(99, Refused, "own")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.Refusals(ctx, Place{home, "eu-central-1"}, epoch)
+	if want := []string{"99 refused own"}; !slices.Equal(say(got), want) || err != nil || m.gets != 1 {
+		t.Errorf("%q, %v, after %d objects", say(got), err, m.gets)
 	}
 }
 
@@ -120,7 +143,7 @@ func TestRefusalsLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := l.Refusals(ctx, epoch)
+	got, err := l.Refusals(ctx, Place{}, epoch)
 	if len(got) != maxSince || err != nil || got[0].At != epoch.Add((n-maxSince)*time.Millisecond) || got[maxSince-1].At != epoch.Add((n-1)*time.Millisecond) {
 		t.Errorf("%d, %v", len(got), err)
 	}
