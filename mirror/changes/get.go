@@ -13,18 +13,25 @@ const (
 	// atOnce is how many objects are got at the same time.
 	atOnce = 8
 
-	// maxFailures is how many may fail until the others wait for the next time.
+	// maxFailures is how many of a place may fail until its others wait for the next
+	// time: who writes what cannot be got holds up nobody else.
 	maxFailures = 8
 )
 
 // get gets the entries' objects. The error is the first of those that failed.
 func (r *Reader) get(ctx context.Context, entries []entry) error {
 	var (
-		next, failures atomic.Int64
-		mu             sync.Mutex // guards first and the figures
-		first          error
-		wg             sync.WaitGroup
+		next     atomic.Int64
+		mu       sync.Mutex // guards failures, first and the figures
+		failures = make(map[string]int)
+		first    error
+		wg       sync.WaitGroup
 	)
+	hopeless := func(place string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return failures[place] >= maxFailures
+	}
 	work := func() {
 		for {
 			i := int(next.Add(1)) - 1
@@ -32,7 +39,7 @@ func (r *Reader) get(ctx context.Context, entries []entry) error {
 				return
 			}
 			e := &entries[i]
-			if e.failed = failures.Load() >= maxFailures; e.failed {
+			if e.failed = hopeless(e.place); e.failed {
 				continue
 			}
 			c, err := r.one(ctx, e.key)
@@ -47,7 +54,7 @@ func (r *Reader) get(ctx context.Context, entries []entry) error {
 				r.stats.Damage = err
 			default:
 				e.failed = true
-				failures.Add(1)
+				failures[e.place]++
 				if first == nil {
 					first = err
 				}

@@ -217,6 +217,23 @@ func TestReaderFailures(t *testing.T) {
 }
 
 // An object that is removed between list and get is no failure.
+// What cannot be got of one account holds up no other.
+func TestReaderFailuresOfPlace(t *testing.T) {
+	r := read(t)
+	for i := range 3 * maxFailures {
+		c := change(i, Created, fmt.Sprint("locked", i))
+		c.Account = "000000000001"
+		r.put(c)
+		data, _ := encode(&c)
+		r.fail[keyOf(&c, data)] = errors.New("access denied")
+	}
+	r.put(change(50, Created, "a"), change(51, Created, "b"))
+	got, err := r.next(60)
+	if want := []string{"50 created a", "51 created b"}; !slices.Equal(got, want) || err == nil {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
+
 func TestReaderRemoved(t *testing.T) {
 	r := read(t)
 	r.put(change(1, Created, "a"))
