@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -133,3 +134,39 @@ func TestFunctionMetricsLost(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, context.Canceled }
+
+// An event that comes late has everything looked at, and those that waited with it
+// then have nothing: of a burst each is not asked about on its own.
+func TestFunctionLate(t *testing.T) {
+	h := newHome(t, homeRules)
+	first, second := h.run("web", ""), h.run("api", "")
+	happened := time.Now()
+	now := happened.Add(late)
+	f := &function{places: places{rules: filepath.Join(h.dir, "mirror.yaml")}, out: &bytes.Buffer{}, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	do := func(task awsfake.Task, at time.Time, looks int, mirrored ...awsfake.Task) {
+		t.Helper()
+		var e map[string]any
+		if err := json.Unmarshal(h.TaskEvent(task.ARN), &e); err != nil {
+			t.Fatal(err)
+		}
+		e["time"] = at.Format(time.RFC3339Nano)
+		payload, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := h.Calls()["DescribeTrafficMirrorTargets"]
+		if _, err := f.Invoke(t.Context(), payload); err != nil {
+			t.Fatal(err)
+		}
+		if n := h.Calls()["DescribeTrafficMirrorTargets"] - before; n != looks {
+			t.Errorf("%d looks, want %d", n, looks)
+		}
+		h.want(mirrored...)
+	}
+	do(first, happened, 1, first) // not late yet
+	now = now.Add(1)
+	do(first, happened, 1, first, second)
+	covered := now.Add(-settles)
+	do(second, covered.Add(-1), 0, first, second)
+	do(second, covered, 1, first, second)
+}

@@ -35,8 +35,9 @@ type function struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	m    *mirrorer // nil until a start succeeded
-	read time.Time // when its rules were read
+	m       *mirrorer // nil until a start succeeded
+	read    time.Time // when its rules were read
+	covered time.Time // what happened before it, a look at everything has seen
 }
 
 const (
@@ -45,6 +46,13 @@ const (
 
 	// rereadEvery is how old rules of S3 may be.
 	rereadEvery = time.Minute
+
+	// late is how old an event is when others wait behind it: everything is looked
+	// at then, and what waits is seen too.
+	late = 10 * time.Second
+
+	// settles is how long after its event what happened may not be told yet.
+	settles = 5 * time.Second
 )
 
 // Invoke handles an event. An error has Lambda repeat it later; a refusal is none.
@@ -84,11 +92,25 @@ func (f *function) handle(ctx context.Context, payload []byte, t *tally) error {
 		f.log.Debug("nothing to look at", "why", "no rule is about instances")
 		return nil
 	}
+	if !e.whole && !e.at.IsZero() {
+		if e.at.Before(f.covered) {
+			f.log.Debug("nothing to look at", "why", "everything was looked at since")
+			return nil
+		}
+		e.whole = f.now().Sub(e.at) > late
+	}
+	hints, began := e.hints, f.now()
+	if e.whole {
+		hints = nil
+	}
 	known := e.known()
-	err = f.m.rounds(ctx, e.hints, func(r *mirror.Report) { t.add(r, f.now(), known) })
+	err = f.m.rounds(ctx, hints, func(r *mirror.Report) { t.add(r, f.now(), known) })
 	if t.looked {
 		saw := f.m.cloud.saw()
 		t.whole, t.Sources, t.Sessions = e.whole, saw.sources, saw.sessions
+	}
+	if e.whole && err == nil {
+		f.covered = began.Add(-settles)
 	}
 	return err
 }
@@ -110,6 +132,7 @@ func (f *function) start(ctx context.Context) (err error) {
 	case err != nil:
 		f.log.Error("rules not reloaded, the old ones stay in force", "error", oneLine(err))
 	case changed:
+		f.covered = time.Time{}
 		f.log.Info("rules reloaded", "rules", f.places.rules)
 	}
 	return nil
