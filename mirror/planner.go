@@ -101,7 +101,7 @@ func (p *planner) ours(s *Session) bool {
 }
 
 // owns reports whether a session may be touched.
-func (p *planner) owns(s *Session) bool { return s.Tags[tagOwner] == p.rules.Owner && p.ours(s) }
+func (p *planner) owns(s *Session) bool { return s.Tags[TagOwner] == p.rules.Owner && p.ours(s) }
 
 // source plans for one interface that is there. While too little is known of it, it
 // stays as it is.

@@ -10,29 +10,30 @@ import (
 	"time"
 )
 
-// The tags of an own session. The first says that it may be touched, the others are
-// for people.
+// The tags of an own session. The first says that it may be touched; by task and
+// instance a Cloud finds what it is for, in the cluster of the name; the others are for
+// people.
 const (
-	tagOwner    = "periscope:owner"
+	TagOwner    = "periscope:owner"
+	TagCluster  = "periscope:cluster"
+	TagTask     = "periscope:task" // its id
+	TagInstance = "periscope:instance"
 	tagRule     = "periscope:rule"
-	tagCluster  = "periscope:cluster"
 	tagService  = "periscope:service"
-	tagTask     = "periscope:task" // its id
-	tagInstance = "periscope:instance"
 	tagOffset   = "periscope:vni-offset" // steps from the VNI of the interface to one that was free, if any
 )
 
 // tags returns the tags of a session that is to be made: nothing that changes while
 // the interface lives, since equal tokens need equal tags.
 func tags(owner string, rule *Rule, s *Source, offset int) map[string]string {
-	t := map[string]string{tagOwner: owner, tagRule: rule.Name}
+	t := map[string]string{TagOwner: owner, tagRule: rule.Name}
 	if offset > 0 {
 		t[tagOffset] = strconv.Itoa(offset)
 	}
 	task := s.task()
 	for key, value := range map[string]string{
-		tagCluster: task.Cluster, tagService: task.Service,
-		tagTask: task.ARN[strings.LastIndexByte(task.ARN, '/')+1:], tagInstance: s.instance().ID,
+		TagCluster: task.Cluster, tagService: task.Service,
+		TagTask: task.ARN[strings.LastIndexByte(task.ARN, '/')+1:], TagInstance: s.instance().ID,
 	} {
 		if value != "" {
 			t[key] = value

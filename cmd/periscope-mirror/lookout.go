@@ -85,7 +85,7 @@ func (l *lookout) see(state *mirror.State) {
 	defer l.mu.Unlock()
 	l.seen.sessions = 0
 	for i := range state.Sessions {
-		if state.Sessions[i].Tags["periscope:owner"] == l.rules.Owner {
+		if state.Sessions[i].Tags[mirror.TagOwner] == l.rules.Owner {
 			l.seen.sessions++
 		}
 	}

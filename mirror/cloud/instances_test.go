@@ -48,8 +48,8 @@ func TestInstances(t *testing.T) {
 		here.Tasks[ends.ARN].DesiredStatus = "STOPPED"
 	})
 	s := r.look(t)
-	if want := []string{dbFace.ID, managed.ID, task.Interface()}; !slices.Equal(faces(s), want) || !slices.Equal(s.Gone, []string{stopped.ID}) {
-		t.Fatalf("sources %v, gone %v; want %v, %v", faces(s), s.Gone, want, stopped.ID)
+	if want := []string{dbFace.ID, managed.ID, task.Interface()}; !slices.Equal(faces(s), want) || s.Gone != nil || !s.Whole {
+		t.Fatalf("sources %v, gone %v, whole %v; want %v", faces(s), s.Gone, s.Whole, want)
 	}
 	if s.Sources[0].Tags["mirror"] != "yes" || s.Sources[0].Task != nil || !reflect.DeepEqual(s.Sources[0].Instance, &mirror.Instance{
 		ID: db.ID, Name: "db", Group: "dbs", Tags: map[string]string{"Name": "db", "aws:autoscaling:groupName": "dbs"}}) {

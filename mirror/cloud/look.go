@@ -100,7 +100,7 @@ func (l *look) mirroredTasks(ctx context.Context) error {
 	missing := make(map[string][]string)
 	for i := range l.state.Sessions {
 		s := &l.state.Sessions[i]
-		if id, cluster := s.Tags[taskTag], s.Tags[clusterTag]; taskID.MatchString(id) && clusterName.MatchString(cluster) && s.OwnerID == l.state.Account && !listed[s.InterfaceID] {
+		if id, cluster := s.Tags[mirror.TagTask], s.Tags[mirror.TagCluster]; taskID.MatchString(id) && clusterName.MatchString(cluster) && s.OwnerID == l.state.Account && !listed[s.InterfaceID] {
 			listed[s.InterfaceID] = true
 			missing[cluster] = append(missing[cluster], id)
 		}
@@ -122,7 +122,7 @@ func (l *look) hintedTasks(ctx context.Context, hinted map[string][]string) erro
 		}
 		for _, arn := range hinted[cluster] {
 			if !found[arn] {
-				l.forget(taskTag, last(arn))
+				l.forget(mirror.TagTask, last(arn))
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func (l *look) describe(ctx context.Context, cluster string, arns []string) (fou
 // mirrored reports whether a task has a session that was made for it.
 func (l *look) mirrored(t *awsapi.Task) bool {
 	return slices.ContainsFunc(l.state.Sessions, func(s mirror.Session) bool {
-		return s.InterfaceID == t.InterfaceID && s.Tags[taskTag] == last(t.ARN)
+		return s.InterfaceID == t.InterfaceID && s.Tags[mirror.TagTask] == last(t.ARN)
 	})
 }
 
@@ -205,7 +205,7 @@ func (l *look) hintedInstances(ctx context.Context, ids []string) error {
 	l.run(instances)
 	for _, id := range ids {
 		if l.instances[id] == nil {
-			l.forget(instanceTag, id)
+			l.forget(mirror.TagInstance, id)
 		}
 	}
 	faces, err := l.cloud.api.InterfacesOf(ctx, ids)

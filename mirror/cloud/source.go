@@ -9,14 +9,8 @@ import (
 	"github.com/periscope-collector/periscope/mirror"
 )
 
-const (
-	// Of a session, as package mirror makes it: the id of what it is for.
-	clusterTag  = "periscope:cluster"
-	taskTag     = "periscope:task"
-	instanceTag = "periscope:instance"
-
-	groupTag = "aws:autoscaling:groupName" // of an instance
-)
+// groupTag is the tag of an instance that names its group.
+const groupTag = "aws:autoscaling:groupName"
 
 // ended are the last statuses of a task whose interface goes, or is gone.
 var ended = map[string]bool{
@@ -65,7 +59,9 @@ func (l *look) finish() {
 func (l *look) own(face *awsapi.Interface) {
 	instance := l.instances[face.InstanceID]
 	if face.InstanceID != "" && instance == nil {
-		l.end(face.ID)
+		if !l.state.Whole { // else what is no source is gone, unless lists are late
+			l.end(face.ID)
+		}
 		return
 	}
 	s := ofInterface(face)
