@@ -33,7 +33,7 @@ func (d dir) open(f func(*os.Root) error) error {
 }
 
 func (d dir) Put(ctx context.Context, key string, data []byte) error {
-	if !ValidKey(key) {
+	if !validKey(key) {
 		return fmt.Errorf("changes in %s: %.80q is no key", string(d), key)
 	}
 	if err := ctx.Err(); err != nil {
@@ -98,7 +98,7 @@ func syncDir(root *os.Root, name string) error {
 }
 
 func (d dir) Get(ctx context.Context, key string) (data []byte, err error) {
-	if !ValidKey(key) {
+	if !validKey(key) {
 		return nil, fmt.Errorf("changes in %s: %.80q is no key", string(d), key)
 	}
 	if err := ctx.Err(); err != nil {
@@ -199,7 +199,7 @@ func (w *walk) names(prefix, after string) (names []string, whole bool, err erro
 			name := e.Name()
 			key := prefix + name
 			switch {
-			case !ValidKey(key) || !e.IsDir() && !e.Type().IsRegular():
+			case !validKey(key) || !e.IsDir() && !e.Type().IsRegular():
 				continue
 			case e.IsDir():
 				if name, key = name+"/", key+"/"; key <= after && !strings.HasPrefix(after, key) || after == key+"\xff" {

@@ -36,24 +36,8 @@ func (l *Log) Put(ctx context.Context, c Change) error {
 	return err
 }
 
-// maxSince is how many changes Since returns at least if there are more.
-const maxSince = 10_000
-
-// Since returns the changes from a time on in the order in which they were made, and
-// if there are more than 10,000 the first ones: a Reader reads them all. Objects that
-// are no changes are left out.
-func (l *Log) Since(ctx context.Context, at time.Time) ([]Change, error) {
-	r := NewReader(l.objects, at)
-	var all []Change
-	for len(all) < maxSince {
-		batch, more, err := r.Next(ctx, time.Now())
-		all = append(all, batch...)
-		if err != nil || !more {
-			return all, err
-		}
-	}
-	return all, nil
-}
+// maxRefusals is how many refusals Refusals returns at most.
+const maxRefusals = 10_000
 
 // Refusals returns the refusals of a place, or of all for the zero value, from a time
 // on after which nothing was done to their interface, in the order in which they were
@@ -80,7 +64,7 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 				delete(refused, e.iface)
 			}
 		}
-		if held > 2*maxSince {
+		if held > 2*maxRefusals {
 			held = 0
 			all := latest(refused)
 			clear(refused)
@@ -96,12 +80,12 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 	return changesOf(chosen), err
 }
 
-// latest returns the latest entries, at most maxSince, in order.
+// latest returns the latest entries, at most maxRefusals, in order.
 func latest(entries map[string][]entry) []entry {
 	var all []entry
 	for _, list := range entries {
 		all = append(all, list...)
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.key, b.key)) })
-	return all[max(0, len(all)-maxSince):]
+	return all[max(0, len(all)-maxRefusals):]
 }

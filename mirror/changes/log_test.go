@@ -34,12 +34,12 @@ func TestLogPutAndSince(t *testing.T) {
 			if got, ok := strings.CutPrefix(keys[0], want); !ok || len(got) != len("01234567.json") {
 				t.Errorf("key %s", keys[0])
 			}
-			got, err := l.Since(ctx, epoch)
+			got, _, err := NewReader(objects, epoch).Next(ctx, second(30))
 			if err != nil || !reflect.DeepEqual(got, []Change{c, refused}) {
 				t.Errorf("%+v, %v", got, err)
 			}
 			for at, n := range map[time.Time]int{c.At: 2, c.At.Add(1): 1, second(21): 0} {
-				if got, err := l.Since(ctx, at); len(got) != n || err != nil {
+				if got, _, err := NewReader(objects, at).Next(ctx, second(30)); len(got) != n || err != nil {
 					t.Errorf("since %v: %v, %v", at, say(got), err)
 				}
 			}
@@ -135,7 +135,7 @@ func TestRefusalsOfPlace(t *testing.T) {
 func TestRefusalsLimit(t *testing.T) {
 	m := newMemory()
 	l, ctx := NewLog(m), t.Context()
-	const n = 2*maxSince + 1000
+	const n = 2*maxRefusals + 1000
 	for i := range n {
 		c := change(0, Refused, fmt.Sprint(i%7))
 		c.At = c.At.Add(time.Duration(i) * time.Millisecond)
@@ -144,7 +144,7 @@ func TestRefusalsLimit(t *testing.T) {
 		}
 	}
 	got, err := l.Refusals(ctx, Place{}, epoch)
-	if len(got) != maxSince || err != nil || got[0].At != epoch.Add((n-maxSince)*time.Millisecond) || got[maxSince-1].At != epoch.Add((n-1)*time.Millisecond) {
+	if len(got) != maxRefusals || err != nil || got[0].At != epoch.Add((n-maxRefusals)*time.Millisecond) || got[maxRefusals-1].At != epoch.Add((n-1)*time.Millisecond) {
 		t.Errorf("%d, %v", len(got), err)
 	}
 }
@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 		if l, ok := parseKey(keyOf(&c, data)); !ok || !l.at.Equal(c.At) || l.iface != c.InterfaceID || l.kind != c.Kind || l.place != place(c.Account, c.Region) {
 			t.Errorf("key %s says %+v", keyOf(&c, data), l)
 		}
-		if key := keyOf(&c, data); !ValidKey(key) {
+		if key := keyOf(&c, data); !validKey(key) {
 			t.Errorf("%s is no key", key)
 		}
 	})
@@ -186,7 +186,7 @@ func FuzzKey(f *testing.F) {
 	f.Add("a/b")
 	f.Fuzz(func(t *testing.T, key string) {
 		l, ok := parseKey(key)
-		if ok && (!ValidKey(key) || !strings.HasPrefix(key, l.place+moment(l.at))) {
+		if ok && (!validKey(key) || !strings.HasPrefix(key, l.place+moment(l.at))) {
 			t.Errorf("%q says %+v", key, l)
 		}
 		if after := beyond(key); after < key {

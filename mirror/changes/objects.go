@@ -29,8 +29,8 @@ type Objects interface {
 // ErrTooLong says that an object has more than MaxObject bytes.
 var ErrTooLong = errors.New("longer than 64 KiB")
 
-// ValidKey reports whether a key is one.
-func ValidKey(key string) bool {
+// validKey reports whether a key is one.
+func validKey(key string) bool {
 	if len(key) > maxKey {
 		return false
 	}
