@@ -38,11 +38,11 @@ const longQueue = 256 << 10
 // procLen holds /proc/net/dev for some 500 interfaces.
 const procLen = 64 << 10
 
-func openHealth(name string, index int) *health {
+func openHealth(name string, index int, mount string) *health {
 	h := &health{name: name + ":", buf: make([]byte, procLen)}
 	h.files.devices, _ = os.Open("/proc/thread-self/net/dev") // of this network namespace, for good
 	groups, _ := os.ReadFile("/proc/self/cgroup")
-	h.files.processor = openProcessorStat("/sys/fs/cgroup", string(groups))
+	h.files.processor = openProcessorStat(mount, string(groups))
 	h.queue, _ = openQueue(index)
 	return h
 }

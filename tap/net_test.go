@@ -186,6 +186,9 @@ func (w *wire) tap(cfg Config) (tap *Tap, said *journal, stop func() Stats) {
 	if !cfg.To.IsValid() {
 		cfg.To = netip.AddrPortFrom(peerAddr, tunnel.VXLANPort)
 	}
+	if cfg.group == "" {
+		cfg.group = w.t.TempDir() // where the tests are short of processor, the tap still mirrors
+	}
 	said = &journal{}
 	cfg.Log = said.log()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,6 +1,8 @@
 package tap
 
 import (
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,5 +53,25 @@ func TestTapPausesWhenTheQueueDrops(t *testing.T) {
 	stop()
 	if j.count(queued) != 1 {
 		t.Errorf("%d lines say why", j.count(queued))
+	}
+}
+
+// When the control group got less of the processor than it wanted, the task goes first.
+func TestTapPausesWhenThrottled(t *testing.T) {
+	w := newWire(t)
+	w.collector(peerAddr)
+	group := t.TempDir()
+	throttle := func(times string) {
+		if err := os.WriteFile(filepath.Join(group, "cpu.stat"), []byte("nr_throttled "+times+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	throttle("7")
+	tap, j, stop := w.tap(Config{VNI: 77, group: group})
+	throttle("8")
+	lab.Eventually(t, "it pauses", func() bool { return tap.Stats().Pauses == 1 })
+	stop()
+	if j.count(throttled) != 1 {
+		t.Errorf("%d lines say why", j.count(throttled))
 	}
 }

@@ -60,6 +60,7 @@ type Config struct {
 	ring  int                  // bytes, unless 0: all there is
 	plain bool                 // the kernel takes no runs
 	used  func() time.Duration // unless nil, instead of processorTime
+	group string               // unless "", instead of where control groups are mounted
 }
 
 const maxVNI = 1<<24 - 1
@@ -129,7 +130,7 @@ func Open(cfg Config) (*Tap, error) {
 	if cfg.used != nil {
 		t.pause.used = cfg.used
 	}
-	t.pause.health = openHealth(device.Name, device.Index)
+	t.pause.health = openHealth(device.Name, device.Index, cmp.Or(cfg.group, "/sys/fs/cgroup"))
 	t.frame.Session = &packet.Session{Workload: cfg.Workload}
 	return t, nil
 }
