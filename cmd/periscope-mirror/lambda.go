@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -103,16 +104,25 @@ func (f *function) handle(ctx context.Context, payload []byte, t *tally) error {
 	if e.whole {
 		hints = nil
 	}
-	known := e.known()
-	err = f.m.rounds(ctx, hints, func(r *mirror.Report) { t.add(r, f.now(), known) })
+	known, early := e.known(), false
+	err = f.m.rounds(ctx, hints, func(r *mirror.Report) {
+		t.add(r, f.now(), known)
+		early = early || slices.ContainsFunc(r.Results, isEarly)
+	})
 	if t.looked {
 		saw := f.m.cloud.saw()
 		t.whole, t.Sources, t.Sessions = e.whole, saw.sources, saw.sessions
 	}
-	if e.whole && err == nil {
+	if e.whole && err == nil && !early {
 		f.covered = began.Add(-settles)
 	}
 	return err
+}
+
+// isEarly reports whether a session was not made since its interface was not there,
+// perhaps not yet: a further event may find it.
+func isEarly(r mirror.Result) bool {
+	return r.Action.Verb == mirror.Create && r.Outcome == mirror.Gone
 }
 
 // start does what is to be done before the first round, and reads rules of S3 again

@@ -124,7 +124,7 @@ func (s *stage) sidecar(r *running) *lab.Program {
 	go server.Serve(metadata)
 	s.t.Cleanup(func() { server.Close() })
 	return r.Start("", "env", ecsmeta.Variable+"=http://"+metadata.Addr().String()+"/v4/"+r.id,
-		s.program, "send", "--interface", "t0", "--to", lab.CollectorAddr.String()+":4789")
+		s.program, "send", "--interface", "t0", "--cpu", "0", "--to", lab.CollectorAddr.String()+":4789")
 }
 
 // passed returns how many frames went through a task's interface, either way.
