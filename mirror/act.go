@@ -32,7 +32,7 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 	}
 	// What failed goes last, so that it holds up nothing else.
 	slices.SortStableFunc(actions, func(a, b Action) int {
-		return cmp.Or(removing(a)-removing(b), r.pauses[a.key()].until.Compare(r.pauses[b.key()].until))
+		return cmp.Or(removing(a)-removing(b), r.pauses[a.key()].Until.Compare(r.pauses[b.key()].Until))
 	})
 	var tried, failed, streak, freed int
 	var first error
@@ -43,7 +43,7 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 		result := Result{Action: a, Outcome: Delayed, Session: a.Session}
 		if tried == MaxActions {
 			report.More = true
-		} else if paused := r.pauses[a.key()]; ctx.Err() == nil && streak < maxStreak && paused.due(r.c.Now()) {
+		} else if paused := r.pauses[a.key()]; ctx.Err() == nil && streak < maxStreak && paused.Due(r.c.Now()) {
 			tried++
 			streak++
 			r.do(ctx, &result)
@@ -153,19 +153,6 @@ func about(a *Action) []any {
 // pause keeps a call that failed from being made again at once.
 func (r *Reconciler) pause(a *Action, now time.Time) {
 	p := r.pauses[a.key()]
-	p.extend(now, time.Second, time.Minute)
+	p.Extend(now, time.Second, time.Minute)
 	r.pauses[a.key()] = p
-}
-
-// A pause is how long not to try again. It doubles each time.
-type pause struct {
-	until time.Time
-	delay time.Duration
-}
-
-func (p *pause) due(now time.Time) bool { return !now.Before(p.until) }
-
-func (p *pause) extend(now time.Time, shortest, longest time.Duration) {
-	p.delay = min(max(2*p.delay, shortest), longest)
-	p.until = now.Add(p.delay)
 }

@@ -76,7 +76,7 @@ const remembered = time.Hour
 // forget drops what is of no use any more.
 func (r *Reconciler) forget(state *State, plan *Plan) {
 	for key, p := range r.pauses {
-		if state.At.Sub(p.until) > remembered {
+		if state.At.Sub(p.Until) > remembered {
 			delete(r.pauses, key)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/backoff"
 	"github.com/periscope-collector/periscope/mirror/changes"
 )
 
@@ -34,7 +35,7 @@ type Reconciler struct {
 	c       Config
 	round   sync.Mutex // held for a round, and for all below but refused
 	echoes  echoes
-	pauses  map[string]pause // of calls that failed
+	pauses  map[string]backoff.Pause // of calls that failed
 	unsaid  unsaid
 	noticed map[Notice]bool  // as logged last
 	held    map[holding]bool // the same
@@ -51,7 +52,7 @@ func New(c Config) *Reconciler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Reconciler{c: c, echoes: make(echoes), pauses: make(map[string]pause),
+	return &Reconciler{c: c, echoes: make(echoes), pauses: make(map[string]backoff.Pause),
 		unsaid: unsaid{write: c.Changes, log: c.Log}, refused: make(map[string][]Refused)}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/periscope-collector/periscope/internal/backoff"
 )
 
 const (
@@ -23,7 +25,7 @@ func (r *Reconciler) Run(ctx context.Context, every time.Duration, hints <-chan 
 		due = time.Now().Add(d)
 		next.Reset(d)
 	}
-	var trouble pause
+	var trouble backoff.Pause
 	for {
 		var about []Hint
 		select {
@@ -42,22 +44,22 @@ func (r *Reconciler) Run(ctx context.Context, every time.Duration, hints <-chan 
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			trouble.extend(time.Time{}, time.Second, time.Minute)
-			r.c.Log.Warn("a round failed", "error", err, "again_in", trouble.delay)
+			trouble.Extend(time.Time{}, time.Second, time.Minute)
+			r.c.Log.Warn("a round failed", "error", err, "again_in", trouble.Delay)
 			switch {
 			case report == nil:
-				discard(ctx, trouble.delay, hints)
+				discard(ctx, trouble.Delay, hints)
 				in(0)
 			case about == nil:
-				in(trouble.delay)
+				in(trouble.Delay)
 			default: // hints that go on failing do not put it off
-				in(min(trouble.delay, max(time.Until(due), 0)))
+				in(min(trouble.Delay, max(time.Until(due), 0)))
 			}
 		case report.More:
 			in(0)
 		case about == nil:
 			in(jitter(every))
-			trouble = pause{}
+			trouble = backoff.Pause{}
 		}
 	}
 }

@@ -47,13 +47,14 @@ var limits = []limit{
 		"golang.org/x/sys", "golang.org/x/net/bpf"}, "it is the other end of a mirror, and knows no stage of the collector but what reads frames"},
 	{"internal/cbpf", []string{"golang.org/x/sys", "golang.org/x/net/bpf"}, part},
 	{"internal/tpacket", []string{module + "internal/cbpf", "golang.org/x/sys", "golang.org/x/net/bpf"}, part},
-	{"mirror", []string{module + "mirror/changes", module + "internal/strictyaml"}, "what to do is decided without asking AWS"},
+	{"mirror", []string{module + "mirror/changes", module + "internal/backoff", module + "internal/strictyaml"}, "what to do is decided without asking AWS"},
 	{"mirror/cloud", []string{module + "mirror", module + "internal/awsapi"}, "it says what there is, not what to do about it"},
+	{"internal/backoff", nil, part},
 	{"internal/strictyaml", []string{"go.yaml.in/yaml/v4"}, part},
 	{"internal/table", nil, part},
 	{"mirror/changes", nil, "who writes changes and who reads them share nothing else"},
-	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/config",
-		module + "mirror/changes"},
+	{"internal/discovery", []string{module + "filter", module + "packet", module + "session", module + "internal/awsapi", module + "internal/backoff",
+		module + "internal/config", module + "mirror/changes"},
 		"it tells the table and the journal what AWS and senders say, and knows no frames but announcements"},
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/periscope-collector/periscope/internal/backoff"
 )
 
 const (
@@ -40,7 +42,7 @@ type cache[T any] struct {
 type answer struct {
 	at     time.Time
 	misses int
-	pause
+	backoff.Pause
 }
 
 func newCache[T any](d *Discovery, ask func(context.Context, []string) ([]T, error), id func(*T) string) cache[T] {
@@ -67,11 +69,11 @@ func (c *cache[T]) fill(ctx context.Context, wanted map[string]bool, now time.Ti
 	var ids []string
 	for id := range wanted {
 		a := c.answers[id]
-		if a.misses > 0 && a.due(now) || a.misses == 0 && a.at.Before(c.refreshed) {
+		if a.misses > 0 && a.Due(now) || a.misses == 0 && a.at.Before(c.refreshed) {
 			ids = append(ids, id)
 		}
 	}
-	if len(ids) == 0 || !c.failing.due(now) {
+	if len(ids) == 0 || !c.failing.Due(now) {
 		return c.failing.err
 	}
 	slices.Sort(ids)
@@ -98,10 +100,10 @@ func (c *cache[T]) miss(id string, now time.Time) {
 	a.misses++
 	switch known := c.items[id] != nil; {
 	case a.misses > 1:
-		a.extend(now, absentShortest, absentLongest)
+		a.Extend(now, absentShortest, absentLongest)
 		c.items[id] = nil
 	case known:
-		a.until = now.Add(c.apart)
+		a.Until = now.Add(c.apart)
 	default: // AWS may be late: it is due at the next look
 		c.items[id] = nil
 	}

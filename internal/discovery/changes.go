@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/backoff"
 	"github.com/periscope-collector/periscope/mirror/changes"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
@@ -110,7 +111,7 @@ func (f *follower) run(ctx context.Context) {
 		f.read(ctx, now)
 		wait := f.every
 		if f.failing.err != nil {
-			wait = f.failing.delay
+			wait = f.failing.Delay
 		}
 		next := time.NewTimer(wait)
 		select {
@@ -202,9 +203,9 @@ func (f *follower) ended(entries []session.Entry, now time.Time) {
 func (f *follower) report(err error, now time.Time) {
 	before := f.failing.err
 	if f.failing.err = err; err == nil {
-		f.failing.pause = pause{}
+		f.failing.Pause = backoff.Pause{}
 	} else {
-		f.failing.extend(now, f.every, failLongest)
+		f.failing.Extend(now, f.every, failLongest)
 	}
 	stats := f.reader.Stats()
 	places := f.reader.Places()

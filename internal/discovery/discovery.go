@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/backoff"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
@@ -40,7 +41,7 @@ type Discovery struct {
 
 	imds     sync.Mutex // held while metadata are asked
 	self     *awsapi.Self
-	selfless pause
+	selfless backoff.Pause
 
 	mu      sync.Mutex // guards what follows
 	tenures []tenure
@@ -211,10 +212,10 @@ func (d *Discovery) pursue(v *inventory) (done map[string]bool, gone map[string]
 func (d *Discovery) own(ctx context.Context, now time.Time) *awsapi.Self {
 	d.imds.Lock()
 	defer d.imds.Unlock()
-	if d.self == nil && d.selfless.due(now) {
+	if d.self == nil && d.selfless.Due(now) {
 		self, err := d.metadata(ctx)
 		if err != nil {
-			d.selfless.extend(now, refreshEvery, refreshEvery)
+			d.selfless.Extend(now, refreshEvery, refreshEvery)
 			return nil
 		}
 		d.self = &self

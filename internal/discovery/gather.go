@@ -93,7 +93,7 @@ func (s *scope) identify(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	err := s.nameless.err
-	if s.nameless.due(now) {
+	if s.nameless.Due(now) {
 		account, err = s.api.Identity(ctx)
 		s.nameless.result(err, now)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/backoff"
 	"github.com/periscope-collector/periscope/session"
 	"github.com/periscope-collector/periscope/session/journal"
 )
@@ -84,7 +85,7 @@ func (k *keeper) run(stop <-chan struct{}) {
 	if k == nil {
 		return
 	}
-	var failing pause
+	var failing backoff.Pause
 	var retry <-chan time.Time
 	wake := k.wake
 	for stopped := false; !stopped; {
@@ -95,10 +96,10 @@ func (k *keeper) run(stop <-chan struct{}) {
 		case <-retry:
 		}
 		if k.write() {
-			wake, retry, failing = k.wake, nil, pause{}
+			wake, retry, failing = k.wake, nil, backoff.Pause{}
 		} else {
-			failing.extend(time.Now(), failShortest, failLongest)
-			wake, retry = nil, time.After(failing.delay)
+			failing.Extend(time.Now(), failShortest, failLongest)
+			wake, retry = nil, time.After(failing.Delay)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/backoff"
 )
 
 // between is the least time between two looks at a scope, so that strangers have
@@ -21,8 +22,8 @@ type scope struct {
 	api  client
 	wake chan struct{} // of one place: a stranger showed
 
-	failing    pause       // the list of sessions cannot be had
-	away       atomic.Bool // so
+	failing    backoff.Pause // the list of sessions cannot be had
+	away       atomic.Bool   // so
 	interfaces cache[awsapi.Interface]
 	instances  cache[awsapi.Instance]
 	vpcs       cache[awsapi.VPC]
@@ -85,7 +86,7 @@ func (s *scope) run(ctx context.Context) {
 			case <-next.C:
 				again = true
 			case <-s.wake:
-				if s.failing.delay == 0 { // else it waits for AWS to come back
+				if s.failing.Delay == 0 { // else it waits for AWS to come back
 					next.Reset(time.Until(now.Add(between)))
 				}
 			}
@@ -101,8 +102,8 @@ func (s *scope) run(ctx context.Context) {
 // start at once do not go on asking at once.
 func (s *scope) next(now time.Time) time.Time {
 	delay := s.d.poll
-	if s.failing.delay != 0 {
-		delay = s.failing.delay
+	if s.failing.Delay != 0 {
+		delay = s.failing.Delay
 	}
 	return now.Add(apart(delay) + rand.N(delay/5))
 }
@@ -119,11 +120,11 @@ func (s *scope) look(ctx context.Context, now time.Time) {
 	}
 	var skipped map[string]int
 	if v == nil {
-		s.failing.extend(now, s.d.poll, max(failLongest, s.d.poll))
+		s.failing.Extend(now, s.d.poll, max(failLongest, s.d.poll))
 		s.away.Store(true)
 	} else {
 		s.away.Store(false)
-		s.failing = pause{}
+		s.failing = backoff.Pause{}
 		v.apart, v.heard = apart(s.d.poll), sync.OnceValue(s.d.heard)
 		v.show(s.shown, nanoseconds(s.success))
 		s.shown = v.shown

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/backoff"
 )
 
 // A search is what one look does for the tasks of interfaces.
@@ -101,8 +102,8 @@ func (s *search) run(ctx context.Context, done func(id string) bool) {
 		if s.lacks[name] == nil {
 			s.lacks[name] = &lack{}
 		}
-		s.lacking[id] = p.due(s.now)
-		s.lacks[name].add(1, p.due(s.now))
+		s.lacking[id] = p.Due(s.now)
+		s.lacks[name].add(1, p.Due(s.now))
 	}
 	clusters := s.inTurn(s.candidates(ctx))
 	for _, stopped := range []bool{false, true} {
@@ -127,7 +128,7 @@ func (s *search) candidates(ctx context.Context) []string {
 	if s.lacks[""] == nil {
 		return clusters
 	}
-	if s.now.Sub(s.listed) >= refreshEvery && s.nameless.due(s.now) && !s.mute {
+	if s.now.Sub(s.listed) >= refreshEvery && s.nameless.Due(s.now) && !s.mute {
 		names, err := s.api.Clusters(ctx)
 		if s.nameless.result(err, s.now); err == nil {
 			s.names, s.listed = names, s.now
@@ -155,7 +156,7 @@ func (s *search) inTurn(clusters []string) []string {
 
 func (s *search) delay(cluster string) time.Duration {
 	if c := s.clusters[last(cluster)]; c != nil {
-		return c.failing.delay
+		return c.failing.Delay
 	}
 	return 0
 }
@@ -198,10 +199,10 @@ func (s *search) note() {
 		switch {
 		case !due || s.mute || s.faces[id].Tags[clusterTag] == "" && s.nameless.err != nil:
 		case again:
-			p.extend(s.now, absentShortest, absentLongest)
+			p.Extend(s.now, absentShortest, absentLongest)
 			s.absent[id] = p
 		default:
-			s.absent[id] = pause{} // ECS may be late
+			s.absent[id] = backoff.Pause{} // ECS may be late
 		}
 	}
 }

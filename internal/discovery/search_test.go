@@ -50,7 +50,7 @@ func TestWholeClusterRefused(t *testing.T) {
 		if got := w.named(tasks...); !slices.Equal(got, []int{1, 2}) || w.scopes[0].status(w.clock).ErrorKind != "denied" {
 			t.Fatalf("after %d s: %v, %+v", n, got, w.scopes[0].status(w.clock))
 		}
-		if a.failing.until.Equal(w.clock.Add(a.failing.delay)) {
+		if a.failing.Until.Equal(w.clock.Add(a.failing.Delay)) {
 			at = append(at, n)
 		}
 		w.after(2 * time.Second)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/backoff"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 )
@@ -40,7 +41,7 @@ type strangers struct {
 
 // An asked is the latest session of a sender, and how long not to ask about it.
 type asked struct {
-	pause
+	backoff.Pause
 	session *packet.Session
 }
 
@@ -176,14 +177,14 @@ func (s *strangers) ask(stranger *packet.Session, now time.Time) bool {
 	defer s.mu.Unlock()
 	id := session.Identity{VNI: stranger.VNI, Source: stranger.Source}
 	a, known := s.asked[id]
-	if !a.due(now) {
+	if !a.Due(now) {
 		return false
 	}
 	if !known && len(s.asked) >= maxStrangers && !s.makeRoom(now) {
 		return false
 	}
 	a.session = stranger
-	a.extend(now, absentShortest, absentLongest)
+	a.Extend(now, absentShortest, absentLongest)
 	s.asked[id] = a
 	return true
 }
@@ -195,11 +196,11 @@ func (s *strangers) again(now time.Time, poll time.Duration) (ask bool) {
 	defer s.mu.Unlock()
 	for id, a := range s.asked {
 		switch {
-		case !a.due(now):
+		case !a.Due(now):
 		case a.session.Ended.Load():
 			delete(s.asked, id)
-		case a.delay < poll:
-			a.extend(now, absentShortest, absentLongest)
+		case a.Delay < poll:
+			a.Extend(now, absentShortest, absentLongest)
 			s.asked[id] = a
 			ask = true
 		}
@@ -210,7 +211,7 @@ func (s *strangers) again(now time.Time, poll time.Duration) (ask bool) {
 // makeRoom forgets those that could be asked about again. The caller holds mu.
 func (s *strangers) makeRoom(now time.Time) bool {
 	for id, a := range s.asked {
-		if a.due(now) {
+		if a.Due(now) {
 			delete(s.asked, id)
 		}
 	}

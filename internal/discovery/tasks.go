@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/backoff"
 )
 
 const (
@@ -27,13 +28,13 @@ const (
 type tasks struct {
 	api client
 
-	known    map[string]*knownTask // by ARN
-	clusters map[string]*cluster   // by name: those with known tasks, and those that fail
-	absent   map[string]pause      // interfaces whose task was not found
-	names    []string              // ARNs of all clusters
-	listed   time.Time             // when they were
-	nameless failure               // they cannot be listed
-	mute     bool                  // a call of this look failed as others would: they wait for the next look
+	known    map[string]*knownTask    // by ARN
+	clusters map[string]*cluster      // by name: those with known tasks, and those that fail
+	absent   map[string]backoff.Pause // interfaces whose task was not found
+	names    []string                 // ARNs of all clusters
+	listed   time.Time                // when they were
+	nameless failure                  // they cannot be listed
+	mute     bool                     // a call of this look failed as others would: they wait for the next look
 }
 
 type knownTask struct {
@@ -61,10 +62,10 @@ type cluster struct {
 // learnt of them.
 func (t *tasks) find(ctx context.Context, faces map[string]*awsapi.Interface, done func(id string) bool, now time.Time) map[string]*awsapi.Task {
 	if t.known == nil {
-		t.known, t.absent, t.clusters = make(map[string]*knownTask), make(map[string]pause), make(map[string]*cluster)
+		t.known, t.absent, t.clusters = make(map[string]*knownTask), make(map[string]backoff.Pause), make(map[string]*cluster)
 	}
 	t.mute = false
-	maps.DeleteFunc(t.absent, func(id string, _ pause) bool { return faces[id] == nil })
+	maps.DeleteFunc(t.absent, func(id string, _ backoff.Pause) bool { return faces[id] == nil })
 	s := newSearch(t, faces, now)
 	s.follow(ctx, done)
 	s.run(ctx, done)
@@ -82,7 +83,7 @@ func (t *tasks) find(ctx context.Context, faces map[string]*awsapi.Interface, do
 // gone has no tasks.
 func (t *tasks) try(name string, now time.Time, calls func() error) {
 	c := t.cluster(name)
-	if t.mute || !c.failing.due(now) {
+	if t.mute || !c.failing.Due(now) {
 		return
 	}
 	err := calls()
@@ -182,13 +183,13 @@ func (t *tasks) stopped(ctx context.Context, clusters map[string][]string, now t
 // problem ends a look: it returns the first error that stays, and forgets those
 // of which the look had no call to make.
 func (t *tasks) problem(now time.Time) error {
-	if t.nameless.due(now) && !t.mute {
+	if t.nameless.Due(now) && !t.mute {
 		t.nameless = failure{}
 	}
 	err := t.nameless.err
 	for _, name := range slices.Sorted(maps.Keys(t.clusters)) {
 		c := t.clusters[name]
-		if c.failing.due(now) && !t.mute {
+		if c.failing.Due(now) && !t.mute {
 			c.failing = failure{}
 		}
 		if err == nil {
