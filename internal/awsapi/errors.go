@@ -147,6 +147,9 @@ func (c *Client) failed(s *sdk, operation string, err error) error {
 		return f
 	}
 	f := &failure{kind: classify(err), err: err}
+	if f.kind == Unreachable && errors.Is(err, context.DeadlineExceeded) && s.without() {
+		f.kind = NoCredentials // nothing was sent
+	}
 	if f.kind == Expired || f.kind == NoCredentials {
 		c.forget(s)
 	}

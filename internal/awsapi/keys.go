@@ -33,6 +33,10 @@ type chainError struct{ err error }
 func (e *chainError) Error() string { return e.err.Error() }
 func (e *chainError) Unwrap() error { return e.err }
 
+// without reports whether s has never had credentials of the default chain, without
+// which there is no call. A nil sdk is not known to have none.
+func (s *sdk) without() bool { return s != nil && s.keys[0].last.Load() == nil }
+
 // secrets returns the credentials that s has used. A nil sdk has none.
 func (s *sdk) secrets() []string {
 	var all []string

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/awsfake"
@@ -111,6 +112,19 @@ func TestMetadataVersion1(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", s.URL)
 	if self, err := awsapi.Metadata(t.Context()); awsapi.KindOf(err) != awsapi.NoMetadata {
 		t.Errorf("%+v, %v", self, err)
+	}
+}
+
+// A call that ends before there were credentials lacked those, whatever it waited for.
+func TestNoCredentialsInTime(t *testing.T) {
+	awsfake.Start(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	c := open(t, awsapi.Config{RatePerSecond: 0.001, Burst: 1, Timeout: 2 * time.Second})[0]
+	for range 2 { // the second waits for its turn
+		if _, err := c.Sessions(t.Context()); awsapi.KindOf(err) != awsapi.NoCredentials {
+			t.Errorf("%v: %v", awsapi.KindOf(err), err)
+		}
 	}
 }
 
