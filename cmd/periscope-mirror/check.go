@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/command"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -14,7 +16,7 @@ func newCheckCommand() *cobra.Command {
 		Long: `Validate a rules file, without asking AWS: whether its targets and filters exist,
 reconcile --dry-run tells.`,
 		Example: "  periscope-mirror check --rules mirror.yaml",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rules, err := readRules(cmd.Context(), path)
 			if err != nil {

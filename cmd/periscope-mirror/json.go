@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/mirror"
 )
 
@@ -75,7 +76,7 @@ func printJSON(w io.Writer, o outcome) error {
 			a.Before = &before
 		}
 		if r.Err != nil {
-			a.Error = oneLine(r.Err)
+			a.Error = command.OneLine(r.Err)
 		}
 		if said, ok := errors.AsType[*mirror.Refusal](r.Err); ok {
 			a.Code, a.Message = said.Code, said.Message

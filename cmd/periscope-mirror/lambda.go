@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/mirror"
 )
 
@@ -140,7 +141,7 @@ func (f *function) start(ctx context.Context) (err error) {
 	changed, err := f.m.reload(ctx)
 	switch {
 	case err != nil:
-		f.log.Error("rules not reloaded, the old ones stay in force", "error", oneLine(err))
+		f.log.Error("rules not reloaded, the old ones stay in force", "error", command.OneLine(err))
 	case changed:
 		f.covered = time.Time{}
 		f.log.Info("rules reloaded", "rules", f.places.rules)

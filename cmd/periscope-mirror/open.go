@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/mirror"
 	"github.com/periscope-collector/periscope/mirror/changes"
 )
@@ -59,7 +60,7 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	m := &mirrorer{mirror.New(cfg), cloud, p.rules, rules}
 	refusals, err := kept.Refusals(ctx, changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now().Add(-remembered))
 	if err != nil {
-		log.Warn("refusals of before are not known: what was refused is tried again at once", "changes", p.changes, "error", oneLine(err))
+		log.Warn("refusals of before are not known: what was refused is tried again at once", "changes", p.changes, "error", command.OneLine(err))
 	}
 	m.Restore(refusals)
 	return m, nil
@@ -94,19 +95,19 @@ func (m *mirrorer) reload(ctx context.Context) (changed bool, err error) {
 // an error of usage.
 func readRules(ctx context.Context, at string) (*mirror.Rules, error) {
 	if at == "" {
-		return nil, usageError{errors.New("which rules? name their file with --rules, as an AWS Lambda function with PERISCOPE_RULES")}
+		return nil, command.Usage(errors.New("which rules? name their file with --rules, as an AWS Lambda function with PERISCOPE_RULES"))
 	}
 	if !isS3(at) {
 		rules, err := mirror.Load(at)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, command.Usage(err)
 		}
 		return rules, nil
 	}
 	bucket, key := path.Split(at)
 	objects, err := awsapi.OpenObjects(bucket, awsapi.Config{Accounts: []awsapi.Account{here()}})
 	if err != nil {
-		return nil, usageError{fmt.Errorf("rules: %w", err)}
+		return nil, command.Usage(fmt.Errorf("rules: %w", err))
 	}
 	text, err := objects.Get(ctx, key)
 	if err != nil {
@@ -114,7 +115,7 @@ func readRules(ctx context.Context, at string) (*mirror.Rules, error) {
 	}
 	rules, err := mirror.Parse(at, text)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, command.Usage(err)
 	}
 	return rules, nil
 }
@@ -129,7 +130,7 @@ func openChanges(at string) (*changes.Log, error) {
 	}
 	objects, err := awsapi.OpenObjects(at, awsapi.Config{Accounts: []awsapi.Account{here()}, RatePerSecond: changesRate, Burst: changesBurst})
 	if err != nil {
-		return nil, usageError{fmt.Errorf("changes: %w", err)}
+		return nil, command.Usage(fmt.Errorf("changes: %w", err))
 	}
 	return changes.NewLog(objects), nil
 }

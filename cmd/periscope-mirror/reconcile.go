@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/mirror"
 )
 
@@ -29,7 +30,7 @@ something failed that may succeed later.`,
 		Example: `  periscope-mirror reconcile --rules mirror.yaml --dry-run
   periscope-mirror reconcile --rules mirror.yaml --dry-run --json
   periscope-mirror reconcile --rules mirror.yaml --changes changes`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/command"
 )
 
 func newRunCommand() *cobra.Command {
@@ -25,10 +26,10 @@ that they are what the rules want. What is done goes to the log on standard erro
 SIGINT and SIGTERM end it; it can be stopped anywhere. SIGHUP reads the rules again:
 if they are wrong, the old ones stay in force.`,
 		Example: "  periscope-mirror run --rules mirror.yaml --every 30s --changes changes",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if every < minEvery {
-				return usageError{fmt.Errorf("--every %s: want %s or more", every, minEvery)}
+				return command.Usage(fmt.Errorf("--every %s: want %s or more", every, minEvery))
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -57,11 +58,10 @@ func run(ctx context.Context, p places, every time.Duration, hangups <-chan os.S
 		if m, err = open(ctx, p, log); err == nil {
 			break
 		}
-		var usage usageError
-		if errors.As(err, &usage) {
+		if command.IsUsage(err) {
 			return err
 		}
-		log.Error("not started yet, and tried again", "in", every, "error", oneLine(err))
+		log.Error("not started yet, and tried again", "in", every, "error", command.OneLine(err))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -89,7 +89,7 @@ func (m *mirrorer) reloadOn(ctx context.Context, hangups <-chan os.Signal, log *
 		case <-hangups:
 		}
 		if _, err := m.reload(ctx); err != nil {
-			log.Error("rules not reloaded, the old ones stay in force", "error", oneLine(err))
+			log.Error("rules not reloaded, the old ones stay in force", "error", command.OneLine(err))
 		} else {
 			log.Info("rules reloaded")
 		}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/table"
 	"github.com/periscope-collector/periscope/mirror"
 )
@@ -76,7 +77,7 @@ func sentences(o outcome) (lines []string) {
 			add("modify: %s: %s", about, r.Action.Reason)
 		}
 		if r.Err != nil {
-			add("%s: %s %s: %s", r.Outcome, r.Action.Verb, about, oneLine(r.Err))
+			add("%s: %s %s: %s", r.Outcome, r.Action.Verb, about, command.OneLine(r.Err))
 		}
 	}
 	for i := range o.plan.Held {

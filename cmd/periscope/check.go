@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
@@ -29,7 +30,7 @@ type periscope:check to each index, and says what an answer means and what to do
 The exit status is 1 if a step failed.`,
 		Example: `  periscope check --config periscope.yaml
   periscope check --splunk --config splunk.yaml`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(path)
 			if err != nil {
@@ -80,7 +81,7 @@ func checkToken(c *config.Splunk, stderr io.Writer) error {
 // splunkOf returns the splunk sink of a configuration.
 func splunkOf(cfg *config.Config) (*config.Splunk, error) {
 	if cfg.Sinks.Splunk == nil {
-		return nil, usageError{errors.New("sinks.splunk: not in the configuration; name a file that has it with --config")}
+		return nil, command.Usage(errors.New("sinks.splunk: not in the configuration; name a file that has it with --config"))
 	}
 	return cfg.Sinks.Splunk, nil
 }

@@ -14,11 +14,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/periscope-collector/periscope/internal/command"
 )
 
 // patience bounds everything that tests of the program wait for. It is there to
 // end a test that hangs, not to measure.
 const patience = time.Minute
+
+const (
+	exitOK      = command.ExitOK
+	exitFailure = command.ExitFailure
+	exitUsage   = command.ExitUsage
+)
 
 var scratch string // of the test run
 

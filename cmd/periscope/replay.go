@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/packet"
@@ -63,7 +64,7 @@ and record once more, in files of its own. For a clean result name an empty one.
   periscope replay --simulate-filter filters.yaml mirror.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("replay needs a capture file, or - for standard input")}
+				return command.Usage(errors.New("replay needs a capture file, or - for standard input"))
 			}
 			cfg, err := replayConfig(path)
 			if err != nil {
@@ -82,17 +83,17 @@ and record once more, in files of its own. For a clean result name an empty one.
 				cfg.Sessions.File = sessions
 			}
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			speed, err := parsePace(pace)
 			if err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			if cmd.Flags().Changed("bare-vni") && (bareVNI < 0 || bareVNI >= 1<<24) {
-				return usageError{fmt.Errorf("--bare-vni %d: want 0 to %d", bareVNI, 1<<24-1)}
+				return command.Usage(fmt.Errorf("--bare-vni %d: want 0 to %d", bareVNI, 1<<24-1))
 			}
 			if cmd.Flags().Changed("report") && report != blindSpots {
-				return usageError{fmt.Errorf("--report %q: want %s", report, blindSpots)}
+				return command.Usage(fmt.Errorf("--report %q: want %s", report, blindSpots))
 			}
 			if err := oneResult(cmd.Flags(), summary, "report", "simulate-filter"); err != nil {
 				return err

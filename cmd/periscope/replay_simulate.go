@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+
+	"github.com/periscope-collector/periscope/internal/command"
 )
 
 // oneResult returns an error if a flag that prints is set and the summary goes to
@@ -11,7 +13,7 @@ import (
 func oneResult(flags *pflag.FlagSet, summary string, names ...string) error {
 	for _, name := range names {
 		if summary == "-" && flags.Changed(name) {
-			return usageError{fmt.Errorf("--%s and --summary - both write to standard output; write the summary to a file", name)}
+			return command.Usage(fmt.Errorf("--%s and --summary - both write to standard output; write the summary to a file", name))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 )
 
@@ -46,7 +47,7 @@ func probeSummary(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		return usageError{fmt.Errorf("--summary: %w", err)}
+		return command.Usage(fmt.Errorf("--summary: %w", err))
 	}
 	if !existed {
 		os.Remove(path)

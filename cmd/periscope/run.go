@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/config"
 	"github.com/periscope-collector/periscope/internal/service"
 )
@@ -31,7 +32,7 @@ drain time, then does the same. SIGHUP reloads the configuration. A second SIGIN
 or SIGTERM exits at once.`,
 		Example: `  periscope run
   periscope run --config /etc/periscope/periscope.yaml`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			override := func(cfg *config.Config) error {
 				flags := cmd.Flags()
@@ -54,7 +55,7 @@ or SIGTERM exits at once.`,
 					cfg.Capture.Workers = workers
 				}
 				if err := cfg.Validate(); err != nil {
-					return usageError{err}
+					return command.Usage(err)
 				}
 				return nil
 			}
@@ -163,7 +164,7 @@ func (c *control) run(signals <-chan os.Signal) {
 		case stopping:
 			fmt.Fprintf(c.lines, "periscope: %s again: exiting at once; capture files not completed keep the suffix .partial\n", sig)
 			c.lines.flush()
-			os.Exit(exitFailure)
+			os.Exit(command.ExitFailure)
 		case sig == os.Interrupt:
 			stopping = true
 			go c.service.Stop(0, interruptTimeout)
@@ -181,7 +182,7 @@ func (c *control) reloadOn(reloads <-chan struct{}) {
 	for range reloads {
 		c.service.Reloading()
 		if err := c.reload(); err != nil {
-			c.log.Error("configuration not reloaded, the old one stays in force", "error", oneLine(err))
+			c.log.Error("configuration not reloaded, the old one stays in force", "error", command.OneLine(err))
 		} else {
 			c.log.Info("configuration reloaded")
 		}

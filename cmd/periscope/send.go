@@ -16,6 +16,7 @@ import (
 
 	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/capture"
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/packet"
 )
 
@@ -44,36 +45,36 @@ a hash of the inner flow; what has one port arrives in its order.`,
   periscope send --to collector.example.com:4789 --interface default --limit 50Mbit/s`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("send takes one file, not %d", len(args))}
+				return command.Usage(fmt.Errorf("send takes one file, not %d", len(args)))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := mirror.check(cmd.Flags(), args); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			var err error
 			if config.Size, err = traffic.ParseSize(size); err != nil {
-				return usageError{fmt.Errorf("--size: %w", err)}
+				return command.Usage(fmt.Errorf("--size: %w", err))
 			}
 			if config.Flows < 1 {
-				return usageError{fmt.Errorf("--flows %d: want 1 or more", config.Flows)}
+				return command.Usage(fmt.Errorf("--flows %d: want 1 or more", config.Flows))
 			}
 			if len(args) == 1 && (cmd.Flags().Changed("flows") || cmd.Flags().Changed("size")) {
-				return usageError{errors.New("--flows and --size are for generated frames: leave them out with a file")}
+				return command.Usage(errors.New("--flows and --size are for generated frames: leave them out with a file"))
 			}
 			if config.To, err = resolve(cmd.Context(), to); err != nil {
 				return err
 			}
 			if err := config.Validate(); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			if mirror.name == "" {
 				return send(cmd, config, args)
 			}
 			tapped, err := mirror.config()
 			if err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			tapped.To, tapped.VNI = config.To, config.VNI
 			return sendInterface(cmd, tapped)
@@ -120,11 +121,11 @@ func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
 func resolve(ctx context.Context, to string) (netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(to)
 	if err != nil || host == "" {
-		return netip.AddrPort{}, usageError{fmt.Errorf("--to %q: want HOST:PORT, such as 127.0.0.1:4789", to)}
+		return netip.AddrPort{}, command.Usage(fmt.Errorf("--to %q: want HOST:PORT, such as 127.0.0.1:4789", to))
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
 	if err != nil {
-		return netip.AddrPort{}, usageError{fmt.Errorf("--to %q: port %q: want 1 to 65535", to, service)}
+		return netip.AddrPort{}, command.Usage(fmt.Errorf("--to %q: port %q: want 1 to 65535", to, service))
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {

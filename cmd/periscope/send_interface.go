@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/periscope-collector/periscope/filter"
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/ecsmeta"
 	"github.com/periscope-collector/periscope/internal/nic"
 	"github.com/periscope-collector/periscope/session"
@@ -159,10 +160,10 @@ func sendInterface(cmd *cobra.Command, cfg tap.Config) error {
 	}
 	t, err := tap.Open(cfg)
 	if errors.Is(err, fs.ErrPermission) {
-		return usageError{fmt.Errorf("%w: in a container, leave Docker's default capability NET_RAW in place", err)}
+		return command.Usage(fmt.Errorf("%w: in a container, leave Docker's default capability NET_RAW in place", err))
 	}
 	if errors.Is(err, tap.ErrNoInterface) {
-		return usageError{fmt.Errorf("--interface: %w", err)}
+		return command.Usage(fmt.Errorf("--interface: %w", err))
 	}
 	if err != nil {
 		return err
@@ -186,7 +187,7 @@ func identify(ctx context.Context, cfg *tap.Config, vniGiven bool) error {
 	}
 	device, err := net.InterfaceByName(cfg.Interface)
 	if err != nil {
-		return usageError{fmt.Errorf("--interface: interface %q: %w; see \"ip link\"", cfg.Interface, tap.ErrNoInterface)}
+		return command.Usage(fmt.Errorf("--interface: interface %q: %w; see \"ip link\"", cfg.Interface, tap.ErrNoInterface))
 	}
 	if !vniGiven {
 		cfg.VNI = tap.VNI(meta.TaskARN)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/tunnel"
 )
 
@@ -23,7 +23,7 @@ func runSend(t *testing.T, stdin []byte, args ...string) (stdout string, err err
 	t.Helper()
 	cmd := newSendCommand()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.Usage(err) })
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&bytes.Buffer{})
@@ -155,7 +155,7 @@ func TestSendFileThatIsWrong(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one about %q", err, test.want)
 			}
-			if errors.As(err, new(usageError)) {
+			if command.IsUsage(err) {
 				t.Errorf("%v is a usage error", err)
 			}
 			if n := len(arrived(t, c, 1)); n != test.sent || !strings.HasPrefix(out, fmt.Sprintf("sent %d packets,", n)) {
@@ -186,7 +186,7 @@ func TestSendUsage(t *testing.T) {
 		{"--unknown"},
 	} {
 		out, err := runSend(t, nil, args...)
-		if !errors.As(err, new(usageError)) || out != "" {
+		if !command.IsUsage(err) || out != "" {
 			t.Errorf("%v: error %v, printed %q", args, err, out)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/periscope-collector/periscope/internal/command"
 )
 
 // A sessionsCommand is `periscope sessions` and its flags.
@@ -35,10 +37,10 @@ who held which address from when until when. Times without a zone are UTC.`,
 		Example: `  periscope sessions
   periscope sessions --config /etc/periscope/periscope.yaml --json
   periscope sessions --journal /var/lib/periscope/sessions.journal --at "2026-11-20 14:05" --address 10.0.3.7`,
-		Args: noArgs,
+		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.check(cmd); err != nil {
-				return usageError{err}
+				return command.Usage(err)
 			}
 			if c.journal != "" {
 				return c.showJournal(cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -91,7 +93,7 @@ func (c *sessionsCommand) where() (base, tokenFile string, err error) {
 		}
 		if base == "" {
 			if cfg.Admin.Listen == "" {
-				return "", "", usageError{fmt.Errorf("admin.listen: off in %s, so the collector cannot be asked; set it, or name another with --admin", c.config)}
+				return "", "", command.Usage(fmt.Errorf("admin.listen: off in %s, so the collector cannot be asked; set it, or name another with --admin", c.config))
 			}
 			base = localURL(cfg.Admin.Listen)
 		}
@@ -104,7 +106,7 @@ func (c *sessionsCommand) where() (base, tokenFile string, err error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", usageError{fmt.Errorf("--admin: want a URL such as %s", defaultAdmin)}
+		return "", "", command.Usage(fmt.Errorf("--admin: want a URL such as %s", defaultAdmin))
 	}
 	return strings.TrimSuffix(base, "/"), tokenFile, nil
 }

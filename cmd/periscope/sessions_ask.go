@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 )
 
@@ -71,7 +72,7 @@ func (a *asker) sessions(ctx context.Context, all bool) (answer []byte, list pip
 func (a *asker) get(ctx context.Context, path string) (status int, kind string, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base+path, nil)
 	if err != nil {
-		return 0, "", nil, usageError{fmt.Errorf("--admin: %w", err)}
+		return 0, "", nil, command.Usage(fmt.Errorf("--admin: %w", err))
 	}
 	if a.tokenFile != "" {
 		token, err := os.ReadFile(a.tokenFile)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/internal/table"
 	"github.com/periscope-collector/periscope/packet"
@@ -36,12 +37,12 @@ func (c *sessionsCommand) showJournal(stdout, stderr io.Writer) error {
 	var err error
 	if c.at != "" {
 		if at, err = parseTime(c.at); err != nil {
-			return usageError{fmt.Errorf("--at %q: %w", c.at, err)}
+			return command.Usage(fmt.Errorf("--at %q: %w", c.at, err))
 		}
 	}
 	if c.address != "" {
 		if address, err = netip.ParseAddr(c.address); err != nil {
-			return usageError{fmt.Errorf("--address %q: want an address such as 10.0.3.7", c.address)}
+			return command.Usage(fmt.Errorf("--address %q: want an address such as 10.0.3.7", c.address))
 		}
 	}
 	entries, damaged, err := journal.Load(c.journal)

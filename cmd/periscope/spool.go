@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/sink/splunk"
 )
 
@@ -20,22 +21,13 @@ const resendFile = "quarantine.resend.jsonl"
 
 // newSpoolCommand returns `periscope spool`.
 func newSpoolCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return command.Group(&cobra.Command{
 		Use:   "spool",
 		Short: "Look at events that wait for Splunk, and send refused ones again",
 		Long: `Look at the spool of sinks.splunk: events that wait until Splunk takes them, and the
 quarantine, which holds events that Splunk refused for good. A process that runs is
 not disturbed.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; periscope spool --help lists what exists", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newSpoolListCommand(), newSpoolShowCommand(), newSpoolResendCommand())
-	return cmd
+	}, newSpoolListCommand(), newSpoolShowCommand(), newSpoolResendCommand())
 }
 
 // A place says where a spool is.
@@ -53,7 +45,7 @@ func (p *place) spool() (string, error) {
 	dir := p.dir
 	if dir == "" {
 		if p.config == "" {
-			return "", usageError{errors.New("which spool? name its directory with --dir, or the configuration with --config")}
+			return "", command.Usage(errors.New("which spool? name its directory with --dir, or the configuration with --config"))
 		}
 		cfg, err := loadConfig(p.config)
 		if err != nil {

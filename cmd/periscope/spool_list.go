@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 	"github.com/periscope-collector/periscope/sink/spool"
 )
@@ -27,7 +28,7 @@ func newSpoolListCommand() *cobra.Command {
 wait to be delivered, what is on disk, and since when the oldest waits. Then the
 events that Splunk refused for good, by the code of its answer.`,
 		Example: "  periscope spool list --config splunk.yaml",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := where.spool()
 			if err != nil {
@@ -53,7 +54,7 @@ func listSpool(dir string, stdout, stderr io.Writer) error {
 		}
 		c, err := spool.Look(filepath.Join(dir, e.Name()))
 		if err != nil {
-			fmt.Fprintln(stderr, "periscope:", oneLine(err))
+			fmt.Fprintln(stderr, "periscope:", command.OneLine(err))
 		}
 		oldest := "-"
 		if !c.Oldest.IsZero() {
@@ -130,10 +131,10 @@ func newSpoolShowCommand() *cobra.Command {
 		Long: `Print the events that Splunk refused for good, oldest first, one JSON object a line:
 when, the lane, the code and text of the answer, and the event as it was sent.`,
 		Example: "  periscope spool show --config splunk.yaml --n 3",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 0 {
-				return usageError{fmt.Errorf("--n %d: want 0 or more", n)}
+				return command.Usage(fmt.Errorf("--n %d: want 0 or more", n))
 			}
 			dir, err := where.spool()
 			if err != nil {

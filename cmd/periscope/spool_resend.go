@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/command"
 	"github.com/periscope-collector/periscope/internal/pipeline"
 	"github.com/periscope-collector/periscope/sink/dir"
 	"github.com/periscope-collector/periscope/sink/splunk"
@@ -35,10 +36,10 @@ again, or cannot be sent, goes back; the exit status is then 1. What was taken, 
 could not be struck off because the command was killed, is sent twice: event_uid
 tells.`,
 		Example: "  periscope spool resend --config splunk.yaml",
-		Args:    noArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if where.config == "" {
-				return usageError{errors.New("resend needs the endpoints of a configuration; name it with --config")}
+				return command.Usage(errors.New("resend needs the endpoints of a configuration; name it with --config"))
 			}
 			cfg, err := loadConfig(where.config)
 			if err != nil {
