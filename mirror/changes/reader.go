@@ -14,21 +14,13 @@ const (
 	// 512 KiB as they are.
 	maxBatch = 256
 
-	// A list has pageLen keys, and Next has at most maxPages made, of which one is
-	// for each account and region, and one for what else there is.
+	// A list has pageLen keys, and Next has at most maxPages made.
 	pageLen  = 1000
 	maxPages = 512
 
-	// maxPlaces is how many accounts and regions are read.
-	maxPlaces = 256
-
-	// maxSeen is how many keys are remembered, some 200 bytes each: 100 changes a
-	// second for as long as lookBack.
-	maxSeen = 1 << 16
-
 	// lookBack is how much earlier than the latest change that was read another one
-	// may be that is still to come: clocks differ, and a writer that could not write
-	// tries again.
+	// may be that is still to come, and how far ahead of now: clocks differ, and a
+	// writer that could not write tries again.
 	lookBack = 10 * time.Minute
 
 	// allEvery is how often accounts and regions are looked for that come before
@@ -37,24 +29,24 @@ const (
 )
 
 // A Reader returns the changes of objects, each once, as they are added by however
-// many writers. It belongs to one goroutine. It remembers at most 13 MiB of keys:
-// with more than 65,536 changes in ten minutes one that comes late may be missed.
+// many writers. It belongs to one goroutine. It remembers at most 13 MiB of keys.
+//
+// An account that writes too much is in nobody's way but its own. Of its regions 32
+// are read. When as many of its changes are remembered as there is room left, which
+// for one account is with some 32,000 in ten minutes, its further ones wait, and of
+// them one that comes late may be missed. What is dated more than ten minutes ahead
+// waits until it is not.
 type Reader struct {
-	objects Objects
-	from    time.Time
-	places  map[string]*spot
-	after   string    // where the pass goes on; "" for a new one
-	whole   time.Time // when the last pass from the beginning began
-	stats   Stats
-	failed  map[string]time.Time // of this pass, the earliest by place
-	surplus string               // one of more than maxPlaces places
-}
-
-// A spot is how far the keys of one account and region were read.
-type spot struct {
-	start string              // what is up to it is over
-	mark  time.Time           // of the latest key that was read
-	seen  map[string]struct{} // keys after start
+	objects  Objects
+	from     time.Time
+	places   map[string]*spot
+	accounts map[string]*account
+	kept     int       // keys that are remembered
+	after    string    // where the pass goes on; "" for a new one
+	whole    time.Time // when the last pass from the beginning began
+	stats    Stats
+	failed   map[string]time.Time // of this pass, the earliest by place
+	passed   error                // of this pass, the first
 }
 
 // Stats are a reader's figures since it was made.
@@ -62,11 +54,15 @@ type Stats struct {
 	Read    uint64 // changes
 	Damaged uint64 // objects that are none, though their keys say so
 	Damage  error  // the latest; nil for none
+	Passed  error  // why changes were passed over when all was looked through last; nil: none were
 }
 
 // NewReader returns a reader of the changes from a time on.
 func NewReader(o Objects, from time.Time) *Reader {
-	return &Reader{objects: o, from: from, places: make(map[string]*spot), failed: make(map[string]time.Time)}
+	return &Reader{
+		objects: o, from: from, places: make(map[string]*spot), accounts: make(map[string]*account),
+		failed: make(map[string]time.Time),
+	}
 }
 
 // Stats returns the figures.
@@ -87,19 +83,14 @@ func (r *Reader) Places() []Place {
 
 // Next returns changes that were not returned before, at most 256, in the order in
 // which they were made, and whether there may be more right now. Those that come
-// with an error count; what could not be had is returned another time. A directory
-// is listed once, and objects of S3 once for each account and region, and once a
-// minute once more.
+// with an error count; what could not be had is returned another time. It
+// makes 512 lists at most.
 func (r *Reader) Next(ctx context.Context, now time.Time) (batch []Change, more bool, err error) {
 	entries, more, err := r.list(ctx, now)
 	failed := r.get(ctx, entries)
 	r.note(entries, now, !more && err == nil)
 	if err == nil {
 		err = failed
-	}
-	if err == nil && r.surplus != "" {
-		err = fmt.Errorf("changes: more than %d accounts and regions: %s is left out", maxPlaces, r.surplus)
-		r.surplus = ""
 	}
 	batch = changesOf(entries)
 	slices.SortStableFunc(batch, func(a, b Change) int { return a.At.Compare(b.At) })
@@ -136,11 +127,11 @@ func (r *Reader) list(ctx context.Context, now time.Time) (found []entry, more b
 			return found, false, err
 		}
 		for _, key := range keys {
-			e, next, ok := r.look(key)
-			r.after = next
-			if next != key { // which may be far behind these keys
-				break
+			if key <= r.after {
+				continue
 			}
+			e, next, ok := r.look(key, now)
+			r.after = next // which may be far behind these keys
 			if !ok {
 				continue
 			}
@@ -149,7 +140,7 @@ func (r *Reader) list(ctx context.Context, now time.Time) (found []entry, more b
 				return found, true, nil
 			}
 		}
-		if len(keys) < pageLen && (len(keys) == 0 || r.after == keys[len(keys)-1]) {
+		if len(keys) < pageLen {
 			r.after = ""
 			return found, false, nil
 		}
@@ -169,25 +160,38 @@ func (r *Reader) first(now time.Time) string {
 
 // look returns what is to be got of a key, if anything, and after which key the
 // next ones are that may be new.
-func (r *Reader) look(key string) (e entry, next string, ok bool) {
+func (r *Reader) look(key string, now time.Time) (e entry, next string, ok bool) {
 	l, ok := parseKey(key)
 	if !ok {
 		return e, beyond(key), false
 	}
-	s := r.places[l.place]
-	switch {
-	case s == nil && len(r.places) == maxPlaces:
-		r.surplus = l.place
-		return e, behind(l.place), false
-	case s == nil:
-		s = &spot{start: l.place + moment(r.from), seen: make(map[string]struct{})}
-		r.places[l.place] = s
+	s, err := r.spot(l.place)
+	if err != nil {
+		r.pass(err)
+		return e, r.afterwards(l.place), false
 	}
 	if key <= s.start {
 		return e, s.start, false
 	}
 	_, seen := s.seen[key]
-	return entry{key: key, label: l}, key, !seen
+	switch {
+	case seen:
+		return e, key, false
+	case l.at.After(now.Add(lookBack)): // and so are the others
+		r.pass(fmt.Errorf("changes: %s is dated more than %v ahead, and waits", key, lookBack))
+		return e, behind(l.place), false
+	case r.full(s.of):
+		r.pass(fmt.Errorf("changes: too many in %v: %s and later ones of its account wait", lookBack, key))
+		return e, behind(l.place), false
+	}
+	return entry{key: key, label: l}, key, true
+}
+
+// pass takes down why something is passed over.
+func (r *Reader) pass(why error) {
+	if r.passed == nil {
+		r.passed = why
+	}
 }
 
 // behind returns a key after all those that begin with a path, which ends with a
@@ -220,7 +224,7 @@ func (r *Reader) note(entries []entry, now time.Time, over bool) {
 			}
 			continue
 		}
-		s.seen[e.key] = struct{}{}
+		r.remember(s, e.key)
 		if at := e.at; at.After(s.mark) { // a clock may be ahead
 			s.mark = at
 			if at.After(now) {
@@ -234,20 +238,14 @@ func (r *Reader) note(entries []entry, now time.Time, over bool) {
 			if at, ok := failed[place]; ok && at.Before(mark) {
 				mark = at
 			}
-			s.forget(max(s.start, place+moment(mark.Add(-lookBack))))
+			r.forget(s, max(s.start, place+moment(mark.Add(-lookBack))))
 		}
-		if most := maxSeen / len(r.places); len(s.seen) > most {
-			keys := slices.Sorted(maps.Keys(s.seen))
-			s.forget(keys[len(keys)/2])
+		if r.full(s.of) {
+			r.relieve(place, s, now)
 		}
 	}
 	if over {
 		clear(failed)
+		r.stats.Passed, r.passed = r.passed, nil
 	}
-}
-
-// forget takes it that keys are over, up to one.
-func (s *spot) forget(start string) {
-	s.start = start
-	maps.DeleteFunc(s.seen, func(key string, _ struct{}) bool { return key <= start })
 }
