@@ -83,7 +83,7 @@ type Sessions struct {
 	UnknownMax int `yaml:"unknown_max"`
 
 	// Announced says that a sender which neither File nor AWS explains is who it
-	// says it is.
+	// says it is. What is written of an unknown sender then waits 4 s.
 	Announced bool `yaml:"announced"`
 }
 

@@ -133,7 +133,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		"sessions.file":                      `sessions.yaml`,
 		"sessions.unknown":                   `drop`,
 		"sessions.unknown_max":               `1`,
-		"sessions.announced":                 `false`,
+		"sessions.announced":                 `true`,
 		"aws.accounts":                       `[{role_arn: "arn:aws:iam::111122223333:role/periscope", external_id: x, regions: [eu-central-1, us-gov-east-1]}]`,
 		"aws.targets":                        `[tmt-0a1b2c3d4e5f60718]`,
 		"aws.poll":                           `5s`,

@@ -45,7 +45,7 @@ func Default() Config {
 			},
 			ReceiveBuffer: 64 * MiB,
 		},
-		Sessions:    Sessions{Unknown: "keep", UnknownMax: 256, Announced: true},
+		Sessions:    Sessions{Unknown: "keep", UnknownMax: 256},
 		Filter:      Filter{Sessions: []SessionFilter{}},
 		Keep:        []Keep{},
 		Flows:       Flows{Table: 1_000_000, Idle: 2 * minutes, Duplicates: "keep"},

@@ -15,8 +15,9 @@ const (
 	maxUnheard = 64
 
 	// announcedIn is how long what is written of a stranger waits for an
-	// announcement, which comes before the sender's first frame or just behind it.
-	announcedIn = 2 * time.Second
+	// announcement, which comes before the sender's first frame or just behind it,
+	// and until the table has it: as long as for AWS.
+	announcedIn = answered
 
 	// What was announced is learnt at once, and then again after learnEvery or ten
 	// times as long as it took: senders that go on changing take a tenth of a core.
@@ -117,7 +118,7 @@ func (d *Discovery) listen(ctx context.Context) {
 		case <-due:
 			began := time.Now()
 			d.learnClaims(began)
-			due, next = nil, time.Now().Add(min(announcedIn/2, max(learnEvery, learnShare*time.Since(began))))
+			due, next = nil, time.Now().Add(min(announcedIn/4, max(learnEvery, learnShare*time.Since(began))))
 		}
 		if changed && due == nil {
 			due = time.After(time.Until(next))
