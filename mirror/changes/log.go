@@ -45,7 +45,7 @@ const maxRefusals = 10_000
 // is what a process may begin with, also one that may get those of its place alone.
 func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change, error) {
 	r := NewReader(l.objects, since)
-	refused := make(map[string][]entry) // by interface, in order
+	refused := make(map[source][]entry) // in order
 	held := 0
 	for more := true; more; {
 		var entries []entry
@@ -57,11 +57,11 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 			switch {
 			case of != Place{} && e.place != place(of.Account, of.Region):
 			case e.kind == Refused:
-				refused[e.iface] = append(refused[e.iface], e)
+				refused[e.source()] = append(refused[e.source()], e)
 				held++
 			default:
-				held -= len(refused[e.iface])
-				delete(refused, e.iface)
+				held -= len(refused[e.source()])
+				delete(refused, e.source())
 			}
 		}
 		if held > 2*maxRefusals {
@@ -69,7 +69,7 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 			all := latest(refused)
 			clear(refused)
 			for _, e := range all {
-				refused[e.iface] = append(refused[e.iface], e)
+				refused[e.source()] = append(refused[e.source()], e)
 				held++
 			}
 		}
@@ -80,8 +80,14 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 	return changesOf(chosen), err
 }
 
+// A source is an interface as keys name it: those of one place say nothing of
+// another one's.
+type source struct{ place, iface string }
+
+func (e *entry) source() source { return source{e.place, e.iface} }
+
 // latest returns the latest entries, at most maxRefusals, in order.
-func latest(entries map[string][]entry) []entry {
+func latest(entries map[source][]entry) []entry {
 	var all []entry
 	for _, list := range entries {
 		all = append(all, list...)

@@ -87,13 +87,17 @@ func TestParsePassesOverUnknownFields(t *testing.T) {
 	}
 }
 
-// Refusals gets no more objects than it returns.
+// Refusals gets no more objects than it returns. What another account says of an
+// interface does nothing to it.
 func TestRefusals(t *testing.T) {
 	m := newMemory()
+	foreign := change(6, Deleted, "again")
+	foreign.Account = far
 	l, ctx := NewLog(m), t.Context()
 	for _, c := range []Change{
 		change(-5, Refused, "old"), change(1, Refused, "made"), change(2, Created, "made"),
 		change(3, Refused, "twice"), change(9, Refused, "twice"), change(4, Created, "again"), change(5, Refused, "again"),
+		foreign,
 	} {
 		if err := l.Put(ctx, c); err != nil {
 			t.Fatal(err)
