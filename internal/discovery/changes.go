@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type follower struct {
 	told       time.Time // when the tenures were told something last
 	complained time.Time // when damage was logged last
 	damaged    uint64    // objects, as logged last
+	passed     bool      // changes are passed over, as logged last
 
 	// Guarded by d.mu.
 	over recent[deletion, int64]       // when sessions were deleted, in ns
@@ -89,7 +91,7 @@ func newFollower(d *Discovery, from string, j *journal.Journal) *follower {
 		f.objects, f.every = f.s3, s3Every
 	}
 	f.reader = changes.NewReader(f.objects, d.started.Add(-readBack))
-	f.refused.of = make(map[string]*Refusal)
+	f.refused.of = make(map[iface]*Refusal)
 	f.status.Left = make(map[string]uint64)
 	for _, reason := range [...]string{"damaged", "limit", "no_address", "no_vni", "odd"} {
 		f.status.Left[reason] = 0 // there from the start
@@ -214,10 +216,11 @@ func (f *follower) report(err error, now time.Time) {
 	f.tried, f.places = true, places
 	f.status.Read, f.status.Left["damaged"] = stats.Read, stats.Damaged
 	f.status.Error = ""
-	if err != nil {
-		f.status.Error = err.Error()
-	} else {
+	if err == nil {
 		f.status.LastSuccess = now
+	}
+	if said := cmp.Or(err, stats.Passed); said != nil {
+		f.status.Error = said.Error()
 	}
 	f.mu.Unlock()
 	switch {
@@ -228,6 +231,11 @@ func (f *follower) report(err error, now time.Time) {
 	}
 	if first && err == nil && len(places) == 0 {
 		f.d.log.Info("there are no changes of mirror sessions yet; see that periscope-mirror writes where aws.changes says")
+	}
+	if passed := stats.Passed != nil; passed != f.passed {
+		if f.passed = passed; passed {
+			f.d.log.Warn("changes of an account are passed over", "error", stats.Passed)
+		}
 	}
 	if stats.Damaged > f.damaged && now.Sub(f.complained) >= time.Minute {
 		f.d.log.Warn("objects that should be changes of mirror sessions are damaged, and passed over", "objects", stats.Damaged-f.damaged,

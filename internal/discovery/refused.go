@@ -43,30 +43,42 @@ type Refusal struct {
 	Tries        int       `json:"tries"` // that were refused, as far as it was written
 }
 
+// An iface is an interface as changes name it: what those of one account and region
+// say is of no other's.
+type iface struct {
+	changes.Place
+	id string
+}
+
+func ifaceOf(c *changes.Change) iface {
+	return iface{changes.Place{Account: c.Account, Region: c.Region}, c.InterfaceID}
+}
+
 // refusals are the latest ones, of each interface one.
 type refusals struct {
-	of   map[string]*Refusal
-	done recent[string, time.Time] // when something was done to an interface last
+	of   map[iface]*Refusal
+	done recent[iface, time.Time] // when something was done to an interface last
 }
 
 // take takes over a change, and reports whether it is a refusal that is new.
 func (r *refusals) take(c *changes.Change, now time.Time) bool {
-	old := r.of[c.InterfaceID]
+	of := ifaceOf(c)
+	old := r.of[of]
 	if c.Kind != changes.Refused {
-		if done, ok := r.done.get(c.InterfaceID); !ok || done.Before(c.At) {
-			r.done.put(c.InterfaceID, c.At, now)
+		if done, ok := r.done.get(of); !ok || done.Before(c.At) {
+			r.done.put(of, c.At, now)
 		}
 		if old != nil && !c.At.Before(old.Last) {
-			delete(r.of, c.InterfaceID)
+			delete(r.of, of)
 		}
 		return false
 	}
-	if done, ok := r.done.get(c.InterfaceID); ok && !done.Before(c.At) || now.Sub(c.At) >= refusedStay {
+	if done, ok := r.done.get(of); ok && !done.Before(c.At) || now.Sub(c.At) >= refusedStay {
 		return false
 	}
 	if old == nil {
 		r.makeRoom()
-		r.of[c.InterfaceID] = refusalOf(c)
+		r.of[of] = refusalOf(c)
 		return true
 	}
 	if !c.At.After(old.Last) { // known, or late
@@ -84,13 +96,13 @@ func (r *refusals) makeRoom() {
 		return
 	}
 	for _, old := range r.list()[:maxRefused/10] {
-		delete(r.of, old.InterfaceID)
+		delete(r.of, iface{changes.Place{Account: old.Account, Region: old.Region}, old.InterfaceID})
 	}
 }
 
 // expire forgets those that are old.
 func (r *refusals) expire(now time.Time) {
-	maps.DeleteFunc(r.of, func(_ string, old *Refusal) bool { return now.Sub(old.Last) >= refusedStay })
+	maps.DeleteFunc(r.of, func(_ iface, old *Refusal) bool { return now.Sub(old.Last) >= refusedStay })
 }
 
 // list returns them in order of time.
@@ -100,7 +112,7 @@ func (r *refusals) list() []Refusal {
 		all = append(all, *one)
 	}
 	slices.SortFunc(all, func(a, b Refusal) int {
-		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.InterfaceID, b.InterfaceID))
+		return cmp.Or(a.Last.Compare(b.Last), cmp.Compare(a.InterfaceID, b.InterfaceID), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
 	return all
 }

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,17 +54,74 @@ func TestChangesRefused(t *testing.T) {
 }
 
 func TestRefusalsLimit(t *testing.T) {
-	r := refusals{of: make(map[string]*Refusal)}
+	r := refusals{of: make(map[iface]*Refusal)}
 	for i := range maxRefused + 1 {
 		c := changes.Change{Kind: changes.Refused, InterfaceID: fmt.Sprint(i), At: second(i), Code: strings.Repeat("ä", maxCode)}
 		if !r.take(&c, second(maxRefused)) {
 			t.Fatal("not new")
 		}
 	}
-	if r.of["999"] != nil || r.of["1000"] == nil || len(r.of) != maxRefused*9/10+1 {
+	if r.of[iface{id: "999"}] != nil || r.of[iface{id: "1000"}] == nil || len(r.of) != maxRefused*9/10+1 {
 		t.Errorf("%d are kept", len(r.of))
 	}
-	if one := r.of["1000"]; len(one.Code) != maxCode {
+	if one := r.of[iface{id: "1000"}]; len(one.Code) != maxCode {
 		t.Errorf("code of %d bytes", len(one.Code))
 	}
+}
+
+// What the changes of another account or region say of an interface neither hides a
+// refusal nor takes its place.
+func TestRefusalsOfOthers(t *testing.T) {
+	r := refusals{of: make(map[iface]*Refusal)}
+	say := func(account, region, kind, code string, at int) bool {
+		c := changes.Change{Account: account, Region: region, Kind: kind, InterfaceID: "eni-a", Code: code, At: second(at)}
+		return r.take(&c, second(100))
+	}
+	const own, other = "111122223333", "444455556666"
+	say(other, "eu-central-1", changes.Created, "", 50)
+	say(own, "eu-west-1", changes.Created, "", 50)
+	if !say(own, "eu-central-1", changes.Refused, "Unsupported", 10) {
+		t.Error("others hide it")
+	}
+	say(other, "eu-central-1", changes.Deleted, "", 60)
+	say(other, "eu-central-1", changes.Refused, "Invented", 70)
+	say(own, "eu-west-1", changes.Refused, "Elsewhere", 70)
+	var got []string
+	for _, one := range r.list() {
+		got = append(got, one.Account+" "+one.Region+" "+one.Code)
+	}
+	want := []string{own + " eu-central-1 Unsupported", own + " eu-west-1 Elsewhere", other + " eu-central-1 Invented"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	say(own, "eu-central-1", changes.Created, "", 80)
+	if n := len(r.list()); n != 2 {
+		t.Errorf("%d are left", n)
+	}
+}
+
+// Who writes of more regions than are read is told of, and holds up nobody.
+func TestChangesPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeller(t, dir, nil, away())
+		for i := range 40 {
+			c := saying("created", "1", "a", "10.0.0.1", 7, now())
+			c.Account, c.Region = "000000000001", fmt.Sprintf("r-%02d", i)
+			w.tell(c)
+		}
+		w.start(t)
+		w.next()
+		w.tell(saying("created", "2", "b", "10.0.0.2", 7, now()))
+		w.next()
+		if got := w.name(7, "10.0.0.2", "b"); got != "web-bbbbbbbb" {
+			t.Errorf("of another account: %s", got)
+		}
+		if s := w.Changes(); s.Read != 33 || !strings.Contains(s.Error, "r-32 is left out") || !s.StaleSince.IsZero() || time.Since(s.LastSuccess) > dirEvery {
+			t.Errorf("%+v", s)
+		}
+		if n := w.log.lines("are passed over"); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+	})
 }
