@@ -144,6 +144,33 @@ func TestPageLinks(t *testing.T) {
 	}
 }
 
+// TestPageTables: each table has its head, and no blank line in it.
+func TestPageTables(t *testing.T) {
+	rows := regexp.MustCompile(`\n\n\|.*\n(.*)`).FindAllStringSubmatch(string(read(t, pagePath)), -1)
+	if len(rows) < 5 {
+		t.Errorf("there are %d tables", len(rows))
+	}
+	for _, row := range rows {
+		if !strings.HasPrefix(row[1], "|---") {
+			t.Errorf("no head of a table: %s", strings.TrimSpace(row[0]))
+		}
+	}
+}
+
+// TestPageBuilds: what a step runs was built by one before it, and the sidecar's image
+// is made of the directory that its program was built into.
+func TestPageBuilds(t *testing.T) {
+	build, run, _ := strings.Cut(commands(t), " make build\n")
+	if strings.Contains(build, "bin/periscope-mirror") || !strings.Contains(run, "bin/periscope-mirror check") {
+		t.Error("bin/periscope-mirror is run before it is built, or never")
+	}
+	for _, text := range []string{run, string(read(t, "sidecar/Dockerfile"))} {
+		if !regexp.MustCompile(`GOARCH=arm64 make build BIN=dist/sidecar\n.*docker build --platform linux/arm64 .* dist/sidecar\n`).MatchString(text) {
+			t.Error("the image is not made of what was built for its architecture")
+		}
+	}
+}
+
 // TestPageShell: the commands are shell.
 func TestPageShell(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "page.sh")
