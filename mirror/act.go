@@ -59,7 +59,7 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 			freed++
 		}
 		// A session that is gone can be made, and another target may have room.
-		report.More = report.More || a.Verb == Modify && result.Outcome == Gone || result.Outcome == Denied && elsewhere(result.Err)
+		report.More = report.More || result.Outcome == Gone && (a.Verb == Modify || errors.Is(result.Err, errStale)) || result.Outcome == Denied && elsewhere(result.Err)
 		report.Results = append(report.Results, result)
 	}
 	report.More = report.More || freed > 0 && slices.ContainsFunc(report.Plan.Held, func(h Held) bool { return h.Room })
@@ -85,7 +85,9 @@ func (r *Reconciler) do(ctx context.Context, result *Result) {
 	var err error
 	switch a.Verb {
 	case Create:
-		made, err = r.c.Cloud.Create(ctx, a.Session, a.Token)
+		if made, err = r.c.Cloud.Create(ctx, a.Session, a.Token); err == nil {
+			err = r.given(&made, r.c.Now())
+		}
 		result.Session.ID = made.ID
 		result.Session.OwnerID = cmp.Or(made.OwnerID, a.Session.OwnerID)
 	case Modify:
@@ -99,6 +101,9 @@ func (r *Reconciler) do(ctx context.Context, result *Result) {
 	case err == nil:
 		result.Outcome = Done
 		r.succeeded(ctx, result, now)
+	case errors.Is(err, errStale):
+		result.Outcome, result.Err = Gone, err
+		r.c.Log.Info("a session is made once more: AWS answers with one of before, which is gone", append(about(a), "session", made.ID)...)
 	case errors.Is(err, ErrGone):
 		result.Outcome, result.Err = Gone, err
 		r.missed(ctx, result, now)
@@ -115,13 +120,16 @@ func (r *Reconciler) do(ctx context.Context, result *Result) {
 func (r *Reconciler) succeeded(ctx context.Context, result *Result, now time.Time) {
 	a := &result.Action
 	delete(r.pauses, a.key())
-	r.echoes[result.Session.ID] = echo{session: result.Session, gone: a.Verb == Delete, at: now}
+	said := a.Verb == Create && r.echoes[result.Session.ID].said
+	r.echoes[result.Session.ID] = echo{session: result.Session, gone: a.Verb == Delete, said: true, at: now}
 	r.mu.Lock()
 	delete(r.refused, a.Session.InterfaceID)
 	r.mu.Unlock()
 	kind := map[Verb]string{Create: changes.Created, Modify: changes.Modified, Delete: changes.Deleted}[a.Verb]
 	r.c.Log.Info("session "+kind, append(about(a), "session", result.Session.ID, "reason", a.Reason)...)
-	r.say(ctx, a.change(kind, &result.Session, now))
+	if !said {
+		r.say(ctx, a.change(kind, &result.Session, now))
+	}
 }
 
 // missed takes down that what an action was about is not there. An interface that

@@ -1,18 +1,28 @@
 package mirror
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/periscope-collector/periscope/mirror/changes"
 )
 
-// An echo is what became of a session, as far as this process did it.
+// An echo is what is known of a session.
 type echo struct {
 	session Session
 	gone    bool
+	heard   bool // by lists or from changes: this process neither made nor deleted it
+	said    bool // there is a change that says it was made
+	given   bool // AWS gave it back though it is gone
 	at      time.Time
 }
 
-// echoes are those of the last eleven minutes, by session.
+// echoes are those of the last eleven minutes, by session: of the 10,000 that an
+// account may have some 4 MiB.
 type echoes map[string]echo
 
 const (
@@ -25,9 +35,10 @@ const (
 	recalled = generation + settled
 )
 
-// correct has a state show what was done. Where a list has a session of the same
-// number, one that was made and is not listed is no more.
-func (e echoes) correct(state *State, now time.Time) {
+// correct has a state show what was done, and takes down which sessions of the owner
+// it has. Where a list has a session of the same number, one that was made and is not
+// listed is no more.
+func (e echoes) correct(state *State, owner string, now time.Time) {
 	listed := make(map[string]bool, len(state.Sessions))
 	type place struct {
 		interfaceID string
@@ -37,36 +48,107 @@ func (e echoes) correct(state *State, now time.Time) {
 	sessions := make([]Session, 0, len(state.Sessions)+len(e))
 	for _, s := range state.Sessions {
 		listed[s.ID] = true
-		if echo, ok := e[s.ID]; ok && now.Sub(echo.at) < settled {
-			if echo.gone {
-				continue
-			}
-			s = echo.session
+		was, ok := e[s.ID]
+		switch {
+		case !ok && s.Tags[TagOwner] == owner:
+			e[s.ID] = echo{session: s, heard: true, at: now}
+		case !ok || was.heard || now.Sub(was.at) >= settled:
+		case was.gone:
+			continue
+		default:
+			s = was.session
 		}
 		sessions = append(sessions, s)
 		places[place{s.InterfaceID, s.Number}] = true
 	}
-	state.fresh, state.dead = make(map[string]bool), make(map[string]string)
+	state.fresh = make(map[string]bool)
+	last := make(map[string]echo) // of those that are gone, by interface
 	for id, echo := range e {
 		s := &echo.session
 		switch age := now.Sub(echo.at); {
 		case age >= recalled:
 			delete(e, id)
 			continue
-		case age >= settled, !listed[id] && places[place{s.InterfaceID, s.Number}]:
+		case age >= settled, echo.heard && listed[id], !listed[id] && places[place{s.InterfaceID, s.Number}]:
 			echo.gone = !listed[id]
 			e[id] = echo
-		case !echo.gone && !listed[id]:
+		case !echo.gone && !echo.heard && !listed[id]:
 			sessions = append(sessions, *s)
 		}
-		switch {
+		switch was := last[s.InterfaceID]; {
 		case echo.gone:
-			state.dead[s.InterfaceID] = max(id, state.dead[s.InterfaceID])
-		case now.Sub(echo.at) < settled:
+			if cmp.Or(was.at.Compare(echo.at), cmp.Compare(was.session.ID, id)) < 0 {
+				last[s.InterfaceID] = echo
+			}
+		case !echo.heard && now.Sub(echo.at) < settled:
 			state.fresh[s.InterfaceID] = true
 		}
 	}
+	state.dead = make(map[string]string, len(last))
+	for id, echo := range last {
+		state.dead[id] = echo.session.ID
+	}
 	state.Sessions = sessions
+}
+
+// errStale says that AWS gave a session that is gone, as the answer to an equal call
+// of before: it is made in the next round, by another token.
+var errStale = errors.New("AWS answers with a session of before, which is gone")
+
+// given takes down that AWS gave a session to who wanted it made, and returns an
+// error if it is one that is gone.
+func (r *Reconciler) given(s *Session, now time.Time) error {
+	was, ok := r.echoes[s.ID]
+	if !ok || !was.gone {
+		return nil
+	}
+	again := was.given
+	was.given, was.at = true, now
+	r.echoes[s.ID] = was
+	if again {
+		return fmt.Errorf("AWS answers with session %s, which is gone, whatever the token", s.ID)
+	}
+	return fmt.Errorf("%w: %s", errStale, s.ID)
+}
+
+// Missing returns those of some sessions, by id, that AWS does not list, which it may
+// do some seconds after they were made.
+func (r *Reconciler) Missing(ctx context.Context, ids []string) ([]string, error) {
+	state, err := r.c.Cloud.Look(ctx, []Hint{{}}) // at sessions and targets alone
+	if err != nil {
+		return nil, fmt.Errorf("look whether the sessions are there: %w", err)
+	}
+	listed := make(map[string]bool, len(state.Sessions))
+	for i := range state.Sessions {
+		listed[state.Sessions[i].ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return listed[id] }), nil
+}
+
+// Doubt has sessions that this process was given count as gone, until they are
+// listed: the next round makes others.
+func (r *Reconciler) Doubt(ids []string) {
+	r.round.Lock()
+	defer r.round.Unlock()
+	for _, id := range ids {
+		if was, ok := r.echoes[id]; ok {
+			was.gone, was.heard, was.at = true, true, r.c.Now()
+			r.echoes[id] = was
+		}
+	}
+}
+
+// hear takes over a change of before: a session that it says was made is gone when it
+// is a minute old and not listed.
+func (r *Reconciler) hear(c *changes.Change) {
+	s := Session{ID: c.SessionID, InterfaceID: c.InterfaceID, TargetID: c.TargetID, FilterID: c.FilterID,
+		Number: c.Number, VNI: c.VNI, PacketLength: c.PacketLength}
+	switch c.Kind {
+	case changes.Created:
+		r.echoes[s.ID] = echo{session: s, heard: true, said: true, at: c.At}
+	case changes.Deleted:
+		r.echoes[s.ID] = echo{session: s, gone: true, said: true, at: c.At}
+	}
 }
 
 // remembered is how long after its end a wait is remembered: what fails again until

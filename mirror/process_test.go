@@ -100,6 +100,14 @@ func (p *process) Delete(_ context.Context, id string) error {
 func (p *process) begin(rules *mirror.Rules) {
 	p.calls = make(map[string]attempts)
 	p.w.happened["memory lost"]++
+	p.open(rules)
+	if p.w.chance(50) {
+		p.r.Restore(*p.changes)
+	}
+}
+
+// open makes its reconciler.
+func (p *process) open(rules *mirror.Rules) {
 	p.r = mirror.New(mirror.Config{
 		Rules: rules, Cloud: p, Account: account, Region: "eu-central-1", Now: func() time.Time { return p.w.now },
 		Changes: func(_ context.Context, c changes.Change) error {
@@ -111,9 +119,6 @@ func (p *process) begin(rules *mirror.Rules) {
 			return nil
 		},
 	})
-	if p.w.chance(50) {
-		p.r.Restore(*p.changes)
-	}
 }
 
 // change gives the process other rules, under which it may try everything again.

@@ -127,7 +127,7 @@ func (r *Reconciler) look(ctx context.Context, hints []Hint) (*State, *Plan, err
 	now := r.c.Now()
 	state.At = cmp.Or(state.At, now)
 	state.Account = cmp.Or(state.Account, r.c.Account)
-	r.echoes.correct(state, now)
+	r.echoes.correct(state, r.c.Rules.Owner, now)
 	return state, Make(r.c.Rules, state, r.Refused()), nil
 }
 

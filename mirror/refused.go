@@ -54,15 +54,20 @@ func (r *Reconciler) deny(ctx context.Context, a *Action, refusal Refusal, now t
 	}
 }
 
-// Restore takes the refusals of changes in order of time, so that a process that
-// begins anew waits as the one before did. Those of the last day will do. It is to be
-// called before anything else.
+// Restore takes over changes in order of time, so that a process that begins anew
+// waits after a refusal as the one before did, and knows which sessions are gone. The
+// refusals of the last day will do, and what was done in the last eleven minutes. It
+// is to be called before anything else.
 func (r *Reconciler) Restore(list []changes.Change) {
+	r.round.Lock()
+	defer r.round.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range list {
+	for i := range list {
+		c := &list[i]
 		if c.Kind != changes.Refused {
 			delete(r.refused, c.InterfaceID)
+			r.hear(c)
 			continue
 		}
 		known, _, _ := remember(r.refused[c.InterfaceID], Refused{

@@ -148,17 +148,35 @@ func (s *story) quiet() (took time.Duration, ok bool) {
 		p.change(s.rules[0])
 	}
 	began, idle := s.now, 0
-	for _, step := range []time.Duration{time.Second, time.Minute, time.Minute, 8 * time.Minute, 5 * time.Minute, 15 * time.Minute, 31 * time.Minute, time.Minute, time.Minute, time.Hour, time.Minute, time.Minute} {
+	for _, step := range []time.Duration{time.Second, time.Minute, time.Minute, time.Minute, 7 * time.Minute, 5 * time.Minute, 15 * time.Minute, 31 * time.Minute, time.Minute, time.Minute, time.Hour, time.Minute, time.Minute} {
 		s.now = s.now.Add(step)
 		actions := s.processes[0].reconcile(nil) + s.processes[1].reconcile(nil)
 		if idle++; actions > 0 || s.differs() != "" {
 			idle = 0
+		}
+		if s.now.Sub(began) == believed {
+			s.unmade()
 		}
 		if idle == 2 {
 			return s.now.Sub(began), true
 		}
 	}
 	return s.now.Sub(began), false
+}
+
+// believed is how long after the last fault an interface may be without a session that
+// nobody refuses: what was given by a token is believed to be there for a minute.
+const believed = 3*time.Minute + time.Second
+
+// unmade takes down interfaces that both processes take for mirrored, and are not.
+func (s *story) unmade() {
+	vnis := make(map[uint32]int)
+	for id, n := range s.interfaces {
+		refused := len(s.processes[0].r.Refused()[id])+len(s.processes[1].r.Refused()[id]) > 0
+		if n.wanted && n.alive && n.Task.Service != "skip" && !refused && s.difference(n, vnis) == "is not mirrored" {
+			s.violation("%s is not mirrored %v after the last fault, and nobody refuses it", id, believed)
+		}
+	}
 }
 
 // differs says how what is differs from what the first rules want; "" if not at all.
