@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -214,12 +216,12 @@ func TestTapDoesNotMirrorItself(t *testing.T) {
 	}
 }
 
-// It says whose the frames are first, and that they end last.
+// It says whose the frames are first, then every so often, and that they end last.
 func TestTapAnnounces(t *testing.T) {
 	w := newWire(t)
 	s := w.collector(peerAddr)
 	announcement := func(text string) []byte { return append(make([]byte, 12), append([]byte{0x88, 0xb5}, text...)...) }
-	_, _, stop := w.tap(Config{VNI: 77, Announce: func(last bool) []byte {
+	_, _, stop := w.tap(Config{VNI: 77, AnnounceEvery: time.Millisecond, Announce: func(last bool) []byte {
 		if last {
 			return announcement("ends")
 		}
@@ -227,10 +229,12 @@ func TestTapAnnounces(t *testing.T) {
 	}})
 	w.datagrams(5000).Write([]byte("x"))
 	s.has(t, 1, 5000)
+	begins := func(frame []byte) bool { return bytes.Equal(frame, announcement("begins")) }
+	lab.Eventually(t, "it says so again", func() bool { return slices.ContainsFunc(s.frames(t, 77)[1:], begins) })
 	stats := stop()
-	lab.Eventually(t, "all has arrived", func() bool { return s.count() == int(stats.Mirrored+2) })
+	lab.Eventually(t, "all has arrived", func() bool { return s.count() == int(stats.Mirrored+stats.Announced) })
 	frames := s.frames(t, 77)
-	if !bytes.Equal(frames[0], announcement("begins")) || !bytes.Equal(frames[len(frames)-1], announcement("ends")) || stats.Announced < 2 {
+	if !begins(frames[0]) || !bytes.Equal(frames[len(frames)-1], announcement("ends")) || stats.Announced < 3 {
 		t.Errorf("%x first, %x last; %v", frames[0], frames[len(frames)-1], stats)
 	}
 }
@@ -278,6 +282,7 @@ func TestOpenRefuses(t *testing.T) {
 		"vni 16777216: want":         func(c *Config) { c.VNI = 1 << 24 },
 		"packet length -1: want":     func(c *Config) { c.PacketLength = -1 },
 		"rate -1: want":              func(c *Config) { c.Rate = -1 },
+		"announcement every 0s":      func(c *Config) { c.Announce = func(bool) []byte { return nil } },
 		"processor share -1: want":   func(c *Config) { c.CPU = -1 },
 		"no such network interface":  func(c *Config) { c.Interface = "absent0" },
 	} {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/periscope-collector/periscope/session/announce"
 )
 
 // docs/sidecar.md has every reason, what each count is, and the figures.
@@ -36,7 +38,7 @@ func TestPage(t *testing.T) {
 		fmt.Sprintf("and %d KiB |", blockLen>>10),
 		fmt.Sprintf("more than %d KiB waited", longQueue>>10),
 		fmt.Sprintf("none for %.0f s", calm.Seconds()),
-		fmt.Sprintf("every %.0f s and at the end", announceWait.Seconds()),
+		fmt.Sprintf("every %.0f s and at the end", announce.Every.Seconds()),
 		fmt.Sprintf("in %.1f s", maxBurst.Seconds()),
 	} {
 		if !strings.Contains(strings.ReplaceAll(page, "\n", " "), figure) {

@@ -24,9 +24,8 @@ const (
 	// take two looks.
 	blockWait = 10 * time.Millisecond
 
-	lookWait     = 100 * time.Millisecond
-	announceWait = 10 * time.Second
-	reportWait   = time.Minute
+	lookWait   = 100 * time.Millisecond
+	reportWait = time.Minute
 )
 
 // errGone means that the interface was there, and is not.
@@ -45,7 +44,7 @@ func (t *Tap) run(ctx context.Context) error {
 		return err
 	}
 	t.cfg.Log.Info("mirroring", "interface", t.cfg.Interface, "to", t.cfg.To, "vni", t.cfg.VNI, "frame_bytes", t.out.fits)
-	look, announce, report := now.Add(lookWait), now.Add(announceWait), now.Add(reportWait)
+	look, announce, report := now.Add(lookWait), now.Add(t.cfg.AnnounceEvery), now.Add(reportWait)
 	for ctx.Err() == nil {
 		now = time.Now()
 		if !now.Before(look) {
@@ -58,7 +57,7 @@ func (t *Tap) run(ctx context.Context) error {
 			}
 		}
 		if !now.Before(announce) {
-			announce = now.Add(announceWait)
+			announce = now.Add(t.cfg.AnnounceEvery)
 			t.announce(false)
 		}
 		if !now.Before(report) {

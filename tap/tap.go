@@ -48,9 +48,10 @@ type Config struct {
 	CPU float64
 
 	// Announce, unless nil, returns a frame that tells the collector whose the
-	// others are. It is sent first, every 10 s, and, with last, at the end. Run's
-	// goroutine calls it; nil means nothing to say.
-	Announce func(last bool) []byte
+	// others are. It is sent first, AnnounceEvery so often, which is more than 0, and,
+	// with last, at the end. Run's goroutine calls it; nil means nothing to say.
+	Announce      func(last bool) []byte
+	AnnounceEvery time.Duration
 
 	// Log gets one line for each change of state, and the counts each minute. It
 	// must not be nil.
@@ -78,6 +79,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("packet length %d: want 1 or more, or 0 for whole frames", c.PacketLength)
 	case !(c.Rate >= 0):
 		return fmt.Errorf("rate %v: want more than 0, or 0 for no bound", c.Rate)
+	case c.Announce != nil && c.AnnounceEvery <= 0:
+		return fmt.Errorf("an announcement every %s: want more than 0", c.AnnounceEvery)
 	case !(c.CPU >= 0):
 		return fmt.Errorf("processor share %v: want more than 0, or 0 for no bound", c.CPU)
 	}

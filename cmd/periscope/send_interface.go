@@ -198,7 +198,7 @@ func identify(ctx context.Context, cfg *tap.Config, vniGiven bool) error {
 	entry.From = time.Now().UnixNano()
 	cfg.Workload = entry.Workload
 	cfg.Log.Info("this is a task of ECS", "name", entry.Name, "task_arn", meta.TaskARN, "vni", cfg.VNI)
-	cfg.Announce = announcer(cfg.Log, mac, entry)
+	cfg.Announce, cfg.AnnounceEvery = announcer(cfg.Log, mac, entry), announce.Every
 	return nil
 }
 
