@@ -3,8 +3,6 @@ package filter
 import (
 	"cmp"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 	"unicode"
@@ -68,21 +66,9 @@ func (f *File) Simulated() ([]Session, error) {
 
 // Load reads a filter file of at most MaxFile bytes. See Parse.
 func Load(path string) (*File, error) {
-	info, err := os.Stat(path)
+	data, _, err := strictyaml.ReadFile("filter file", path, MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("filter file: %w", err)
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait
-		return nil, fmt.Errorf("filter file: %s is not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("filter file: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("filter file: %w", err)
+		return nil, err
 	}
 	if len(data) > MaxFile {
 		return nil, fmt.Errorf("filter file: %s is larger than %d MiB; keep only the filters that are used", path, MaxFile>>20)

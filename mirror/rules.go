@@ -2,8 +2,6 @@ package mirror
 
 import (
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
@@ -59,21 +57,9 @@ func (r *Rules) rule(s *Source) (rule *Rule, sure bool) {
 
 // Load reads a rules file of at most MaxFile bytes. See Parse.
 func Load(path string) (*Rules, error) {
-	info, err := os.Stat(path)
+	data, _, err := strictyaml.ReadFile("rules file", path, MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("rules file: %w", err)
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait
-		return nil, fmt.Errorf("rules file: %s is not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("rules file: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("rules file: %w", err)
+		return nil, err
 	}
 	return Parse(path, data)
 }

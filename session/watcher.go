@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/periscope-collector/periscope/internal/strictyaml"
 )
 
 // MaxFile is the largest session file that is read, in bytes: 10,000 sessions
@@ -28,21 +29,9 @@ func Load(path string) ([]Entry, error) {
 
 // read returns what a file holds, and the file's state before it was read.
 func read(path string) ([]byte, os.FileInfo, error) {
-	info, err := os.Stat(path)
+	data, info, err := strictyaml.ReadFile("session file", path, MaxFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("session file: %w", err)
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait
-		return nil, nil, fmt.Errorf("session file: %s is not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("session file: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("session file: %w", err)
+		return nil, nil, err
 	}
 	if len(data) > MaxFile {
 		return nil, nil, fmt.Errorf("session file: %s is larger than %d MiB; split it over several collectors", path, MaxFile>>20)

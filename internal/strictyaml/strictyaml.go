@@ -1,7 +1,7 @@
 // Package strictyaml reads one YAML document into Go values and refuses
 // whatever it does not know: unknown and duplicate keys, wrong types, a second
 // document. Every error says the line, the column and the key path, and several
-// are reported at once.
+// are reported at once. ReadFile reads the file that it is in.
 //
 // A [Document] holds the node tree of its input, some forty times the input's
 // size, for as long as it is kept. It is immutable and safe for concurrent use.
