@@ -59,10 +59,11 @@ func rules(t *testing.T) map[string]object {
 // on those that say something of an interface.
 func TestPatterns(t *testing.T) {
 	want := map[string]string{
-		"task-pending": "TaskChange", "task-activating": "TaskChange", "task-running": "TaskChange", "task-deactivating": "TaskChange",
-		"task-stopping": "TaskChange", "task-deprovisioning": "TaskChange", "task-stopped": "TaskChange", "task-stopped-no-attachment": "TaskChange",
+		"task-pending": "TaskChange", "task-activating": "TaskChange", "task-running": "TaskChange",
+		"task-deprovisioning": "TaskChange", "task-stopped": "TaskChange", "task-stopped-no-attachment": "TaskChange",
 		"task-ec2-launch": "TaskChange", "task-unknown-fields": "TaskChange",
 		"task-provisioning": "", "task-provisioning-attached": "", "task-ec2-bridge": "",
+		"task-deactivating": "", "task-stopping": "",
 		"instance-pending": "InstanceChange", "instance-running": "InstanceChange", "instance-stopping": "InstanceChange",
 		"instance-stopped": "InstanceChange", "instance-shutting-down": "InstanceChange", "instance-terminated": "InstanceChange",
 		"scheduled-rule": "", "other-ecs-service-action": "", "other-sqs-batch": "",
@@ -90,7 +91,7 @@ func TestPatterns(t *testing.T) {
 }
 
 // TestStatuses: a task's events are passed on in the statuses in which it may have
-// an interface, and in those in which it has lost it.
+// got an interface, and in those in which it loses it and has lost it.
 func TestStatuses(t *testing.T) {
 	fake := awsfake.Start(t)
 	task, err := fake.RunTask(awsfake.Run{Account: awsfake.HomeAccount, Region: awsfake.HomeRegion, Service: "web", Status: "PROVISIONING"})
@@ -113,7 +114,7 @@ func TestStatuses(t *testing.T) {
 			passed = append(passed, status)
 		}
 	}
-	same(t, "passed on", passed, strings.Fields("PENDING ACTIVATING RUNNING DEACTIVATING STOPPING DEPROVISIONING STOPPED"))
+	same(t, "passed on", passed, strings.Fields("PENDING ACTIVATING RUNNING DEPROVISIONING STOPPED"))
 	same(t, "named", text(t, at(t, pattern, "detail", "lastStatus")), passed)
 }
 
