@@ -248,7 +248,9 @@ func TestChangesAfterRestart(t *testing.T) {
 			t.Fatalf("%+v, %v", before, err)
 		}
 		j.Close()
-		w.tell(saying("created", "b", "b", "10.0.0.2", 7, now()), saying("refused", "c", "c", "10.0.0.3", 7, now()))
+		refused := saying("refused", "c", "c", "10.0.0.3", 7, now())
+		refused.SessionID = ""
+		w.tell(saying("created", "b", "b", "10.0.0.2", 7, now()), refused)
 		time.Sleep(30 * time.Minute)
 
 		j = openJournal(t, path)

@@ -60,8 +60,12 @@ type refusals struct {
 	done recent[iface, time.Time] // when something was done to an interface last
 }
 
-// take takes over a change, and reports whether it is a refusal that is new.
+// take takes over a change, and reports whether it is a refusal that is new. That AWS
+// refuses to change or delete a session says nothing of an interface: it is mirrored.
 func (r *refusals) take(c *changes.Change, now time.Time) bool {
+	if c.Kind == changes.Refused && c.SessionID != "" {
+		return false
+	}
 	of := ifaceOf(c)
 	old := r.of[of]
 	if c.Kind != changes.Refused {

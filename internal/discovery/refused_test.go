@@ -45,6 +45,11 @@ func TestChangesRefused(t *testing.T) {
 		if r := w.Refused(); len(r) != 2 {
 			t.Errorf("%+v", r)
 		}
+		w.tell(saying("refused", "c", "c", "10.0.0.3", 7, now())) // to delete a session, or change it
+		w.next()
+		if r := w.Refused(); len(r) != 2 {
+			t.Errorf("an interface that is mirrored: %+v", r)
+		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if r := w.Refused(); len(r) != 1 || r[0].InterfaceID != "eni-a" {

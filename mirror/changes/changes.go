@@ -22,7 +22,7 @@ const (
 	Created  = "created"
 	Modified = "modified"
 	Deleted  = "deleted"
-	Refused  = "refused" // Code and Message say why there is no session
+	Refused  = "refused" // by AWS, to make a session, or to change or delete the one of SessionID; Code and Message say why
 )
 
 // A Change is one thing that was done, or was refused.
@@ -33,7 +33,7 @@ type Change struct {
 	Account string `json:"account"` // twelve digits
 	Region  string `json:"region"`
 
-	// Of the session. SessionID is empty of one that was refused.
+	// Of the session. SessionID is empty of one that was not made.
 	SessionID    string `json:"session_id,omitempty"`
 	InterfaceID  string `json:"interface_id"`
 	TargetID     string `json:"target_id,omitempty"`
