@@ -29,11 +29,16 @@ type mirrorer struct {
 	rules *mirror.Rules // in force
 }
 
-// remembered is how long a refusal counts for a process that begins anew.
-const remembered = time.Hour
+const (
+	// remembered is how long a refusal counts for a process that begins anew.
+	remembered = time.Hour
 
-// open reads the rules, finds out whose account it is, and takes over the refusals of
-// the processes before.
+	// recalled is how long AWS may answer with a session of before, and a little more.
+	recalled = 12 * time.Minute
+)
+
+// open reads the rules, finds out whose account it is, and takes over what the
+// processes before were refused, and did of late.
 func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	rules, err := readRules(ctx, p.rules)
 	if err != nil {
@@ -58,7 +63,13 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 		return kept.Put(ctx, c)
 	}
 	m := &mirrorer{mirror.New(cfg), cloud, p.rules, rules}
-	refusals, err := kept.Refusals(ctx, changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now().Add(-remembered))
+	here, now := changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now()
+	done, err := kept.Done(ctx, here, now.Add(-recalled))
+	if err != nil {
+		log.Warn("what was done before is not known: a session that is gone may take a minute longer to be made again", "changes", p.changes, "error", command.OneLine(err))
+	}
+	m.Restore(done)
+	refusals, err := kept.Refusals(ctx, here, now.Add(-remembered))
 	if err != nil {
 		log.Warn("refusals of before are not known: what was refused is tried again at once", "changes", p.changes, "error", command.OneLine(err))
 	}

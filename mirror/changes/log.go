@@ -36,7 +36,7 @@ func (l *Log) Put(ctx context.Context, c Change) error {
 	return err
 }
 
-// maxRefusals is how many refusals Refusals returns at most.
+// maxRefusals is how many changes Refusals and Done return at most.
 const maxRefusals = 10_000
 
 // Refusals returns the refusals of a place, or of all for the zero value, from a time
@@ -78,6 +78,32 @@ func (l *Log) Refusals(ctx context.Context, of Place, since time.Time) ([]Change
 	chosen := latest(refused)
 	err := r.get(ctx, chosen)
 	return changesOf(chosen), err
+}
+
+// Done returns what was done in a place from a time on, in the order in which it was,
+// and if that is more than 10,000 changes the latest. It gets no other objects.
+func (l *Log) Done(ctx context.Context, of Place, since time.Time) ([]Change, error) {
+	r := NewReader(l.objects, since)
+	var done []entry
+	for more := true; more; {
+		var entries []entry
+		var err error
+		if entries, more, err = r.list(ctx, time.Now()); err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.kind != Refused && e.place == place(of.Account, of.Region) && !e.at.Before(since) {
+				done = append(done, e)
+			}
+		}
+		if len(done) > 2*maxRefusals {
+			done = latest(map[source][]entry{{}: done})
+		}
+		r.note(entries, time.Now(), !more)
+	}
+	done = latest(map[source][]entry{{}: done})
+	err := r.get(ctx, done)
+	return changesOf(done), err
 }
 
 // A source is an interface as keys name it: those of one place say nothing of

@@ -135,6 +135,23 @@ func TestRefusalsOfPlace(t *testing.T) {
 	}
 }
 
+// What was done in a place comes in order, from its time on, and nothing else is got.
+func TestDone(t *testing.T) {
+	m := newMemory()
+	l, ctx := NewLog(m), t.Context()
+	foreign := change(6, Created, "foreign")
+	foreign.Account = far
+	for _, c := range []Change{change(1, Created, "early"), change(7, Deleted, "a"), change(5, Created, "a"), change(6, Refused, "b"), change(6, Modified, "c"), foreign} {
+		if err := l.Put(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Done(ctx, Place{home, "eu-central-1"}, epoch.Add(2*time.Second))
+	if want := []string{"5 created a", "6 modified c", "7 deleted a"}; !slices.Equal(say(got), want) || err != nil || m.gets != 3 {
+		t.Errorf("%q, %v, after %d objects", say(got), err, m.gets)
+	}
+}
+
 // Of more refusals than are returned those come that are the latest.
 func TestRefusalsLimit(t *testing.T) {
 	m := newMemory()
