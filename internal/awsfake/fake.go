@@ -190,11 +190,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	status := http.StatusOK
 	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			e = &Error{"InternalError", err.Error(), http.StatusInternalServerError}
-		}
-		status, out = e.Status, encodeError(in.service, id, e)
+		status, out = encodeError(in.service, id, err)
 	}
 	if faulty && misbehave(r, fault.Kind, &out) {
 		return

@@ -3,7 +3,9 @@ package awsfake
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -132,8 +134,16 @@ func encodeXML(root, space, before string, out any, after string) ([]byte, error
 	return fmt.Appendf(nil, "%s<%s xmlns=%q>%s%s%s</%s>\n", xml.Header, root, space, before, body, after, root), nil
 }
 
-// encodeError writes an error as the service does.
-func encodeError(s service, id string, e *Error) []byte {
+// encodeError writes an error as the service does, with the status that goes with it.
+func encodeError(s service, id string, err error) (status int, out []byte) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{"InternalError", err.Error(), http.StatusInternalServerError}
+	}
+	return e.Status, e.encode(s, id)
+}
+
+func (e *Error) encode(s service, id string) []byte {
 	switch s {
 	case ecs:
 		return fmt.Appendf(nil, `{"__type":%s,"message":%s}`, quote(e.Code), quote(e.Message))

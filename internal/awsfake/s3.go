@@ -6,7 +6,6 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -117,13 +116,9 @@ func (f *Fake) objects(w http.ResponseWriter, r *http.Request, body []byte) {
 
 	status := http.StatusOK
 	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			e = &Error{"InternalError", err.Error(), http.StatusInternalServerError}
-		}
 		clear(header)
 		header.Set("Content-Type", "application/xml")
-		status, out = e.Status, encodeError(s3, id, e)
+		status, out = encodeError(s3, id, err)
 	}
 	if faulty && misbehave(r, fault.Kind, &out) {
 		return
