@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 
@@ -58,7 +59,7 @@ func workload(s *mirror.Source) string {
 	case s == nil:
 		return "-"
 	case s.Task != nil:
-		task := s.Task.ARN[strings.LastIndexByte(s.Task.ARN, '/')+1:]
+		task := path.Base(s.Task.ARN)
 		return cmp.Or(s.Task.Service, s.Task.Family) + "/" + task[:min(len(task), 8)]
 	case s.Instance != nil:
 		return cmp.Or(s.Instance.Name, s.Instance.ID)
