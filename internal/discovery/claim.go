@@ -53,7 +53,8 @@ func newClaims() claims {
 	return claims{latest: make(map[session.Identity]*claim), of: make(map[packet.Addr]int), seed: maphash.MakeSeed()}
 }
 
-// take takes over what a sender says. at is the time of the frame.
+// take takes over what a sender says. at is the time of the frame. Nothing shows who
+// sent it: whoever has the VNI and source of a claim ends and renames it.
 func (c *claims) take(said session.Entry, at int64, now time.Time) (outcome int, changed bool) {
 	known := c.latest[said.Identity()]
 	lasts := known != nil && known.Until == 0
