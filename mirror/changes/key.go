@@ -54,7 +54,7 @@ func parseKey(key string) (l label, ok bool) {
 	at, err := time.Parse(timeForm, words[0])
 	l = label{place(parts[0], parts[1]), at, words[1], words[2]}
 	hash := words[3]
-	return l, err == nil && validInterface(l.iface) && kinds[l.kind] && len(hash) == 8 &&
+	return l, err == nil && validInterface(l.iface) && kinds[l.kind] && len(hash) == 8 && strings.Trim(hash, "0123456789abcdef") == "" &&
 		key == l.place+moment(at)+"_"+l.iface+"_"+l.kind+"_"+hash+suffix
 }
 
