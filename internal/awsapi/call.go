@@ -65,17 +65,21 @@ func page[In any](ctx context.Context, c *Client, operation string, token *strin
 }
 
 // call makes one call, with the client's time-out. Its error is a *failure.
-func (c *Client) call(ctx context.Context, operation string, do func(context.Context, *sdk) error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+func (c *Client) call(whole context.Context, operation string, do func(context.Context, *sdk) error) error {
+	ctx, cancel := context.WithTimeout(whole, c.timeout)
 	defer cancel()
 	s, err := c.connect(ctx)
-	if err != nil {
-		return c.failed(nil, operation, err)
+	if err == nil {
+		err = do(ctx, s)
 	}
-	if err := do(ctx, s); err != nil {
-		return c.failed(s, operation, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = c.failed(s, operation, err)
+	if f, ok := err.(*failure); ok && f.kind == Unreachable && whole.Err() != nil {
+		f.remedy = "the time of the caller was over, and it is tried again"
+	}
+	return err
 }
 
 // inBatches calls ask with at most size ids at a time, until it fails, and returns

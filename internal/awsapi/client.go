@@ -154,7 +154,7 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 		return nil, &failure{kind: NoCredentials, what: "configuration of the SDK", text: reason(err, nil), err: err}
 	case cfg.Region == "":
 		return nil, &failure{kind: NoMetadata, what: "the region is not known", err: noMetadata,
-			text: "neither aws.accounts[].regions nor AWS_REGION names one, and " + strings.TrimSuffix(noMetadata.Error(), "; "+kinds[NoMetadata].remedy)}
+			text: "no region is configured, AWS_REGION names none, and " + strings.TrimSuffix(noMetadata.Error(), "; "+kinds[NoMetadata].remedy)}
 	}
 	s = c.setUp(cfg)
 	c.mu.Lock()

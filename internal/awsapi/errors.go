@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,16 +127,17 @@ func classify(err error) Kind {
 // A failure is an error of this package: a sentence for the operator, and beneath
 // it what the SDK said, which is not for the eyes.
 type failure struct {
-	kind Kind
-	what string // and where
-	text string // why
-	err  error
+	kind   Kind
+	what   string // and where
+	text   string // why
+	remedy string // "" for the kind's
+	err    error
 
 	code, message string // of AWS's answer, verbatim but for secrets
 }
 
 func (f *failure) Error() string {
-	return fmt.Sprintf("aws: %s: %s; %s", f.what, f.text, kinds[f.kind].remedy)
+	return fmt.Sprintf("aws: %s: %s; %s", f.what, strings.TrimRight(f.text, ".;, "), cmp.Or(f.remedy, kinds[f.kind].remedy))
 }
 
 func (f *failure) Unwrap() error { return f.err }
@@ -154,9 +156,11 @@ func (c *Client) failed(s *sdk, operation string, err error) error {
 		c.forget(s)
 	}
 	// The innermost operation is the one that failed: AssumeRole, for example.
+	service := ""
 	for op := (*smithy.OperationError)(nil); errors.As(err, &op); err = op.Err {
-		operation = op.Operation()
+		service, operation = op.Service(), op.Operation()
 	}
+	f.remedy = remedy(f.kind, service, operation, err)
 	secrets := s.secrets()
 	f.what, f.text = operation+c.where(), reason(err, secrets)
 	var api smithy.APIError
@@ -164,6 +168,31 @@ func (c *Client) failed(s *sdk, operation string, err error) error {
 		f.code, f.message = cut(hide(api.ErrorCode(), secrets), maxMessage), cut(hide(api.ErrorMessage(), secrets), maxMessage)
 	}
 	return f
+}
+
+// remedy says what to do about an error of an operation, where that is more than what
+// its kind has; "" otherwise.
+func remedy(kind Kind, service, operation string, err error) string {
+	var api smithy.APIError
+	errors.As(err, &api)
+	var answer interface{ HTTPStatusCode() int }
+	switch {
+	case kind == Denied && service != "":
+		return "let the role's policy allow " + permission(service, operation)
+	case kind == Unreachable && errors.As(err, &answer) && answer.HTTPStatusCode() >= 500:
+		return "AWS failed, and it is tried again"
+	case kind == Other && api != nil && strings.HasPrefix(api.ErrorCode(), "TrafficMirror") && strings.HasSuffix(api.ErrorCode(), "LimitExceeded"):
+		return "it is a quota: use another target or a load balancer as one, or make room"
+	}
+	return ""
+}
+
+// permission returns the action that a policy has to allow for an operation.
+func permission(service, operation string) string {
+	if operation == "ListObjectsV2" {
+		operation = "ListBucket"
+	}
+	return strings.ToLower(service) + ":" + operation
 }
 
 // maxMessage bounds a message that is kept verbatim, in bytes: one of the longest,

@@ -172,3 +172,28 @@ func silent(t *testing.T, e *endpoint, err error) {
 		t.Errorf("%d bytes: %v", len(err.Error()), err)
 	}
 }
+
+// What an error advises is about what went wrong.
+func TestRemedies(t *testing.T) {
+	for name, want := range map[string]struct {
+		fault answer
+		end   string
+	}{
+		"denied":  {answer{status: 403, code: "UnauthorizedOperation", text: "You may not."}, "UnauthorizedOperation: You may not; let the role's policy allow ec2:DescribeTrafficMirrorSessions"},
+		"failed":  {answer{status: 500, code: "InternalError", text: "An internal error."}, "InternalError: An internal error; AWS failed, and it is tried again"},
+		"quota":   {answer{status: 400, code: "TrafficMirrorSourcesPerTargetLimitExceeded", text: "(11)"}, "(11); it is a quota: use another target or a load balancer as one, or make room"},
+		"throttl": {answer{status: 503, code: "RequestLimitExceeded", text: "no"}, "no; it is tried again; see what else uses the account's rate"},
+		"other":   {answer{status: 400, code: "Weird", text: "no."}, "Weird: no; see what AWS says of it"},
+	} {
+		e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {want.fault}})
+		if _, err := e.client(t, awsapi.Config{}).Sessions(t.Context()); err == nil || !strings.HasSuffix(err.Error(), want.end) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {{hang: true}}})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := e.client(t, awsapi.Config{}).Sessions(ctx); err == nil || !strings.HasSuffix(err.Error(), "no answer in time; the time of the caller was over, and it is tried again") {
+		t.Errorf("at the caller's end: %v", err)
+	}
+}
