@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -80,10 +82,7 @@ func reconcile(ctx context.Context, m *mirrorer, dry bool, show func(outcome) er
 		return show(o)
 	}
 	var o outcome
-	err := m.rounds(ctx, nil, func(r *mirror.Report) {
-		o.results = append(o.results, r.Results...)
-		o.plan = r.Plan
-	})
+	err := m.confirmed(ctx, &o)
 	if o.plan == nil {
 		return err
 	}
@@ -91,6 +90,65 @@ func reconcile(ctx context.Context, m *mirrorer, dry bool, show func(outcome) er
 		return failed
 	}
 	return err
+}
+
+// confirmed does rounds until what AWS says was made is there: to an equal call of
+// before it gives the same answer, also if that session is gone since.
+func (m *mirrorer) confirmed(ctx context.Context, o *outcome) error {
+	for range maxDoubts {
+		err := m.rounds(ctx, nil, func(r *mirror.Report) {
+			o.results = append(o.results, r.Results...)
+			o.plan = r.Plan
+		})
+		if err != nil {
+			return err
+		}
+		missing, err := m.missing(ctx, o.results)
+		if len(missing) == 0 || err != nil {
+			return err
+		}
+		m.Doubt(missing)
+		for i := range o.results {
+			if r := &o.results[i]; slices.Contains(missing, r.Session.ID) {
+				r.Outcome, r.Err = mirror.Gone, fmt.Errorf("AWS answers with session %s of before, which is not there", r.Session.ID)
+			}
+		}
+	}
+	return fmt.Errorf("AWS answers with sessions that are not there, %d times in a row; do it again in 10 minutes", maxDoubts)
+}
+
+// maxDoubts is how often sessions are made anew that are not there. Each takes 5 s.
+const maxDoubts = 5
+
+// missing returns the sessions that were made and that AWS does not list, also some
+// seconds later.
+func (m *mirrorer) missing(ctx context.Context, results []mirror.Result) (ids []string, err error) {
+	for i := range results {
+		if r := &results[i]; r.Action.Verb == mirror.Create && r.Outcome == mirror.Done {
+			ids = append(ids, r.Session.ID)
+		}
+	}
+	for _, wait := range []time.Duration{0, time.Second, 2 * time.Second, 2 * time.Second} {
+		if len(ids) == 0 {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("stopped before it was seen that %s there: %w", areThere(len(ids)), ctx.Err())
+		case <-time.After(wait):
+		}
+		if ids, err = m.Missing(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+func areThere(n int) string {
+	if n == 1 {
+		return "1 session is"
+	}
+	return fmt.Sprintf("%d sessions are", n)
 }
 
 // maxRounds bounds the rounds of one call: an account has at most 10,000 sessions, of

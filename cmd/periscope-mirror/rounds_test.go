@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +15,9 @@ import (
 type plain struct {
 	tasks  int
 	made   map[string]mirror.Session // by interface
+	at     map[string]time.Time      // when
+	late   time.Duration             // of its lists
+	ids    int
 	create func() error
 }
 
@@ -24,7 +26,7 @@ func (p *plain) Look(context.Context, []mirror.Hint) (*mirror.State, error) {
 	for i := range p.tasks {
 		id := fmt.Sprintf("eni-%017x", i)
 		state.Sources = append(state.Sources, mirror.Source{InterfaceID: id, Type: "interface", Task: &mirror.Task{Cluster: "shop", Service: "web"}})
-		if s, ok := p.made[id]; ok {
+		if s, ok := p.made[id]; ok && time.Since(p.at[id]) >= p.late {
 			state.Sessions = append(state.Sessions, s)
 		}
 	}
@@ -37,8 +39,9 @@ func (p *plain) Create(_ context.Context, s mirror.Session, _ string) (mirror.Se
 			return s, err
 		}
 	}
-	s.ID = "tms-" + strings.TrimPrefix(s.InterfaceID, "eni-")
-	p.made[s.InterfaceID] = s
+	p.ids++
+	s.ID = fmt.Sprintf("tms-%017x", p.ids)
+	p.made[s.InterfaceID], p.at[s.InterfaceID] = s, time.Now()
 	return s, nil
 }
 
@@ -51,7 +54,7 @@ func newPlain(t *testing.T, tasks int) (*plain, *mirrorer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plain{tasks: tasks, made: make(map[string]mirror.Session)}
+	p := &plain{tasks: tasks, made: make(map[string]mirror.Session), at: make(map[string]time.Time)}
 	return p, &mirrorer{Reconciler: mirror.New(mirror.Config{Rules: rules, Cloud: p})}
 }
 

@@ -14,13 +14,14 @@ var gone = map[string]bool{
 }
 
 // said returns an error that says what AWS did: that it refuses, that what it was
-// asked about is gone, or, if it may do so another time, err as it is.
+// asked about is gone, or, if it may do so another time, err as it is. That a policy
+// denies a call is no refusal: it is the set-up that has to be mended.
 func said(err error) error {
 	code, message := awsapi.CodeOf(err)
 	switch kind := awsapi.KindOf(err); {
 	case gone[code]:
 		return &answer{err, mirror.ErrGone}
-	case code != "" && (kind == awsapi.Denied || kind == awsapi.NotFound || kind == awsapi.Other):
+	case code != "" && (kind == awsapi.NotFound || kind == awsapi.Other):
 		return &answer{err, &mirror.Refusal{Code: code, Message: message}}
 	}
 	return err
