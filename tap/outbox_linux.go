@@ -37,6 +37,7 @@ type outbox struct {
 	v6    bool
 	fits  int  // the longest frame in a datagram of the path MTU
 	plain bool // the kernel takes no runs
+	reach reach
 	head  [tunnel.VXLANLen]byte
 
 	n        int // messages
@@ -265,6 +266,7 @@ func (o *outbox) lost(err error, r run, c *counts) bool {
 	switch err {
 	case unix.ECONNREFUSED:
 		c.refused++
+		o.reach.failed = err
 		return false
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
 		c.dropped[dropFull] += uint64(r.datagrams)
@@ -273,6 +275,8 @@ func (o *outbox) lost(err error, r run, c *counts) bool {
 		o.plain = o.plain || r.datagrams > 1
 	case unix.EMSGSIZE:
 		_ = o.measure() // the next ones fit
+	default:
+		o.reach.failed = err
 	}
 	c.dropped[dropPath] += uint64(r.datagrams)
 	return true

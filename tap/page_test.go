@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/periscope-collector/periscope/internal/ecsmeta"
 	"github.com/periscope-collector/periscope/session/announce"
 )
 
@@ -40,6 +41,8 @@ func TestPage(t *testing.T) {
 		fmt.Sprintf("none for %.0f s", calm.Seconds()),
 		fmt.Sprintf("every %.0f s and at the end", announce.Every.Seconds()),
 		fmt.Sprintf("in %.1f s", maxBurst.Seconds()),
+		fmt.Sprintf("refused for %.0f s", reached.Seconds()),
+		fmt.Sprintf("has answered, %.0f s at most", ecsmeta.Longest.Seconds()),
 	} {
 		if !strings.Contains(strings.ReplaceAll(page, "\n", " "), figure) {
 			t.Errorf("it does not say %q", figure)

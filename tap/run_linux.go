@@ -150,6 +150,7 @@ func (t *Tap) look(now time.Time, take []bpf.Instruction) error {
 		t.cfg.Log.Warn("interface is down: nothing is mirrored until it is up", "interface", t.cfg.Interface)
 	}
 	_ = t.out.measure() // without a route it stays what it was
+	t.tellReach(now)
 	defer t.publish()
 	return t.rest(now, take)
 }

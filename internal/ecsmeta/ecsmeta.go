@@ -31,6 +31,9 @@ const Variable = "ECS_CONTAINER_METADATA_URI_V4"
 // ErrNone says that the process is in no ECS task.
 var ErrNone = errors.New(Variable + " is not set: this is no ECS task")
 
+// Longest is how long Task takes at most.
+const Longest = 14 * time.Second
+
 const (
 	timeout   = 2 * time.Second // of one question
 	maxAnswer = 1 << 20         // bytes
@@ -70,7 +73,7 @@ type Network struct {
 }
 
 // Task asks which task this process is in. It asks up to five times, 2 s each, and
-// returns after 14 s at most, or when ctx is done. Outside ECS the error is ErrNone.
+// returns after Longest at most, or when ctx is done. Outside ECS the error is ErrNone.
 func Task(ctx context.Context) (*Meta, error) {
 	base := os.Getenv(Variable)
 	if base == "" {
