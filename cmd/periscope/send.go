@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -34,7 +35,13 @@ Without FILE the frames are generated: TCP, UDP and ICMP over IPv4 and IPv6, in
 both directions of many flows, until --count or an interrupt ends it. With FILE,
 a pcap or pcapng file, plain, gzip or zstd, its packets are sent once; - is
 standard input. In both cases datagrams come from the source ports AWS uses, by
-a hash of the inner flow; what has one port arrives in its order.`,
+a hash of the inner flow; what has one port arrives in its order.
+
+With --interface the frames are those that an interface of this task or host sends
+and receives, until SIGTERM or an interrupt ends it; they leave from one port. It
+needs --to, and root or CAP_NET_RAW. In a task of ECS it says whose the frames are,
+which the collector believes with sessions.announced. It takes no more than --limit
+and --cpu allow, and pauses before it hurts the task.`,
 		Example: `  # 100 packets to the collector on this machine, then stop
   periscope send --count 100
 
@@ -73,6 +80,9 @@ a hash of the inner flow; what has one port arrives in its order.`,
 				return send(cmd, config, args)
 			}
 			tapped, err := mirror.config()
+			if err == nil {
+				err = elsewhere(config.To)
+			}
 			if err != nil {
 				return command.Usage(err)
 			}
@@ -81,7 +91,7 @@ a hash of the inner flow; what has one port arrives in its order.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&to, "to", "127.0.0.1:4789", "collector's `HOST:PORT`")
+	flags.StringVar(&to, "to", "127.0.0.1:4789", "collector's `HOST:PORT`; to be given with --interface")
 	flags.Uint32Var(&config.VNI, "vni", 1, "VXLAN network identifier, 0 to 16777215")
 	flags.Float64Var(&config.Rate, "rate", 1000, "packets a second, 0 for as fast as possible")
 	flags.Int64Var(&config.Count, "count", 0, "stop after so many packets, 0 for no limit")
@@ -116,6 +126,9 @@ func send(cmd *cobra.Command, config traffic.SendConfig, args []string) error {
 	return err
 }
 
+// resolveIn is how long a name is looked up at most.
+const resolveIn = 5 * time.Second
+
 // resolve returns the address and port of "HOST:PORT", IPv4 if there is a
 // choice.
 func resolve(ctx context.Context, to string) (netip.AddrPort, error) {
@@ -127,9 +140,11 @@ func resolve(ctx context.Context, to string) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, command.Usage(fmt.Errorf("--to %q: port %q: want 1 to 65535", to, service))
 	}
+	ctx, cancel := context.WithTimeout(ctx, resolveIn)
+	defer cancel()
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("--to %s: %w", to, err)
+		return netip.AddrPort{}, fmt.Errorf("--to %s: its address is not to be found: %w", to, err)
 	}
 	best := addrs[0].Unmap()
 	for _, a := range addrs {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -44,9 +45,9 @@ func (f *tapFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "interface", "", "mirror this `INTERFACE`, or that of the default route: default")
 	flags.StringVar(&f.filter, "filter", "", "mirror what the mirror filter in `FILE` accepts")
 	flags.StringVar(&f.filterName, "filter-name", "", "the filter's `NAME`, if the file has several")
-	flags.IntVar(&f.length, "packet-length", 0, "mirror so many `BYTES` of a frame, 0 for all that fit")
-	flags.StringVar(&f.limit, "limit", "200Mbit/s", "mirror at most this `RATE`, 0 for no limit")
-	flags.StringVar(&f.cpu, "cpu", "5%", "take at most this `SHARE` of a core, 0 for no limit")
+	flags.IntVar(&f.length, "packet-length", 0, "mirror so many `BYTES` of a frame (35 to 9001), 0 for all that fit")
+	flags.StringVar(&f.limit, "limit", "200Mbit/s", "mirror at most this `RATE` of frames, in bit/s, kbit/s, Mbit/s or Gbit/s, 0 for no limit")
+	flags.StringVar(&f.cpu, "cpu", "5%", "take at most this `SHARE` of a core, up to 100%, 0 for no limit")
 }
 
 // tapNames are the flags that go with an interface alone, fileNames those that do
@@ -79,11 +80,15 @@ func (f *tapFlags) check(flags *pflag.FlagSet, args []string) error {
 	return nil
 }
 
+// What --packet-length may be: as much as says what a packet is, as in the rules of
+// periscope-mirror, and the longest frame.
+const minLength, maxLength = 35, 9001
+
 // config returns what the flags say.
 func (f *tapFlags) config() (tap.Config, error) {
 	cfg := tap.Config{Interface: f.name, PacketLength: f.length}
-	if f.length < 0 {
-		return cfg, fmt.Errorf("--packet-length %d: want 1 or more, or 0 for whole frames", f.length)
+	if f.length != 0 && (f.length < minLength || f.length > maxLength) {
+		return cfg, fmt.Errorf("--packet-length %d: want %d to %d, or 0 for whole frames", f.length, minLength, maxLength)
 	}
 	var err error
 	if cfg.Rate, err = parseLimit(f.limit); err != nil {
@@ -141,10 +146,28 @@ func parseLimit(s string) (float64, error) {
 func parseShare(s string) (float64, error) {
 	number, percent := strings.CutSuffix(s, "%")
 	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !percent && n != 0 || !(n >= 0 && n <= 10000) {
-		return 0, errors.New("want a share such as 5%, or 0 for no limit")
+	if err != nil || !percent && n != 0 || !(n >= 0 && n <= 100) {
+		return 0, errors.New("want a share of a core such as 5%, at most 100%, or 0 for no limit")
 	}
 	return n / 100, nil
+}
+
+// elsewhere returns an error if an address is of this network namespace, in which a
+// task has no collector.
+func elsewhere(to netip.AddrPort) error {
+	addr := to.Addr()
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return fmt.Errorf("addresses of the interfaces: %w", err)
+	}
+	here := func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr() == addr.WithZone("")
+	}
+	if addr.IsLoopback() || addr.IsUnspecified() || slices.ContainsFunc(own, here) {
+		return fmt.Errorf("--to %s: that is this task or host itself: name the collector's address", to)
+	}
+	return nil
 }
 
 // sendInterface mirrors an interface until a signal ends it, and prints the
@@ -157,6 +180,10 @@ func sendInterface(cmd *cobra.Command, cfg tap.Config) error {
 	cfg.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	if err := identify(ctx, &cfg, cmd.Flags().Changed("vni")); err != nil {
 		return err
+	}
+	if ctx.Err() != nil { // it ends before it began
+		fmt.Fprintln(cmd.OutOrStdout(), tap.Stats{})
+		return nil
 	}
 	t, err := tap.Open(cfg)
 	if errors.Is(err, fs.ErrPermission) {
@@ -177,8 +204,11 @@ func sendInterface(cmd *cobra.Command, cfg tap.Config) error {
 // identify asks ECS which task this is. Its frames then have a VNI of their own,
 // unless one is given, and the collector is told.
 func identify(ctx context.Context, cfg *tap.Config, vniGiven bool) error {
+	if os.Getenv(ecsmeta.Variable) != "" {
+		cfg.Log.Info("waiting for the task's metadata: nothing is mirrored before that", "at_most", ecsmeta.Longest)
+	}
 	meta, err := ecsmeta.Task(ctx)
-	if errors.Is(err, ecsmeta.ErrNone) {
+	if errors.Is(err, ecsmeta.ErrNone) || ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -190,6 +192,30 @@ func TestSendUsage(t *testing.T) {
 			t.Errorf("%v: error %v, printed %q", args, err, out)
 		}
 	}
+}
+
+// A name that no server answers for is an error within seconds.
+func TestSendNameThatIsNotFound(t *testing.T) {
+	before := net.DefaultResolver
+	defer func() { net.DefaultResolver = before }()
+	// What package net keeps for good is made outside the bubble.
+	_, _ = (&net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, os.ErrDeadlineExceeded
+	}}).LookupNetIP(t.Context(), "ip", "collector.periscope.test")
+	synctest.Test(t, func(t *testing.T) {
+		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		began := time.Now()
+		_, err := runSend(t, nil, "--to", "collector.periscope.test:4789", "--count", "1")
+		if err == nil || command.IsUsage(err) || !strings.HasPrefix(err.Error(), "--to collector.periscope.test:4789: its address is not to be found: lookup ") {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > resolveIn {
+			t.Errorf("after %s", took)
+		}
+	})
 }
 
 func TestSendNothingListens(t *testing.T) {
