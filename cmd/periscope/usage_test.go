@@ -106,10 +106,11 @@ func TestUsage(t *testing.T) {
 		{"send --interface eth0 --to 127.0.0.1:1 --filter nowhere.yaml", 2, `filter file: stat nowhere.yaml: no such file or directory`},
 		{"send --interface eth0 --to 127.0.0.1:1 --limit 200", 2, `--limit "200": want a rate such as 200Mbit/s, or 0 for no limit`},
 		{"send --interface eth0 --to 127.0.0.1:1 --limit -1Mbit/s", 2, `--limit "-1Mbit/s": want a rate such as 200Mbit/s, or 0 for no limit`},
-		{"send --interface eth0 --to 127.0.0.1:1 --cpu 5", 2, `--cpu "5": want a share such as 5%, or 0 for no limit`},
-		{"send --interface eth0 --to 127.0.0.1:1 --cpu NaN%", 2, `--cpu "NaN%": want a share such as 5%, or 0 for no limit`},
-		{"send --interface lo --to 127.0.0.1:1 --packet-length -1", 2, `--packet-length -1: want 1 or more, or 0 for whole frames`},
-		{"send --interface absent0 --to 127.0.0.1:1", 2, `--interface: interface "absent0": no such network interface; see "ip link"`},
+		{"send --interface eth0 --to 127.0.0.1:1 --cpu 5", 2, `--cpu "5": want a share of a core such as 5%, at most 100%, or 0 for no limit`},
+		{"send --interface eth0 --to 127.0.0.1:1 --cpu NaN%", 2, `--cpu "NaN%": want a share of a core such as 5%, at most 100%, or 0 for no limit`},
+		{"send --interface lo --to 127.0.0.1:1 --packet-length -1", 2, `--packet-length -1: want 35 to 9001, or 0 for whole frames`},
+		{"send --interface lo --to 127.0.0.1:1", 2, `--to 127.0.0.1:1: that is this task or host itself: name the collector's address`},
+		{"send --interface absent0 --to 198.18.77.2:1", 2, `--interface: interface "absent0": no such network interface; see "ip link"`},
 		{"send nowhere.pcap", 1, `stat nowhere.pcap: no such file or directory`},
 	} {
 		t.Run(test.args, func(t *testing.T) {
