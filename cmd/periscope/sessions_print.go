@@ -192,7 +192,26 @@ func writeRefused(b *strings.Builder, refused []discovery.Refusal, now time.Time
 	if left > 0 {
 		fmt.Fprintf(b, "and %s more; --json shows all\n", comma(uint64(left)))
 	}
-	b.WriteString("AWS does not mirror these; where that stays so let a task send by itself, with \"periscope send --interface\".\n")
+	advised := make(map[string]bool)
+	for i := range refused {
+		if text := refusedText(refused[i].Code); !advised[text] {
+			advised[text] = true
+			b.WriteString(text + "\n")
+		}
+	}
+}
+
+// refusedText says what to do about interfaces that AWS refuses with a code.
+func refusedText(code string) string {
+	switch {
+	case code == "UnauthorizedOperation" || strings.HasPrefix(code, "AccessDenied"):
+		return "Where the code is " + table.Plain(code) + ", let the policy of periscope-mirror's role allow it."
+	case strings.HasSuffix(code, "LimitExceeded"):
+		return "Where the code is " + table.Plain(code) + ", it is a quota: give the rules another target, or a load balancer as one."
+	case strings.HasPrefix(code, "InvalidTrafficMirror"):
+		return "Where the code is " + table.Plain(code) + ", give the rules a target and a filter that are there."
+	}
+	return "Where AWS does not mirror an interface, and that stays so, let a task send by itself, with \"periscope send --interface\"."
 }
 
 func scopeTable(scopes []pipeline.Scope, now time.Time) *table.Table {

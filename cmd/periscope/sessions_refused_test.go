@@ -31,7 +31,7 @@ func TestPrintRefused(t *testing.T) {
 		"REFUSED WORKLOAD SINCE TRIES CODE MESSAGE\neni-0a1b2c3d4e5f6a7b8 shop/0a1b2c3d 5m ago 12 UnsupportedOperation eni-0a1b2c3d4e5f6a7b8 is no source",
 		strings.Repeat("x", 200) + "\neni-51 - now 1 Other\n",
 		"Changes of mirror sessions cannot be read: no?bucket\n",
-		"eni-03 - now 1 Other\nand 3 more; --json shows all\nAWS does not mirror these; ",
+		"eni-03 - now 1 Other\nand 3 more; --json shows all\nWhere AWS does not mirror an interface, and that stays so, let a task send by itself, ",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -39,5 +39,24 @@ func TestPrintRefused(t *testing.T) {
 	}
 	if strings.Contains(text, "\x1b") || strings.Contains(text, "eni-02") {
 		t.Errorf("shown:\n%s", text)
+	}
+}
+
+// What to do is said once for each kind of refusal that there is.
+func TestRefusedAdvice(t *testing.T) {
+	now := time.Date(2026, 11, 21, 21, 0, 0, 0, time.UTC)
+	var refused []discovery.Refusal
+	for _, code := range []string{"UnauthorizedOperation", "TrafficMirrorSourcesPerTargetLimitExceeded", "TrafficMirrorSourcesPerTargetLimitExceeded"} {
+		refused = append(refused, discovery.Refusal{InterfaceID: "eni-1", Code: code, Since: now, Tries: 1})
+	}
+	var b strings.Builder
+	writeRefused(&b, refused, now)
+	if text := b.String(); strings.Count(text, "another target, or a load balancer") != 1 || strings.Count(text, "let the policy") != 1 || strings.Contains(text, "send --interface") {
+		t.Errorf("%s", text)
+	}
+	b.Reset()
+	writeRefused(&b, []discovery.Refusal{{InterfaceID: "eni-1", Code: "OperationNotSupported"}}, now)
+	if text := b.String(); strings.Count(text, "Where ") != 1 || !strings.Contains(text, "send --interface") {
+		t.Errorf("%s", text)
 	}
 }
