@@ -96,7 +96,7 @@ func (c *checker) targets(list []targetRule, rules *Rules) map[string]bool {
 		if known[t.ID] && t.ID != "" {
 			c.errorf(at+".id", "%s is listed above; list each target once", t.ID)
 		}
-		if t.MaxSources < 0 {
+		if t.MaxSources < 0 || t.MaxSources == 0 && c.doc.Has(at+".max_sources") {
 			c.errorf(at+".max_sources", "must be 1 or more, not %d; without the key it is AWS's quota", t.MaxSources)
 		}
 		known[t.ID] = true
@@ -193,6 +193,8 @@ func (c *checker) text(path, s string) {
 		most = maxText
 	}
 	switch {
+	case s == "" && c.doc.Has(path):
+		c.errorf(path, "is empty")
 	case s == "":
 		c.errorf(path, "is missing")
 	case len(s) > most:

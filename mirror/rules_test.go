@@ -41,7 +41,7 @@ func TestParseErrors(t *testing.T) {
 		"an empty match":      {"sources: [{name: a, match: {}, mirror: false}]", "f:1:28: sources[0].match: says nothing; write match: all for every interface"},
 		"match any":           {"sources: [{name: a, match: any, mirror: false}]", "f:1:28: sources[0].match: must be a mapping such as {service: [web]}, or all for every interface"},
 		"an empty list":       {"sources: [{name: a, match: {service: []}, mirror: false}]", "f:1:38: sources[0].match.service: is empty; name something, or remove the key"},
-		"an empty pattern":    {"sources: [{name: a, match: {service: ['']}, mirror: false}]", "f:1:39: sources[0].match.service[0]: is missing"},
+		"an empty pattern":    {"sources: [{name: a, match: {service: ['']}, mirror: false}]", "f:1:39: sources[0].match.service[0]: is empty"},
 		"not a VPC":           {"sources: [{name: a, match: {vpc: [subnet-01234567]}, mirror: false}]", `f:1:35: sources[0].match.vpc[0]: must be an id such as vpc-0123456789abcdef0, not "subnet-01234567"`},
 		"a rule after all":    {"sources: [{name: a, match: all, mirror: false}, {name: b, match: all, mirror: false}]", "f:1:49: sources[1]: is never reached, since sources[0] matches all; put it before that"},
 		"filter of no mirror": {"sources: [{name: a, match: all, mirror: false, filter: " + filter1 + "}]", "f:1:56: sources[0].filter: means nothing with mirror: false; remove one of the two"},
@@ -61,7 +61,8 @@ func TestParseErrors(t *testing.T) {
 		"range from 0":        {"vni: {from: 0}\nsources: []", "f:1:6: vni: must be a range of 1 to 16777215, not 0 to 16777215"},
 		"range to 2^24":       {"vni: {to: 16777216}\nsources: []", "f:1:6: vni: must be a range of 1 to 16777215, not 1048576 to 16777216"},
 		"range backwards":     {"vni: {from: 2, to: 1}\nsources: []", "f:1:6: vni: must be a range of 1 to 16777215, not 2 to 1"},
-		"owner of nothing":    {"owner: ''\nsources: []", "f:1:8: owner: is missing"},
+		"owner of nothing":    {"owner: ''\nsources: []", "f:1:8: owner: is empty"},
+		"room for nobody":     {"targets: [{id: tmt-01234567, max_sources: 0}]\nsources: []", "f:1:43: targets[0].max_sources: must be 1 or more, not 0; without the key it is AWS's quota"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules, err := mirror.Parse("f", []byte(tt.in))
