@@ -9,6 +9,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/periscope-collector/periscope/internal/awsapi"
@@ -106,7 +107,11 @@ func (m *mirrorer) reload(ctx context.Context) (changed bool, err error) {
 // an error of usage.
 func readRules(ctx context.Context, at string) (*mirror.Rules, error) {
 	if at == "" {
-		return nil, command.Usage(errors.New("which rules? name their file with --rules, as an AWS Lambda function with PERISCOPE_RULES"))
+		how := "--rules"
+		if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+			how = "PERISCOPE_RULES"
+		}
+		return nil, command.Usage(fmt.Errorf("which rules? name their file, or s3://BUCKET/KEY, with %s", how))
 	}
 	if !isS3(at) {
 		rules, err := mirror.Load(at)
@@ -136,7 +141,13 @@ func openChanges(at string) (*changes.Log, error) {
 	switch {
 	case at == "":
 		return nil, nil
+	case strings.Contains(at, "://") && !isS3(at), strings.HasPrefix(at, "s3:") && !isS3(at):
+		return nil, command.Usage(fmt.Errorf("changes: %s is neither a directory nor s3://BUCKET/PREFIX", at))
 	case !isS3(at):
+		switch info, err := os.Stat(at); {
+		case errors.Is(err, syscall.ENOTDIR), err == nil && !info.IsDir():
+			return nil, command.Usage(fmt.Errorf("changes: %s is not a directory", at))
+		}
 		return changes.NewLog(changes.Dir(at)), nil
 	}
 	objects, err := awsapi.OpenObjects(at, awsapi.Config{Accounts: []awsapi.Account{here()}, RatePerSecond: changesRate, Burst: changesBurst})

@@ -145,13 +145,34 @@ func TestReconcileFails(t *testing.T) {
 
 // Changes that cannot be written are a failure, of which the sessions are no part.
 func TestReconcileUnwritten(t *testing.T) {
-	for _, at := range []string{"/dev/null/changes", "s3://nobody/changes"} {
-		h := newHome(t, homeRules)
-		task := h.run("web", "")
-		r := runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--changes", at)
-		h.want(task)
-		if r.code != exitFailure || !strings.Contains(r.stdout, "  done\n") || !strings.HasSuffix(r.stderr, "periscope-mirror: 1 change could not be written; the log says why\n") {
-			t.Errorf("%+v", r)
+	h := newHome(t, homeRules)
+	task := h.run("web", "")
+	r := runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--changes", "s3://nobody/changes")
+	h.want(task)
+	if r.code != exitFailure || !strings.Contains(r.stdout, "  done\n") || !strings.HasSuffix(r.stderr, "periscope-mirror: 1 change could not be written; the log says why\n") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Where no changes can ever be is an error of usage, before anything is done.
+func TestReconcileNoChanges(t *testing.T) {
+	h := newHome(t, homeRules)
+	h.run("web", "")
+	for _, at := range []string{"mirror.yaml", "mirror.yaml/changes", "/dev/null/changes", "s3:/bucket/changes", "s3://", "S3://bucket/changes", "https://bucket"} {
+		if r := runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--changes", at); r.code != exitUsage || r.stdout != "" || strings.Count(r.stderr, "\n") > 2 {
+			t.Errorf("%s: %+v", at, r)
 		}
+	}
+	h.want()
+}
+
+// The session that was made is in the JSON, with its id.
+func TestReconcileJSON(t *testing.T) {
+	h := newHome(t, homeRules)
+	h.run("web", "")
+	var out outcomeJSON
+	r := runProgram(t, h.dir, "reconcile", "--rules", "mirror.yaml", "--json")
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil || len(out.Actions) != 1 || !strings.HasPrefix(out.Actions[0].Session.ID, "tms-") {
+		t.Errorf("%v: %+v", err, r)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,7 @@ func actionTable(o outcome) *table.Table {
 		s := &r.Session
 		row := []string{
 			string(r.Action.Verb), cmp.Or(s.InterfaceID, "-"), workload(r.Action.Source), strconv.FormatUint(uint64(s.VNI), 10),
-			cmp.Or(s.TargetID, "-"), cmp.Or(r.Action.Reason, "-"), string(r.Outcome),
+			cmp.Or(s.TargetID, "-"), cmp.Or(before.ReplaceAllString(r.Action.Reason, ""), "-"), string(r.Outcome),
 		}[:len(t.Columns)]
 		for i := range row {
 			row[i] = table.Plain(row[i])
@@ -52,6 +53,9 @@ func actionTable(o outcome) *table.Table {
 	}
 	return t
 }
+
+// before is what a sentence below the table says in full: what a session had.
+var before = regexp.MustCompile(` instead of [^,]*`)
 
 // workload says in a word or two what is behind an interface.
 func workload(s *mirror.Source) string {

@@ -12,7 +12,7 @@ func TestUsage(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "bad.yaml"), "sources: [{name: web, mach: all}]\n")
 	writeFile(t, filepath.Join(dir, "faults.yaml"), "owner: \"\"\nsources: [{name: web, match: all, filter: x}]\n")
-	const noRules = `which rules? name their file with --rules, as an AWS Lambda function with PERISCOPE_RULES`
+	const noRules = `which rules? name their file, or s3://BUCKET/KEY, with --rules`
 	for _, test := range []struct {
 		args string
 		want string // the beginning of standard error, after the program's name
@@ -35,7 +35,7 @@ func TestUsage(t *testing.T) {
 		{"check --rules bad.yaml", `bad.yaml:1:23: sources[0].mach: unknown key; known here: `},
 		{"reconcile --rules bad.yaml", `bad.yaml:1:23: sources[0].mach: unknown key; known here: `},
 		{"run --rules bad.yaml", `bad.yaml:1:23: sources[0].mach: unknown key; known here: `},
-		{"check --rules faults.yaml", `faults.yaml:1:1: targets: no target is listed, and a rule needs one; faults.yaml:1:8: owner: is missing; faults.yaml:2:`},
+		{"check --rules faults.yaml", `faults.yaml:1:1: targets: no target is listed, and a rule needs one; faults.yaml:1:8: owner: is empty; faults.yaml:2:`},
 		{"check --rules s3://", `rules: "s3://" names no bucket of S3; write s3://bucket/prefix`},
 		{"check --rules s3:///x.yaml", `rules: "s3:///" names no bucket of S3; write s3://bucket/prefix`},
 	} {
@@ -80,5 +80,13 @@ func TestUsageS3(t *testing.T) {
 func TestVersion(t *testing.T) {
 	if r := runProgram(t, t.TempDir(), "version"); r.code != exitOK || r.stdout != "periscope-mirror devel\n" || r.stderr != "" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// To an AWS Lambda function its own variable is named.
+func TestNoRulesOfFunction(t *testing.T) {
+	t.Setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+	if _, err := readRules(t.Context(), ""); err == nil || !strings.HasSuffix(err.Error(), "with PERISCOPE_RULES") {
+		t.Errorf("%v", err)
 	}
 }
