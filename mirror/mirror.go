@@ -28,6 +28,9 @@ type State struct {
 	// Targets are those that the account may use, by id.
 	Targets map[string]Target
 
+	// Filters are those of the account, by id; nil if they were not asked for.
+	Filters map[string]bool
+
 	// As a Reconciler knows: interfaces that were there a moment ago, though a list
 	// may lack them, and of others the last session of theirs that is gone.
 	fresh map[string]bool

@@ -133,6 +133,10 @@ func (p *planner) source(s *Source) {
 		p.hold(Held{Source: s, Session: value(has), Rule: rule.Name, Reason: reason, Room: room})
 		return
 	}
+	if p.state.Filters != nil && !p.state.Filters[rule.Filter] {
+		p.hold(Held{Source: s, Session: value(has), Rule: rule.Name, Reason: "its filter is not there: " + rule.Filter})
+		return
+	}
 	p.want(s, rule, has)
 }
 

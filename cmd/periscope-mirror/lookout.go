@@ -13,7 +13,8 @@ import (
 // A lookout is the cloud that the rules in force need, and counts what it sees. Its
 // methods may be called from any goroutine.
 type lookout struct {
-	log *slog.Logger
+	log     *slog.Logger
+	filters bool // it looks for them too
 
 	mu        sync.Mutex // guards what follows
 	rules     *mirror.Rules
@@ -30,8 +31,8 @@ type seen struct {
 
 var _ mirror.Cloud = (*lookout)(nil)
 
-func newLookout(rules *mirror.Rules, log *slog.Logger) *lookout {
-	l := &lookout{log: log}
+func newLookout(rules *mirror.Rules, filters bool, log *slog.Logger) *lookout {
+	l := &lookout{log: log, filters: filters}
 	l.want(rules)
 	return l
 }
@@ -45,7 +46,7 @@ func (l *lookout) want(rules *mirror.Rules) {
 		if l.cloud != nil {
 			l.cloud.Close()
 		}
-		l.cloud, l.instances = cloud.Open(cloud.Config{Account: here(), Instances: instances, Log: l.log}), instances
+		l.cloud, l.instances = cloud.Open(cloud.Config{Account: here(), Instances: instances, Filters: l.filters, Log: l.log}), instances
 	}
 	l.rules = rules
 }

@@ -19,8 +19,12 @@ import (
 )
 
 // Places are where the rules are and where changes go: a path, or an s3:// URL.
-// Changes may be "", for nowhere.
-type places struct{ rules, changes string }
+// Changes may be "", for nowhere. With filters it is looked whether filters are there,
+// too.
+type places struct {
+	rules, changes string
+	filters        bool
+}
 
 // A mirrorer does rounds: a Reconciler, with what it was opened from.
 type mirrorer struct {
@@ -49,7 +53,7 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cloud := newLookout(rules, log)
+	cloud := newLookout(rules, p.filters, log)
 	account, err := cloud.of().Account(ctx)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 )
 
 func newReconcileCommand() *cobra.Command {
-	var p places
+	p := places{filters: true} // who is at a shell may have mistyped one
 	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reconcile",

@@ -16,7 +16,20 @@ import (
 // identifiers. A filter with a rule that cannot be read is left out as a whole,
 // since it would be another one without.
 func (c *Client) Filters(ctx context.Context) ([]filter.Filter, error) {
-	return list(ctx, c, "DescribeTrafficMirrorFilters", mirrorFilter,
+	return filters(ctx, c, mirrorFilter)
+}
+
+// FilterIDs returns the identifiers of the account's mirror filters, also of those
+// that Filters leaves out.
+func (c *Client) FilterIDs(ctx context.Context) ([]string, error) {
+	return filters(ctx, c, func(from *types.TrafficMirrorFilter) (string, bool) {
+		id := aws.ToString(from.TrafficMirrorFilterId)
+		return id, id != ""
+	})
+}
+
+func filters[Out any](ctx context.Context, c *Client, convert func(*types.TrafficMirrorFilter) (Out, bool)) ([]Out, error) {
+	return list(ctx, c, "DescribeTrafficMirrorFilters", convert,
 		func(ctx context.Context, s *sdk, token *string) ([]types.TrafficMirrorFilter, *string, error) {
 			out, err := s.ec2.DescribeTrafficMirrorFilters(ctx, &ec2.DescribeTrafficMirrorFiltersInput{
 				MaxResults: aws.Int32(ec2Page), NextToken: token,

@@ -21,6 +21,9 @@ type Config struct {
 	// are in use. Without it hints of instances are passed over.
 	Instances bool
 
+	// Filters has Look ask for the mirror filters too, when it looks at everything.
+	Filters bool
+
 	Log *slog.Logger // nil for none
 }
 
@@ -38,6 +41,7 @@ type Cloud struct {
 	api       *awsapi.Client // to look
 	acting    *awsapi.Client
 	instances bool
+	filters   bool
 	log       *slog.Logger
 
 	mu      sync.Mutex // guards what follows
@@ -55,6 +59,7 @@ func Open(c Config) *Cloud {
 		api:       client(lookRate, lookBurst),
 		acting:    client(actRate, actBurst),
 		instances: c.Instances,
+		filters:   c.Filters,
 		log:       cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 	}
 }

@@ -25,6 +25,9 @@ func (c *Cloud) Look(ctx context.Context, hints []mirror.Hint) (*mirror.State, e
 	}
 	steps := []func(context.Context) error{l.sessions, l.targets}
 	if l.state.Whole {
+		if c.filters {
+			steps = append(steps, l.filters)
+		}
 		steps = append(steps, l.allTasks, l.mirroredTasks, l.allInstances)
 	} else {
 		tasks, instances := c.sort(hints, account)
@@ -63,6 +66,20 @@ func (l *look) targets(ctx context.Context) error {
 	all, err := l.cloud.api.Targets(ctx)
 	for _, t := range all {
 		l.state.Targets[t.ID] = mirror.Target{ID: t.ID, Type: t.Type, InterfaceID: t.InterfaceID}
+	}
+	return err
+}
+
+// filters finds which mirror filters there are. Who may not ask does without.
+func (l *look) filters(ctx context.Context) error {
+	all, err := l.cloud.api.FilterIDs(ctx)
+	if awsapi.KindOf(err) == awsapi.Denied {
+		l.cloud.log.Warn("whether the filters of the rules are there is not known", "error", err)
+		return nil
+	}
+	l.state.Filters = make(map[string]bool, len(all))
+	for _, id := range all {
+		l.state.Filters[id] = true
 	}
 	return err
 }
