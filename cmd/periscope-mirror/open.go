@@ -71,7 +71,7 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	here, now := changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now()
 	done, err := kept.Done(ctx, here, now.Add(-recalled))
 	if err != nil {
-		log.Warn("what was done before is not known: a session that is gone may take a minute longer to be made again", "changes", p.changes, "error", command.OneLine(err))
+		log.Warn("what was done of late is not known", "changes", p.changes, "error", command.OneLine(err))
 	}
 	m.Restore(done)
 	refusals, err := kept.Refusals(ctx, here, now.Add(-remembered))
