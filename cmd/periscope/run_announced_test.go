@@ -269,7 +269,7 @@ func TestRunAnnouncedFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	const n = 11_000 // there is room for 10,000, and for 64 that wait
+	const n = 3_000 // 64 may wait; package discovery fills the room of all
 	for i := range n {
 		flood.vni = uint32(i)
 		flood.address = netip.AddrFrom4([4]byte{127, 2, byte(i >> 6), 1})
