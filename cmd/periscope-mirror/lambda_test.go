@@ -199,6 +199,20 @@ func TestLambdaFails(t *testing.T) {
 	}
 }
 
+// That a policy denies a session is an error of the invocation, and no refusal.
+func TestLambdaDenied(t *testing.T) {
+	h := newHome(t, homeRules)
+	task := h.run("web", "")
+	f := newFunction(t, h.dir, "PERISCOPE_RULES=mirror.yaml")
+	h.Fail(awsfake.Fault{Operation: "CreateTrafficMirrorSession", Kind: awsfake.Denied})
+	if got := f.fail(h.TaskEvent(task.ARN)); !strings.Contains(got, "allow ec2:CreateTrafficMirrorSession") {
+		t.Error(got)
+	}
+	if line := f.lines(1)[0]; line["Failed"] != 1.0 || line["Refused"] != 0.0 {
+		t.Errorf("%v", line)
+	}
+}
+
 // Without rules, or with wrong ones, every event is an error that says so, until they
 // are right.
 func TestLambdaRules(t *testing.T) {
