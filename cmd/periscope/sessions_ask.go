@@ -107,8 +107,8 @@ func (a *asker) unreachable(err error) error {
 		return fmt.Errorf("no collector answers at %s: the connection is refused; see that periscope runs, and name its admin.listen with --admin or its configuration with --config", a.base)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no collector answers at %s in %s; see that the address is right and that nothing between filters it", a.base, askTimeout)
-	case strings.Contains(err.Error(), "malformed HTTP"):
-		return a.foreign()
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFail"):
+		return a.foreign() // the latter of one that speaks before it is asked
 	}
 	return fmt.Errorf("ask the collector at %s: %w", a.base, err)
 }
