@@ -83,7 +83,7 @@ func TestLearntFillsUnknownOfAnySource(t *testing.T) {
 func TestSecondSenderWhileTableChanges(t *testing.T) {
 	now := time.Now().UnixNano()
 	for i := range 2000 {
-		table := newTable(t, session.Config{UnknownMax: 1})
+		table := newTable(t, session.Config{UnknownMax: 2})
 		first, _ := table.Lookup(sent(now, macA))
 		var wg sync.WaitGroup
 		var second *packet.Session
