@@ -19,10 +19,23 @@ const (
 	// maxStreak is after how many failures in a row the round goes on with
 	// another kind of call: a service that is away need not be asked a hundred times.
 	maxStreak = 5
+
+	// LastCall is how much longer than the context of a round a call may take that was
+	// under way when that ended, together with writing what it changed: else a process
+	// that is stopped leaves sessions of which nobody says anything.
+	LastCall = 3 * time.Second
 )
 
-// act does what the plan says.
-func (r *Reconciler) act(ctx context.Context, report *Report) error {
+// outlive returns a context that ends LastCall later.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(LastCall, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+// act does what the plan says. When ctx ends it begins no other call; those under way
+// have lasting.
+func (r *Reconciler) act(ctx, lasting context.Context, report *Report) error {
 	actions := slices.Clone(report.Plan.Actions)
 	removing := func(a Action) int {
 		if a.Verb == Delete {
@@ -46,7 +59,7 @@ func (r *Reconciler) act(ctx context.Context, report *Report) error {
 		} else if paused := r.pauses[a.key()]; ctx.Err() == nil && streak < maxStreak && paused.Due(r.c.Now()) {
 			tried++
 			streak++
-			r.do(ctx, &result)
+			r.do(lasting, &result)
 		}
 		switch result.Outcome {
 		case Failed:

@@ -26,6 +26,7 @@ type desk struct {
 	log          bytes.Buffer
 	said         []changes.Change
 	sayErr       func(changes.Change) error
+	busy         func(context.Context) error // with what is asked for, and with what is said
 	r            *mirror.Reconciler
 }
 
@@ -41,7 +42,12 @@ func (d *desk) begin(rules *mirror.Rules) {
 	d.r = mirror.New(mirror.Config{
 		Rules: rules, Cloud: d, Account: account, Region: "eu-central-1", Now: func() time.Time { return d.now },
 		Log: slog.New(slog.NewTextHandler(&d.log, nil)),
-		Changes: func(_ context.Context, c changes.Change) error {
+		Changes: func(ctx context.Context, c changes.Change) error {
+			if d.busy != nil {
+				if err := d.busy(ctx); err != nil {
+					return err
+				}
+			}
 			if d.sayErr != nil {
 				if err := d.sayErr(c); err != nil {
 					return err
@@ -71,9 +77,12 @@ func (d *desk) ask(verb mirror.Verb, s *mirror.Session) error {
 	return d.answer(verb, s)
 }
 
-func (d *desk) Create(_ context.Context, s mirror.Session, token string) (mirror.Session, error) {
+func (d *desk) Create(ctx context.Context, s mirror.Session, token string) (mirror.Session, error) {
 	d.tokens = append(d.tokens, token)
 	err := d.ask(mirror.Create, &s)
+	if d.busy != nil && err == nil {
+		err = d.busy(ctx)
+	}
 	s.ID = tms(1000 + len(d.tokens))
 	return s, err
 }

@@ -102,7 +102,9 @@ func (r *Reconciler) Plan(ctx context.Context, hints []Hint) (*Plan, error) {
 func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, error) {
 	r.round.Lock()
 	defer r.round.Unlock()
-	r.unsaid.again(ctx)
+	lasting, cancel := outlive(ctx)
+	defer cancel()
+	r.unsaid.again(lasting)
 	state, plan, err := r.look(ctx, hints)
 	if err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, hints []Hint) (*Report, erro
 	r.forget(state, plan)
 	r.notice(state, plan)
 	report := &Report{Plan: plan}
-	err = r.act(ctx, report)
+	err = r.act(ctx, lasting, report)
 	report.Unwritten, report.Lost = len(r.unsaid.list), r.unsaid.lost
 	if report.Unwritten > 0 {
 		r.c.Log.Warn("changes could not be written, and are kept", "changes", report.Unwritten, "lost", report.Lost, "error", r.unsaid.err)

@@ -1,11 +1,13 @@
 package mirror_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/periscope-collector/periscope/mirror"
@@ -203,5 +205,42 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s has the token of %s", name, was)
 		}
 		seen[token] = name
+	}
+}
+
+// A call that is under way at the end is made to its end, and what it changed is
+// written; one that takes too long is not, and no other is begun.
+func TestEnd(t *testing.T) {
+	for _, test := range []struct {
+		takes   time.Duration // of a call, and of writing a change
+		outcome mirror.Outcome
+		said    string
+	}{
+		{mirror.LastCall/2 - 1, mirror.Done, "created 1"},
+		{mirror.LastCall - time.Nanosecond, mirror.Done, ""},
+		{mirror.LastCall, mirror.Failed, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t, toOne, sources(1, 3))
+			ctx, end := context.WithCancel(t.Context())
+			busy := func(ctx context.Context) error {
+				end()
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(test.takes):
+					synctest.Wait()
+					return ctx.Err()
+				}
+			}
+			d.busy = busy
+			report, err := d.r.Reconcile(ctx, nil)
+			if report == nil || len(report.Results) != 3 || report.Results[0].Outcome != test.outcome || report.Results[1].Outcome != mirror.Delayed {
+				t.Fatalf("%v: %+v, %v", test.takes, report, err)
+			}
+			if len(d.calls) != 1 || d.kinds() != test.said || report.Unwritten != 0 != (test.outcome == mirror.Done && test.said == "") {
+				t.Errorf("%v: calls %v, changes %q, unwritten %d", test.takes, d.calls, d.kinds(), report.Unwritten)
+			}
+		})
 	}
 }

@@ -78,7 +78,7 @@ func inTurn(line string) string {
 	if !strings.HasPrefix(line, "periscope-mirror run ") {
 		return line + "\n"
 	}
-	return line + " 2>log &\npid=$!\nuntil grep -q 'following the tasks' log; do kill -0 $pid; sleep 0.1; done\nkill -TERM $pid\nwait $pid\n"
+	return "rm -f log\n" + line + " 2>log &\npid=$!\nuntil grep -q 'following the tasks' log; do kill -0 $pid; sleep 0.1; done\nkill -TERM $pid\nwait $pid\n"
 }
 
 // The examples of --help do what they say.

@@ -43,8 +43,9 @@ type function struct {
 }
 
 const (
-	// spare is how long before the end of an invocation acting stops.
-	spare = 2 * time.Second
+	// spare is how long before the end of an invocation no call is begun any more: a
+	// second more than one that is under way may take.
+	spare = mirror.LastCall + time.Second
 
 	// rereadEvery is how old rules of S3 may be.
 	rereadEvery = time.Minute

@@ -62,11 +62,7 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	if kept == nil {
 		return &mirrorer{mirror.New(cfg), cloud, p.rules, rules}, nil
 	}
-	cfg.Changes = func(ctx context.Context, c changes.Change) error {
-		ctx, cancel := outlive(ctx)
-		defer cancel()
-		return kept.Put(ctx, c)
-	}
+	cfg.Changes = kept.Put
 	m := &mirrorer{mirror.New(cfg), cloud, p.rules, rules}
 	here, now := changes.Place{Account: cfg.Account, Region: cfg.Region}, time.Now()
 	done, err := kept.Done(ctx, here, now.Add(-recalled))
@@ -80,18 +76,6 @@ func open(ctx context.Context, p places, log *slog.Logger) (*mirrorer, error) {
 	}
 	m.Restore(refusals)
 	return m, nil
-}
-
-// lastWord is how long a change may be written after the end: what it tells of is
-// done, and who begins anew does not know of it. It is less than what an invocation
-// has to spare.
-const lastWord = time.Second
-
-// outlive returns a context that ends a little later.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lastWord, cancel) })
-	return longer, func() { stop(); cancel() }
 }
 
 // reload reads the rules again, and puts them in force if they are others. With an

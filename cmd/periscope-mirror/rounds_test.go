@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/periscope-collector/periscope/mirror"
@@ -92,32 +91,4 @@ func TestRoundsFail(t *testing.T) {
 	if err == nil || told != 3 {
 		t.Errorf("told of %d, %v", told, err)
 	}
-}
-
-// A change is written also when the end has come, but not for long.
-func TestOutlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, end := context.WithCancel(t.Context())
-		longer, cancel := outlive(ctx)
-		defer cancel()
-		time.Sleep(time.Hour)
-		if longer.Err() != nil {
-			t.Error("it ended before the end")
-		}
-		end()
-		time.Sleep(lastWord - time.Nanosecond)
-		if longer.Err() != nil {
-			t.Error("it did not outlive the end")
-		}
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		if longer.Err() == nil {
-			t.Error("it does not end")
-		}
-		early, cancel := outlive(t.Context())
-		cancel()
-		if early.Err() == nil {
-			t.Error("what is written does not end it")
-		}
-	})
 }

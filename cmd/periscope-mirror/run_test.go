@@ -35,6 +35,7 @@ func TestRun(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.waitLog(`msg="rules reloaded"`, 1)
 	h.wait(db)
+	p.waitLog(`msg="session deleted"`, 2)
 	p.signal(syscall.SIGTERM)
 	if code := p.wait(); code != exitOK || p.stdout.String() != "" {
 		t.Errorf("exit status %d", code)
