@@ -121,7 +121,7 @@ func TestHelpExamples(t *testing.T) {
 				run = append(run, line)
 			case strings.Contains(line, "--interface default"): // until it is told to end; the namespace has no route, and the collector
 				line = strings.NewReplacer("--interface default", "--interface lo", "127.0.0.1", "198.18.77.2").Replace(line)
-				send = append(send, "ip route replace 198.18.77.2 dev lo\n"+line+" 2>tap &\ntap=$!\nuntil grep -q msg=mirroring tap; do kill -0 $tap; sleep 0.1; done\nkill $tap\nwait $tap")
+				send = append(send, "ip route replace 198.18.77.2 dev lo\nrm -f tap\n"+line+" 2>tap &\ntap=$!\nuntil grep -q msg=mirroring tap; do kill -0 $tap; sleep 0.1; done\nkill $tap\nwait $tap")
 			case strings.HasPrefix(line, "periscope send"):
 				send = append(send, line)
 			case strings.HasPrefix(line, "periscope sessions"): // in JSON, too, each is a line with a session's name
