@@ -127,7 +127,7 @@ func outerFrame(port uint16, payload []byte) []byte {
 func spread(t testing.TB, sources []Source, n int) [][]received {
 	t.Helper()
 	got := make([][]received, len(sources))
-	for deadline := time.Now().Add(10 * time.Second); n > 0; {
+	for deadline := time.Now().Add(patience); n > 0; {
 		for i, s := range sources {
 			b, err := s.Next()
 			if err != nil {
@@ -140,7 +140,7 @@ func spread(t testing.TB, sources []Source, n int) [][]received {
 			s.Release(b)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d datagrams missing after 10 s", n)
+			t.Fatalf("%d datagrams missing after %v", n, patience)
 		}
 	}
 	return got

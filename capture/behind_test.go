@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,18 +58,22 @@ func TestRingsAndSocketsTakeEachDatagramOnce(t *testing.T) {
 			defer closeDevice(t, u)
 			s := Both(d.Sources(), u)[0]
 			want, parts := make(map[packet.Addr]string), 0
-			for _, p := range newInput() {
-				if p.kind != probeElsewhere && p.kind != probeOther {
-					want[p.source] = p.name
+			var got []received
+			for burst := range slices.Chunk(newInput(), 100) {
+				for _, p := range burst {
+					if p.kind != probeElsewhere && p.kind != probeOther {
+						want[p.source] = p.name
+					}
+					if p.kind == probeParts {
+						parts++
+					}
 				}
-				if p.kind == probeParts {
-					parts++
-				}
-				w.sendAll(p.pkts)
+				w.sendAll(packets(burst))
+				got = append(got, collect(t, s, len(want)-len(got))...)
 			}
 			d.Stop()
 			u.Stop()
-			for _, d := range collect(t, s, -1) {
+			for _, d := range append(got, collect(t, s, -1)...) {
 				if d.Reason != packet.None || want[d.Source] == "" {
 					t.Errorf("not sent, or twice here: %s", describe(d))
 				}
@@ -99,7 +104,14 @@ func TestRingsLeaveOtherTrafficAlone(t *testing.T) {
 			}
 			defer closeDevice(t, d)
 
-			ip(t, "netns", "exec", peer, "ping", "-q", "-c", "3", "-i", "0.01", "-W", "5", "10.0.0.2")
+			up := func(args ...string) bool {
+				out, err := exec.Command("ip", args...).Output()
+				return err == nil && strings.Contains(string(out), "state UP")
+			}
+			lab.Eventually(t, "the wire is up again", func() bool {
+				return up("link", "show", "far") && up("-n", peer, "link", "show", "near")
+			})
+			ip(t, "netns", "exec", peer, "ping", "-q", "-c", "3", "-i", "0.01", "-W", "60", "10.0.0.2")
 			c := listenTCP(t, "10.0.0.2:0")
 			ip(t, "netns", "exec", peer, "bash", "-c", fmt.Sprintf("head -c 1000000 /dev/zero >/dev/tcp/10.0.0.2/%d", c.port))
 			if n := c.received(); n != 1000000 {

@@ -104,7 +104,10 @@ func (s *segment) sendAll(pkts [][]byte) {
 	marker := cat(farMAC(), make([]byte, 6), []byte{markerType >> 8, markerType & 0xff}, make([]byte, 46))
 	s.send(marker)
 	polls := []unix.PollFd{{Fd: int32(s.markers), Events: unix.POLLIN}}
-	n, err := unix.Poll(polls, int((10 * time.Second).Milliseconds()))
+	n, err := unix.Poll(polls, int(patience.Milliseconds()))
+	for err == unix.EINTR { // the runtime's signals
+		n, err = unix.Poll(polls, int(patience.Milliseconds()))
+	}
 	if err != nil || n != 1 {
 		s.t.Fatalf("the marker behind %d packets has not come: %v", len(pkts), err)
 	}

@@ -201,7 +201,7 @@ func (r *reader) total() (n int) {
 // read reads until there are n datagrams in all.
 func (r *reader) read(n int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); r.total() < n; {
+	for deadline := time.Now().Add(patience); r.total() < n; {
 		for i := range r.sources {
 			if !r.next(i) {
 				r.t.Fatalf("source %d has ended", i)

@@ -146,7 +146,7 @@ func permission(what string, err error) error {
 
 // queueWait bounds how long a queue may be that of a process that has ended: the
 // kernel takes its time to free it.
-const queueWait = time.Second
+const queueWait = 10 * time.Second
 
 // bind makes each socket that of its queue, and reports whether they take packets
 // of several buffers.
@@ -165,7 +165,7 @@ func (x *XDP) bind(device *net.Interface, h hook) (several bool, err error) {
 			err = q.bind(device.Index, flags)
 		}
 		for deadline := time.Now().Add(queueWait); err == unix.EBUSY && time.Now().Before(deadline); {
-			time.Sleep(queueWait / 100)
+			time.Sleep(10 * time.Millisecond)
 			err = q.bind(device.Index, flags)
 		}
 		if err == unix.EBUSY {
