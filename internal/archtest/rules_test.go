@@ -89,5 +89,6 @@ var confinements = []confinement{
 	{module + "sink/splunk/hec/hectest", nil, "it is for tests"},
 	{module + "internal/lab", nil, "it is for tests, and needs root"},
 	{module + "internal/awsfake", nil, "it is for tests, and for trying by hand with the program below it"},
+	{module + "internal/leak", nil, "it is for tests"},
 	{module + "internal/judge", nil, "it is for tests, and runs other programs"},
 }

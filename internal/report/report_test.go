@@ -11,13 +11,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/internal/report"
 	"github.com/periscope-collector/periscope/packet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 var update = flag.Bool("update", false, "write testdata/blind-spots.txt anew")
 

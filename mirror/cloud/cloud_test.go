@@ -9,15 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/internal/awsapi"
 	"github.com/periscope-collector/periscope/internal/awsfake"
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/mirror"
 	"github.com/periscope-collector/periscope/mirror/cloud"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 const (
 	account = awsfake.HomeAccount

@@ -9,12 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/internal/awsfake"
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // TestServe: the state outlives the program, and what the program prints leads to
 // it.
