@@ -42,6 +42,7 @@ type Account struct {
 type Client struct {
 	account Account
 	timeout time.Duration
+	lookup  time.Duration // of the region, in instance metadata
 	backoff time.Duration // the longest wait before a retry
 	longest int64         // bytes of a list
 	log     *slog.Logger
@@ -87,6 +88,7 @@ func Open(cfg Config) []*Client {
 				account: account,
 				region:  region,
 				timeout: cmp.Or(cfg.Timeout, 10*time.Second),
+				lookup:  metadataTimeout,
 				backoff: 2 * time.Second,
 				longest: maxAnswer,
 				log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
@@ -142,8 +144,10 @@ func (c *Client) connect(ctx context.Context) (*sdk, error) {
 	}
 	var noMetadata error
 	if region == "" {
+		soon, cancel := context.WithTimeout(ctx, c.lookup)
 		var self Self
-		self, noMetadata = Metadata(ctx) // what it lacks, the environment may have
+		self, noMetadata = Metadata(soon) // what it lacks, the environment may have
+		cancel()
 		region = self.Region
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region),

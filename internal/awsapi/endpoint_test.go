@@ -15,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/internal/awsapi"
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // Credentials of the tests, which must be found nowhere.
 const (
@@ -92,6 +91,7 @@ func (e *endpoint) client(t *testing.T, cfg awsapi.Config) *awsapi.Client {
 func (e *endpoint) clients(t *testing.T, cfg awsapi.Config) []*awsapi.Client {
 	t.Helper()
 	cfg.RatePerSecond = cmp.Or(cfg.RatePerSecond, 1e6)
+	cfg.Timeout = cmp.Or(cfg.Timeout, patience)
 	cfg.Log = slog.New(slog.NewTextHandler(&e.log, nil))
 	clients := awsapi.Open(cfg)
 	for _, c := range clients {

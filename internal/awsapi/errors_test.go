@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -100,14 +99,29 @@ func TestNoHalfList(t *testing.T) {
 	}
 }
 
-func TestHangingEndpoint(t *testing.T) {
-	e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {{hang: true}}})
-	c := e.client(t, awsapi.Config{Timeout: 50 * time.Millisecond})
-	_, err := c.Sessions(t.Context())
-	if awsapi.KindOf(err) != awsapi.Unreachable || !strings.Contains(err.Error(), "no answer in time") {
-		t.Errorf("%v: %v", awsapi.KindOf(err), err)
+// hangs is an endpoint that answers the first call, by which the SDK is set up, and then
+// never.
+func hangs(t *testing.T) *awsapi.Client {
+	t.Helper()
+	e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {
+		page("DescribeTrafficMirrorSessions", "trafficMirrorSessionSet", "", session1), {hang: true}}})
+	c := e.client(t, awsapi.Config{})
+	if _, err := c.Sessions(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if n := c.Calls()["DescribeTrafficMirrorSessions"]; n != 1 {
+	return c
+}
+
+func TestHangingEndpoint(t *testing.T) {
+	c := hangs(t)
+	attempts := func() uint64 { return c.Calls()["DescribeTrafficMirrorSessions"] - 1 }
+	for d := 50 * time.Millisecond; attempts() == 0; d *= 2 { // until that is enough to ask
+		_, err := c.Within(d).Sessions(t.Context())
+		if awsapi.KindOf(err) != awsapi.Unreachable || !strings.Contains(err.Error(), "no answer in time") {
+			t.Errorf("%v: %v", awsapi.KindOf(err), err)
+		}
+	}
+	if n := attempts(); n != 1 {
 		t.Errorf("%d attempts", n)
 	}
 }
@@ -122,16 +136,14 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// nobody listens there: it is no port that others are given.
+const nobody = "127.0.0.1:1"
+
 func TestNobodyListens(t *testing.T) {
 	e := serve(t, nil)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	t.Setenv("AWS_ENDPOINT_URL", "http://user:"+secret+"@"+l.Addr().String()+"/"+secret)
-	_, err = e.client(t, awsapi.Config{}).Sessions(t.Context())
-	if awsapi.KindOf(err) != awsapi.Unreachable || !strings.Contains(err.Error(), "no answer from "+l.Addr().String()+": ") {
+	t.Setenv("AWS_ENDPOINT_URL", "http://user:"+secret+"@"+nobody+"/"+secret)
+	_, err := e.client(t, awsapi.Config{}).Sessions(t.Context())
+	if awsapi.KindOf(err) != awsapi.Unreachable || !strings.Contains(err.Error(), "no answer from "+nobody+": ") {
 		t.Errorf("%v: %v", awsapi.KindOf(err), err)
 	}
 	silent(t, e, err)
@@ -190,10 +202,10 @@ func TestRemedies(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {{hang: true}}})
+	c := hangs(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := e.client(t, awsapi.Config{}).Sessions(ctx); err == nil || !strings.HasSuffix(err.Error(), "no answer in time; the time of the caller was over, and it is tried again") {
+	if _, err := c.Sessions(ctx); err == nil || !strings.HasSuffix(err.Error(), "no answer in time; the time of the caller was over, and it is tried again") {
 		t.Errorf("at the caller's end: %v", err)
 	}
 }

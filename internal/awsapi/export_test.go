@@ -11,6 +11,18 @@ func (c *Client) Hasty(d time.Duration) *Client {
 	return c
 }
 
+// Patient gives the instance metadata d to tell the region.
+func (c *Client) Patient(d time.Duration) *Client {
+	c.lookup = d
+	return c
+}
+
+// Within makes each further call of the client take d at most.
+func (c *Client) Within(d time.Duration) *Client {
+	c.timeout = d
+	return c
+}
+
 // Client returns the client that the objects ask with.
 func (o *Objects) Client() *Client { return o.client }
 

@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -19,14 +20,18 @@ const (
 	region = awsfake.HomeRegion
 )
 
+// patience bounds waits for what comes at once on a machine that is not busy.
+const patience = time.Minute
+
 // open returns the clients of cfg, asking awsfake.
 func open(t *testing.T, cfg awsapi.Config) []*awsapi.Client {
 	t.Helper()
 	cfg.RatePerSecond = 1e6
+	cfg.Timeout = cmp.Or(cfg.Timeout, patience)
 	cfg.Log = slog.New(slog.DiscardHandler)
 	clients := awsapi.Open(cfg)
 	for _, c := range clients {
-		c.Hasty(time.Millisecond)
+		c.Hasty(time.Millisecond).Patient(patience)
 		t.Cleanup(c.Close)
 	}
 	return clients

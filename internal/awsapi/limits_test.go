@@ -50,7 +50,7 @@ func TestPacer(t *testing.T) {
 // time-out.
 func TestPaced(t *testing.T) {
 	e := serve(t, map[string][]answer{"ListClusters": {{body: `{"clusterArns":[]}`}}})
-	c := e.client(t, awsapi.Config{RatePerSecond: 1e-3, Burst: 2, Timeout: time.Second})
+	c := e.client(t, awsapi.Config{RatePerSecond: 1e-3, Burst: 2})
 	for range 2 {
 		if _, err := c.Clusters(t.Context()); err != nil {
 			t.Fatal(err)

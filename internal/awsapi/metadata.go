@@ -25,23 +25,27 @@ type Self struct {
 	VPCCIDRs   []netip.Prefix // IPv4 blocks of that VPC, the primary one first
 }
 
-// Bounds of the questions to the instance metadata.
+// Bounds of the questions to the instance metadata. Half the time may go by until there
+// is a connection.
 const (
-	metadataDial    = time.Second
 	metadataTimeout = 2 * time.Second
 	maxMetadata     = 1 << 20 // bytes of all answers together
 	maxInterfaces   = 64      // of an instance that are asked about; no type has as many
 )
 
 // Metadata asks the instance metadata service (IMDSv2, never through a proxy)
-// about this instance, in 2 s at most. Its errors are of the kind NoMetadata:
-// there is no such service, which is so outside EC2, or it is switched off. What
-// an instance does not have is empty.
+// about this instance, in 2 s at most if ctx has no deadline. Its errors are of the
+// kind NoMetadata: there is no such service, which is so outside EC2, or it is
+// switched off. What an instance does not have is empty.
 func Metadata(ctx context.Context) (Self, error) {
-	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(metadataTimeout)
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	ctx = context.WithValue(ctx, leftKey{}, newLeft(maxMetadata))
-	m := newMetadata()
+	m := newMetadata(time.Until(end) / 2)
 	defer m.http.closeIdle()
 	self, err := m.self(ctx)
 	if err != nil {
@@ -58,9 +62,9 @@ type metadata struct {
 	err    error // of the last request without one
 }
 
-func newMetadata() *metadata {
+func newMetadata(dial time.Duration) *metadata {
 	m := &metadata{}
-	dialer := &net.Dialer{Timeout: metadataDial}
+	dialer := &net.Dialer{Timeout: dial}
 	m.http = &checkedHTTP{&http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}}
 	m.imds = imds.New(imds.Options{HTTPClient: m, Retryer: aws.NopRetryer{}, EnableFallback: aws.FalseTernary})
 	return m

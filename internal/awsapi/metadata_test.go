@@ -1,7 +1,7 @@
 package awsapi_test
 
 import (
-	"net"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -27,11 +27,18 @@ func instanceOf(t *testing.T, fake *awsfake.Server, region string) (awsfake.Inst
 	return instance, card
 }
 
+// metadata asks as patiently as nobody else does.
+func metadata(t *testing.T) (awsapi.Self, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return awsapi.Metadata(ctx)
+}
+
 func TestMetadata(t *testing.T) {
 	fake := awsfake.Start(t)
 	_, card := instanceOf(t, fake, "eu-west-1")
 	vpc := fake.State().Accounts[home].Regions["eu-west-1"].VPCs[card.VPCID]
-	got, err := awsapi.Metadata(t.Context())
+	got, err := metadata(t)
 	want := awsapi.Self{Region: "eu-west-1", AccountID: home, Interfaces: []string{card.ID},
 		VPCID: card.VPCID, VPCCIDRs: []netip.Prefix{netip.MustParsePrefix(vpc.CIDR)}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -67,19 +74,13 @@ func TestRegionUnknown(t *testing.T) {
 }
 
 func TestNoMetadata(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + l.Addr().String()
-	l.Close()
 	status := func(code int) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }))
 		t.Cleanup(s.Close)
 		return s.URL
 	}
 	for name, test := range map[string]struct{ endpoint, disabled, want string }{
-		"nobody":       {nobody, "", "no answer from " + strings.TrimPrefix(nobody, "http://")},
+		"nobody":       {"http://" + nobody, "", "no answer from " + nobody},
 		"switched off": {status(403), "", "switched off"},
 		"not there":    {status(404), "", "status 404"},
 		"broken":       {status(500), "", "status 500"},
@@ -89,8 +90,8 @@ func TestNoMetadata(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", test.endpoint)
 			t.Setenv("AWS_EC2_METADATA_DISABLED", test.disabled)
-			t.Setenv("HTTP_PROXY", nobody)
-			self, err := awsapi.Metadata(t.Context())
+			t.Setenv("HTTP_PROXY", "http://"+nobody)
+			self, err := metadata(t)
 			if awsapi.KindOf(err) != awsapi.NoMetadata || !strings.HasPrefix(err.Error(), "aws: instance metadata: ") ||
 				!strings.Contains(err.Error(), test.want) || !reflect.DeepEqual(self, awsapi.Self{}) {
 				t.Errorf("%+v, %v: %v", self, awsapi.KindOf(err), err)
@@ -110,7 +111,7 @@ func TestMetadataVersion1(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", s.URL)
-	if self, err := awsapi.Metadata(t.Context()); awsapi.KindOf(err) != awsapi.NoMetadata {
+	if self, err := metadata(t); awsapi.KindOf(err) != awsapi.NoMetadata {
 		t.Errorf("%+v, %v", self, err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 func openObjects(t *testing.T, url string) *awsapi.Objects {
 	t.Helper()
-	o, err := awsapi.OpenObjects(url, awsapi.Config{RatePerSecond: 1e6})
+	o, err := awsapi.OpenObjects(url, awsapi.Config{RatePerSecond: 1e6, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
