@@ -83,11 +83,12 @@ func newClients(t *testing.T) clients {
 	wire := &wire{}
 	t.Cleanup(wire.CloseIdleConnections)
 	c, err := config.LoadDefaultConfig(t.Context(), config.WithRetryMaxAttempts(1),
-		config.WithHTTPClient(&http.Client{Transport: wire, Timeout: 10 * time.Second}))
+		config.WithHTTPClient(&http.Client{Transport: wire, Timeout: time.Minute}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return clients{ec2sdk.NewFromConfig(c), ecssdk.NewFromConfig(c), stssdk.NewFromConfig(c), imds.NewFromConfig(c), wire}
+	return clients{ec2sdk.NewFromConfig(c), ecssdk.NewFromConfig(c), stssdk.NewFromConfig(c),
+		imds.NewFromConfig(c, func(o *imds.Options) { o.DisableDefaultTimeout = true }), wire}
 }
 
 // A clock stands until it is moved.

@@ -1,6 +1,7 @@
 package awsfake
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // HomeAccount and HomeRegion are what a server's environment names.
@@ -37,7 +40,7 @@ func StartAt(t testing.TB, now func() time.Time) *Server {
 	t.Helper()
 	s := &Server{Fake: New(now), t: t}
 	s.Change(func(state *State) { state.Region(HomeAccount, HomeRegion) })
-	s.listen("127.0.0.1:0")
+	s.listen(reserve(t))
 	t.Cleanup(s.Down)
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
@@ -52,6 +55,29 @@ func StartAt(t testing.TB, now func() time.Time) *Server {
 		t.Setenv(name, value)
 	}
 	return s
+}
+
+// reserve returns a port of loopback that nobody else is given until the end of t,
+// also while nobody listens there: a socket has it that never does.
+func reserve(t testing.TB) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) }) // a socket's does not fail
+	// As a listener has it, so that one can take the port.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
 // Environ returns the variables that lead a program to the server; children of
