@@ -41,7 +41,7 @@ func newWhole(t *testing.T, j *journal.Journal, accounts ...config.Account) *who
 func (w *whole) open(j *journal.Journal, accounts ...config.Account) {
 	w.rig = newRig(w.t, j)
 	var clients []*awsapi.Client
-	c := awsapi.Config{RatePerSecond: 1e6, Burst: 1e6, Timeout: 10 * time.Second}
+	c := awsapi.Config{RatePerSecond: 1e6, Burst: 1e6, Timeout: time.Minute}
 	for _, a := range accounts {
 		c.Accounts = append(c.Accounts, awsapi.Account{RoleARN: a.RoleARN, ExternalID: a.ExternalID, Regions: a.Regions})
 	}
@@ -50,7 +50,12 @@ func (w *whole) open(j *journal.Journal, accounts ...config.Account) {
 		w.scopes = append(w.scopes, newScope(w.Discovery, client))
 		w.t.Cleanup(client.Close)
 	}
-	w.rig.started, w.rig.metadata = w.clock, awsapi.Metadata
+	w.rig.started = w.clock
+	w.rig.metadata = func(ctx context.Context) (awsapi.Self, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return awsapi.Metadata(ctx)
+	}
 }
 
 // after moves the clock and looks at every scope.

@@ -1,10 +1,14 @@
 package cloud
 
-import "github.com/periscope-collector/periscope/internal/awsapi"
+import (
+	"time"
 
-// Hurry has the Cloud ask without a pause.
+	"github.com/periscope-collector/periscope/internal/awsapi"
+)
+
+// Hurry has the Cloud ask without a pause, and wait for answers on a busy machine too.
 func (c *Cloud) Hurry() *Cloud {
-	c.api = awsapi.Open(awsapi.Config{RatePerSecond: 1e6, Log: c.log})[0]
-	c.acting = awsapi.Open(awsapi.Config{RatePerSecond: 1e6, Log: c.log})[0]
+	config := awsapi.Config{RatePerSecond: 1e6, Timeout: time.Minute, Log: c.log}
+	c.api, c.acting = awsapi.Open(config)[0], awsapi.Open(config)[0]
 	return c
 }
