@@ -15,10 +15,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"go.uber.org/goleak"
+
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // broken is a gatherer that fails.
 type broken struct{}
@@ -37,14 +38,15 @@ var _ prometheus.Gatherer = slow(nil)
 
 var discard = slog.New(slog.DiscardHandler)
 
-// serve serves a handler on loopback. What Serve returned comes from the
-// channel.
+// serve serves a handler on loopback, and waits for clients on a busy machine too.
+// What Serve returned comes from the channel.
 func serve(t *testing.T, h http.Handler) (*Server, <-chan error) {
 	t.Helper()
 	s, err := Listen("admin.listen", "127.0.0.1:0", h, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout = time.Minute, time.Minute, time.Minute
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve() }()
 	t.Cleanup(func() { s.Close(context.Background()) })
@@ -170,7 +172,11 @@ func free(t *testing.T, s *Server) {
 // TestServerLimits says that every wait for a client has an end, and what a
 // client may make the server hold has a bound.
 func TestServerLimits(t *testing.T) {
-	s, _ := serve(t, http.NotFoundHandler())
+	s, err := Listen("admin.listen", "127.0.0.1:0", http.NotFoundHandler(), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(context.Background()) })
 	for name, d := range map[string]time.Duration{
 		"ReadHeaderTimeout": s.server.ReadHeaderTimeout,
 		"ReadTimeout":       s.server.ReadTimeout,
@@ -180,6 +186,7 @@ func TestServerLimits(t *testing.T) {
 			t.Errorf("%s is %s", name, d)
 		}
 	}
+	s, _ = serve(t, http.NotFoundHandler())
 	c := dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
 	if code := status(t, c); code != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a large header: %d", code)
