@@ -17,12 +17,13 @@ func TestTapPausesWhenItIsBusy(t *testing.T) {
 	var used atomic.Int64
 	tap, j, stop := w.tap(Config{VNI: 77, CPU: 0.5, used: func() time.Duration { return time.Duration(used.Load()) }})
 	c := w.datagrams(5000)
-	for n := range uint64(2) {
-		used.Add(int64(time.Minute))
+	for range 2 {
+		was := tap.Stats()
 		lab.Eventually(t, "it pauses, and loses frames", func() bool {
+			used.Add(int64(time.Minute)) // again and again: a pause may pass without a frame
 			c.Write(make([]byte, 100))
 			s := tap.Stats()
-			return s.Pauses == n+1 && s.Dropped["paused"] > 0
+			return s.Pauses > was.Pauses && s.Dropped["paused"] > was.Dropped["paused"]
 		})
 		before := tap.Stats().Mirrored
 		lab.Eventually(t, "it mirrors again", func() bool {
@@ -31,8 +32,9 @@ func TestTapPausesWhenItIsBusy(t *testing.T) {
 		})
 	}
 	stop()
-	if j.count("mirroring pauses") != 1 || j.count(busy) != 1 {
-		t.Errorf("%d lines about pauses, %d of them say why", j.count("mirroring pauses"), j.count(busy))
+	said, over := j.count("mirroring pauses"), j.count("goes on without pauses") // over: none for long
+	if said < 1 || said > 1+over || j.count(busy) != said {
+		t.Errorf("%d lines about pauses, %d of them say why, %d that they are over", said, j.count(busy), over)
 	}
 }
 
@@ -45,7 +47,7 @@ func TestTapPausesWhenTheQueueDrops(t *testing.T) {
 	tap, j, stop := w.tap(Config{VNI: 77})
 	c := w.datagrams(5000)
 	lab.Eventually(t, "it pauses", func() bool {
-		for range 20 {
+		for range 200 { // 10 times what the queue takes
 			c.Write(make([]byte, 1000))
 		}
 		return tap.Stats().Pauses > 0

@@ -25,6 +25,9 @@ func TestTapSaysThatTheCollectorIsNotReached(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t)
+			if tt.lose != "" {
+				w.collector(tt.to) // which refuses nothing meanwhile
+			}
 			_, j, stop := w.tap(Config{VNI: 77, To: netip.AddrPortFrom(tt.to, tunnel.VXLANPort)})
 			c := w.datagrams(5000) // to the collector's host, or another
 			if tt.lose != "" {
