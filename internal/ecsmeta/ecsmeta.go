@@ -34,10 +34,10 @@ var ErrNone = errors.New(Variable + " is not set: this is no ECS task")
 // Longest is how long Task takes at most.
 const Longest = 14 * time.Second
 
-const (
-	timeout   = 2 * time.Second // of one question
-	maxAnswer = 1 << 20         // bytes
-)
+const maxAnswer = 1 << 20 // bytes
+
+// timeout is of one question.
+var timeout = 2 * time.Second
 
 // pauses come between questions: a task's first container may be sooner than what
 // is known of the task.

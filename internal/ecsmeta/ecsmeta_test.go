@@ -44,16 +44,17 @@ var (
 	macTwo = [6]byte{0x0a, 0x99, 0x99, 0x99, 0x99, 0x99}
 )
 
-// serve has the endpoint answer by h, and questions follow one another at once.
+// serve has the endpoint answer by h, however late, and questions follow one another
+// at once.
 func serve(t *testing.T, h http.HandlerFunc) {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	t.Setenv(Variable, s.URL+"/v4/e9028f8d-2495160603")
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	before := pauses
-	pauses = make([]time.Duration, len(before))
-	t.Cleanup(func() { pauses = before })
+	before, short := pauses, timeout
+	pauses, timeout = make([]time.Duration, len(before)), time.Minute
+	t.Cleanup(func() { pauses, timeout = before, short })
 }
 
 func write(text string) http.HandlerFunc {
