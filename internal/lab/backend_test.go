@@ -1,10 +1,12 @@
 package lab_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,18 +22,23 @@ type station struct {
 	program string
 	dir     string
 	args    []string // of setpriv
+	sent    int      // to the collector that runs, in datagrams
 }
 
 // newStation makes the lab, and a configuration that takes the interface of the
 // underlay. The rights are those of the drop-in, of what is commented out in it
-// as well if all is set. Its rings are small enough for the memory that anyone may lock.
+// as well if all is set. The buffers of XDP are in the memory that anyone may lock.
 func newStation(t *testing.T, backend, dropIn string, all bool) *station {
 	t.Helper()
 	lab.Need(t, "go", "ss", "curl", "ping", "setpriv")
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each program takes a second to end
 	s := &station{t: t, lab: lab.New(t), program: build(t), dir: t.TempDir()}
+	ring := "64MiB"
+	if backend == "xdp" {
+		ring = "4MiB"
+	}
 	write(t, filepath.Join(s.dir, "periscope.yaml"), `
-capture: {workers: 2, interface: u0, ring: 4MiB, backend: `+backend+`}
+capture: {workers: 2, interface: u0, ring: `+ring+`, backend: `+backend+`}
 sinks: {pcap: {dir: captures}}
 health: {listen: ":9478"}
 `)
@@ -80,6 +87,7 @@ func capabilities(t *testing.T, dropIn string, all bool) (names []string) {
 
 func (s *station) start(flags ...string) *lab.Program {
 	s.t.Helper()
+	s.sent = 0
 	p := s.lab.Collector.Start("msg=collecting", "setpriv", append(slices.Clone(s.args), flags...)...)
 	s.t.Cleanup(func() {
 		if s.t.Failed() {
@@ -94,15 +102,27 @@ func (s *station) start(flags ...string) *lab.Program {
 
 // send sends through the interface, over both families, and through the
 // loopback. It returns how many datagrams that were.
+//
+// They are sent in parts that have room in 4 MiB, of which one of two workers may
+// hold half, and each when the collector has taken the one before: it may be late.
 func (s *station) send() int {
 	s.t.Helper()
+	before := s.sent
 	for _, to := range []struct {
 		from    *lab.Namespace
 		address string
 	}{{s.lab.Host, "10.9.0.1:4789"}, {s.lab.Host, "[fd00:9::1]:4789"}, {s.lab.Collector, "127.0.0.1:4789"}} {
-		to.from.Run(s.program, "send", "--to", to.address, "--count", "1000", "--rate", "10000")
+		for range 2 {
+			const part = 400
+			to.from.Run(s.program, "send", "--to", to.address, "--count", strconv.Itoa(part), "--rate", "10000")
+			s.sent += part
+			taken := fmt.Sprintf("\nperiscope_received_packets_total %d\n", s.sent)
+			lab.Eventually(s.t, "the collector has taken what was sent", func() bool {
+				return strings.Contains(s.lab.Collector.Run("curl", "-sf", "http://127.0.0.1:9477/metrics"), taken)
+			})
+		}
 	}
-	return 3000
+	return s.sent - before
 }
 
 // undisturbed says that what is no mirrored traffic goes through the interface.

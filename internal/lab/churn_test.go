@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,9 @@ func TestTasksComeAndGo(t *testing.T) {
 			}
 			time.Sleep(time.Second) // so that they live longer than AWS takes to tell
 		}
+		lab.Eventually(t, "the collector knows the tasks", func() bool {
+			return !slices.ContainsFunc(now, func(r *running) bool { return !c.written(r) })
+		})
 		if round == 1 { // these go on through a restart
 			c.aws.Down()
 			c.stop()
@@ -111,6 +115,15 @@ func (c *churn) begin(address netip.Addr, n int) *running {
 		c.t.Fatal(err)
 	}
 	return r
+}
+
+// written reports whether there are files of the task.
+func (c *churn) written(r *running) bool {
+	dirs, err := filepath.Glob(filepath.Join(c.dir, "captures", "*-"+r.id[:8]))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return len(dirs) > 0
 }
 
 // end ends the task and its mirror session. Its address is free.

@@ -65,7 +65,7 @@ func scan() error {
 			return err
 		}
 	}
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	for answers := 0; answers < 2; {
@@ -111,7 +111,7 @@ func sendDatagram() error {
 	if _, err := c.Write(noise(20000)); err != nil {
 		return err
 	}
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {

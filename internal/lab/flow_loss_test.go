@@ -56,11 +56,11 @@ func captureBulk(t *testing.T) (frames []frame, payload []int) {
 	t.Helper()
 	l := lab.New(t)
 	startServers(t, l)
-	sight := watch(t, l)
 	m := l.Mirrors[0]
 	for _, n := range []*lab.Namespace{l.Host, l.Client} {
 		n.Run("ip", "link", "set", m.Interface, "mtu", "1500")
 	}
+	sight := watch(t, l) // then: tcpdump's buffer has slots of the MTU, for 7,000 frames or for 40,000
 	l.Connect()
 	upload := filepath.Join(t.TempDir(), "upload")
 	if err := os.WriteFile(upload, noise(bulk), 0o600); err != nil {

@@ -45,7 +45,7 @@ func TestLabInsideKeepsPrograms(t *testing.T) {
 	for range 20 {
 		var started sync.WaitGroup
 		started.Go(func() {
-			programs = append(programs, l.Host.Start("", "sleep", "60"))
+			programs = append(programs, l.Host.Start("", "sleep", "600"))
 		})
 		started.Wait()
 		for range 5 {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -63,11 +64,13 @@ func openVXLAN(t *testing.T, datagrams []frame) map[uint32][]frame {
 // test, and that the next lab removes those of a test that was killed.
 func TestLabLeavesNothing(t *testing.T) {
 	lab.Need(t, "ip", "sleep")
-	ended := exec.Command("true")
-	if err := ended.Run(); err != nil {
+	killed := exec.Command("sleep", "600")
+	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stale := fmt.Sprintf("periscope-lab-%d-0000-host", ended.Process.Pid)
+	end := sync.OnceFunc(func() { killed.Process.Kill(); killed.Wait() })
+	defer end()
+	stale := fmt.Sprintf("periscope-lab-%d-0000-host", killed.Process.Pid)
 	if err := exec.Command("ip", "netns", "add", stale).Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,16 +79,14 @@ func TestLabLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What is not in the namespace yet when the lab removes it is not found there.
-	for inside, tries := false, 0; !inside; tries++ {
-		if tries == 1000 {
-			t.Fatal("the program does not enter its namespace")
-		}
+	lab.Eventually(t, "the program has entered its namespace", func() bool {
 		pids, err := exec.Command("ip", "netns", "pids", stale).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		inside = len(pids) > 0
-	}
+		return len(pids) > 0
+	})
+	end() // labs of other tests remove it from now on, too
 	t.Run("lab", func(t *testing.T) {
 		l := lab.New(t)
 		l.Host.Start("", "sleep", "600")

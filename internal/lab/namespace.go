@@ -39,7 +39,8 @@ func makeNamespaces(t testing.TB, words ...string) []*Namespace {
 	return made
 }
 
-// sweep removes the namespaces of tests that died before they could.
+// sweep removes the namespaces of tests that died before they could. Another test
+// may be at it, too.
 func sweep(t testing.TB) {
 	t.Helper()
 	for line := range strings.Lines(run(t, "ip", "netns", "list")) {
@@ -47,8 +48,13 @@ func sweep(t testing.TB) {
 		rest, ours := strings.CutPrefix(name, prefix)
 		word, _, _ := strings.Cut(rest, "-")
 		pid, err := strconv.Atoi(word)
-		if ours && err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
-			remove(t, name)
+		if !ours || err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
+			continue
+		}
+		if err := remove(name); err != nil {
+			if _, gone := os.Stat("/run/netns/" + name); gone == nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -58,20 +64,26 @@ func (n *Namespace) remove() {
 	n.t.Helper()
 	if !n.gone {
 		n.gone = true
-		remove(n.t, n.name)
+		if err := remove(n.name); err != nil {
+			n.t.Fatal(err)
+		}
 	}
 }
 
 // remove kills what runs in the namespace and deletes it; its interfaces go
 // with it.
-func remove(t testing.TB, name string) {
-	t.Helper()
-	for word := range strings.FieldsSeq(run(t, "ip", "netns", "pids", name)) {
+func remove(name string) error {
+	pids, err := tryOutput(exec.Command("ip", "netns", "pids", name))
+	if err != nil {
+		return err
+	}
+	for word := range strings.FieldsSeq(pids) {
 		if pid, err := strconv.Atoi(word); err == nil {
 			syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
 		}
 	}
-	run(t, "ip", "netns", "delete", name)
+	_, err = tryOutput(exec.Command("ip", "netns", "delete", name))
+	return err
 }
 
 // Command returns a command that runs the program in the namespace. It is
@@ -123,10 +135,10 @@ func tryOutput(cmd *exec.Cmd) (string, error) {
 
 // patience is how long the lab waits for anything that takes milliseconds on an
 // idle machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Eventually waits until ready reports true, and fails the test when it has
-// not after 30 seconds. ready is called every 20 ms.
+// not after a minute. ready is called every 20 ms.
 func Eventually(t testing.TB, what string, ready func() bool) {
 	t.Helper()
 	deadline := time.After(patience)

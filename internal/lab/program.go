@@ -18,7 +18,7 @@ type Program struct {
 
 // Start starts a program, and returns when a line it prints, on either output,
 // contains ready. The test fails when the program ends before that, or does
-// not get there within 30 seconds. An empty ready waits for nothing.
+// not get there within a minute. An empty ready waits for nothing.
 func (n *Namespace) Start(ready, name string, args ...string) *Program {
 	n.t.Helper()
 	p := &Program{cmd: n.Command(name, args...), log: newLog(ready), done: make(chan struct{})}
@@ -44,7 +44,7 @@ func (n *Namespace) Start(ready, name string, args ...string) *Program {
 	return p
 }
 
-// Stop sends the signal, waits for the program's end at most 30 seconds, and
+// Stop sends the signal, waits for the program's end at most a minute, and
 // returns what exec.Cmd.Wait did.
 func (p *Program) Stop(signal os.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil {

@@ -207,7 +207,7 @@ func (r *running) dial(network string) (conn net.Conn, err error) {
 	} else {
 		d.LocalAddr = &net.TCPAddr{IP: r.Address.AsSlice(), Port: int(r.port)}
 	}
-	for range 500 {
+	for range 3000 {
 		if e := r.Do(func() { conn, err = d.DialContext(context.Background(), network, lab.PeerAddr.String()+":7") }); e != nil {
 			return nil, e
 		}
@@ -223,7 +223,7 @@ func (r *running) dial(network string) (conn net.Conn, err error) {
 func converse(conn net.Conn, said []byte, times int) error {
 	heard := make([]byte, len(said))
 	for range times {
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := conn.Write(said); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func talk(t *testing.T, l *lab.Lab) {
 			talkDNS(t, l, host)
 			// Small, jumbo and in fragments.
 			for _, size := range []string{"56", "8900", "20000"} {
-				l.Client.Run("ping", "-c", "3", "-i", "0.01", "-W", "5", "-s", size, host.String())
+				l.Client.Run("ping", "-c", "3", "-i", "0.01", "-W", "60", "-s", size, host.String())
 			}
 		}
 	}
@@ -71,7 +71,7 @@ func talkDNS(t *testing.T, l *lab.Lab, host netip.Addr) {
 		{"+tcp", "www.lab.test", "A", "192.0.2.80"},
 		{"+notcp", "long.lab.test", "TXT", strings.Repeat("x", 200)}, // cut over UDP, so asked again over TCP
 	} {
-		answer := l.Client.Run("dig", "+short", "+tries=1", query.transport, "@"+host.String(), query.name, query.kind)
+		answer := l.Client.Run("dig", "+short", "+tries=1", "+time=60", query.transport, "@"+host.String(), query.name, query.kind)
 		if !strings.Contains(answer, query.want) {
 			t.Errorf("%s %s of %s: answer %q lacks %q", query.kind, query.name, host, answer, query.want)
 		}
