@@ -95,7 +95,7 @@ func (w *wire) ring(cfg AFPacketConfig) *AFPacket {
 		cfg.VXLAN, cfg.GENEVE = []uint16{tunnel.VXLANPort}, []uint16{tunnel.GENEVEPort}
 	}
 	if cfg.RingBytes == 0 {
-		cfg.RingBytes = 16 << 20 // 16 blocks: a sender may pause for 0.3 s
+		cfg.RingBytes = 64 << 20 // 64 blocks: a sender may take 1.3 s
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
