@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/tunnel"
@@ -21,31 +20,19 @@ type load struct {
 	vni    uint32
 	frames *traffic.Frames
 
-	mu    sync.Mutex
-	made  int
-	marks []mark
-	sent  int // valid once a send has ended
-}
-
-// A mark says how many frames were made before a moment.
-type mark struct {
-	at   time.Time
+	mu   sync.Mutex
 	made int
+	sent int // valid once a send has ended
 }
-
-const markEvery = 10 * time.Millisecond
 
 func newLoad(t testing.TB, to netip.AddrPort, vni uint32, size traffic.Size) *load {
 	return &load{t: t, to: to, vni: vni, frames: traffic.NewFrames(traffic.FramesConfig{Seed: uint64(vni), Size: size})}
 }
 
-// next makes the next frame, and remembers when.
+// next makes the next frame.
 func (l *load) next(b []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); len(l.marks) == 0 || now.Sub(l.marks[len(l.marks)-1].at) >= markEvery {
-		l.marks = append(l.marks, mark{now, l.made})
-	}
 	l.made++
 	return l.frames.Append(b), nil
 }
@@ -93,18 +80,11 @@ func (l *load) count() int {
 	return l.sent
 }
 
-// before returns how many frames were certainly made before a moment, which may
-// be up to markEvery too few.
-func (l *load) before(at time.Time) (made int) {
+// begun returns how many frames were made until now.
+func (l *load) begun() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, m := range l.marks {
-		if m.at.After(at) {
-			break
-		}
-		made = m.made
-	}
-	return made
+	return l.made
 }
 
 // dial returns a socket that sends to an address, from a given loopback

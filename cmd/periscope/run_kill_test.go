@@ -1,18 +1,13 @@
 package main
 
 import (
-	"fmt"
+	"slices"
 	"testing"
-	"time"
 )
 
-// flushed is the age from which on a frame outlives its collector: the writer
-// flushes within a second, and the frame takes its time to get there.
-const flushed = 1100 * time.Millisecond
-
 // killUnderLoad kills a collector as kill -9 does. Renamed files are whole,
-// .partial files can be read and hold what was sent until shortly before, and
-// the next start finishes them.
+// .partial files can be read, and what got into a file under the load is there
+// still; the next start finishes them.
 func killUnderLoad(t *testing.T) {
 	c := collect(t, setup{rotate: "size: 256KiB"})
 	loads := []*load{newLoad(t, c.vxlan, 1, 0), newLoad(t, c.vxlan, 2, 0)}
@@ -20,8 +15,13 @@ func killUnderLoad(t *testing.T) {
 	for _, l := range loads {
 		stops = append(stops, l.start(4000))
 	}
-	eventually(t, "load for a while", func() bool { return loads[0].before(time.Now().Add(-flushed)) > 4000 })
-	killed := time.Now()
+	eventually(t, "load for a while", func() bool { return loads[0].begun() > 8000 })
+	begun := []int{loads[0].begun(), loads[1].begun()}
+	sessions := []string{"vni-1", "vni-2"}
+	eventually(t, "what was made until then is in files", func() bool {
+		files := readTree(t, c.out)
+		return !slices.ContainsFunc([]int{0, 1}, func(i int) bool { return missing(sequences(t, files, sessions[i]), 0, begun[i]) > 0 })
+	})
 	c.kill()
 	for _, stop := range stops {
 		stop()
@@ -40,9 +40,9 @@ func killUnderLoad(t *testing.T) {
 		t.Errorf("%d files partial, %d complete", partial, complete)
 	}
 	var before []map[uint64]int
-	for i, l := range loads {
-		seen := sequences(t, files, fmt.Sprintf("vni-%d", i+1))
-		once(t, seen, 0, l.before(killed.Add(-flushed)))
+	for i, session := range sessions {
+		seen := sequences(t, files, session)
+		once(t, seen, 0, begun[i])
 		before = append(before, seen)
 	}
 
@@ -51,7 +51,7 @@ func killUnderLoad(t *testing.T) {
 	files = readTree(t, c.out)
 	noPartial(t, files)
 	for i := range loads {
-		after := sequences(t, files, fmt.Sprintf("vni-%d", i+1))
+		after := sequences(t, files, sessions[i])
 		if len(after) < len(before[i]) {
 			t.Errorf("%d frames of VNI %d before the salvage, %d after", len(before[i]), i+1, len(after))
 		}

@@ -40,11 +40,11 @@ type captureRecord struct {
 // nothing else in the directory.
 func readTree(t testing.TB, dir string) (files []captureFile) {
 	t.Helper()
-	for path := range treeFiles(t, dir) {
+	for path, data := range treeData(t, dir) {
 		if filepath.Base(path) == ".lock" {
 			continue
 		}
-		files = append(files, readCapture(t, dir, path))
+		files = append(files, readCapture(t, path, data))
 	}
 	slices.SortFunc(files, func(a, b captureFile) int { return strings.Compare(a.path, b.path) })
 	return files
@@ -54,31 +54,40 @@ func readTree(t testing.TB, dir string) (files []captureFile) {
 func treeFiles(t testing.TB, dir string) map[string][32]byte {
 	t.Helper()
 	files := make(map[string][32]byte)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(path)
+	for name, data := range treeData(t, dir) {
 		files[name] = sha256.Sum256(data)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return files
 }
 
-func readCapture(t testing.TB, dir, path string) captureFile {
+// treeData returns what is in every file below a directory. A collector that
+// writes there gives files other names: then it looks again.
+func treeData(t testing.TB, dir string) (files map[string][]byte) {
+	t.Helper()
+	eventually(t, "every file of "+dir+" can be read", func() bool {
+		files = make(map[string][]byte)
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			files[name], err = os.ReadFile(path)
+			return err
+		})
+		if err != nil && (!errors.Is(err, fs.ErrNotExist) || !isExist(dir)) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
+	return files
+}
+
+func readCapture(t testing.TB, path string, data []byte) captureFile {
 	t.Helper()
 	f := captureFile{path: path, session: filepath.Dir(path), partial: strings.HasSuffix(path, ".pcap.partial")}
-	data, err := os.ReadFile(filepath.Join(dir, path))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if len(data) == 0 && f.partial {
 		f.whole = true
 		return f
@@ -150,14 +159,8 @@ func sequences(t testing.TB, files []captureFile, sessions ...string) map[uint64
 // range are.
 func once(t testing.TB, seen map[uint64]int, from, to int) {
 	t.Helper()
-	missing := 0
-	for n := from; n < to; n++ {
-		if seen[uint64(n)] == 0 {
-			missing++
-		}
-	}
-	if missing > 0 {
-		t.Errorf("%d of the frames %d to %d are missing", missing, from, to-1)
+	if n := missing(seen, from, to); n > 0 {
+		t.Errorf("%d of the frames %d to %d are missing", n, from, to-1)
 	}
 	for _, n := range slices.Sorted(maps.Keys(seen)) {
 		if seen[n] > 1 {
@@ -165,6 +168,16 @@ func once(t testing.TB, seen map[uint64]int, from, to int) {
 			return
 		}
 	}
+}
+
+// missing returns how many sequence numbers of the given range are not there.
+func missing(seen map[uint64]int, from, to int) (n int) {
+	for i := from; i < to; i++ {
+		if seen[uint64(i)] == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // inOrder checks that the times in each file ascend.
