@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -183,8 +182,16 @@ func (c *collector) end() pipeline.Ledger {
 	return l
 }
 
-// stop ends the collector with SIGINT.
+// stop ends the collector with SIGTERM, after which it has stop_timeout.
 func (c *collector) stop() pipeline.Ledger {
+	c.t.Helper()
+	c.signal(syscall.SIGTERM)
+	return c.end()
+}
+
+// interrupt ends the collector with SIGINT, after which it has
+// interruptTimeout: what cannot be sent stays in the spool.
+func (c *collector) interrupt() pipeline.Ledger {
 	c.t.Helper()
 	c.signal(syscall.SIGINT)
 	return c.end()
@@ -244,11 +251,4 @@ func (c *collector) metrics() map[string]float64 {
 		}
 	}
 	return series
-}
-
-// elapsed returns how long f takes.
-func elapsed(f func()) time.Duration {
-	began := time.Now()
-	f()
-	return time.Since(began)
 }

@@ -254,7 +254,7 @@ func TestRunKeepsOnlyWhatItShall(t *testing.T) {
 		write(t, from, d)
 	}
 	c.waitReceived(len(datagrams))
-	l := c.stop()
+	l := c.interrupt()
 	checkKeepLedger(t, l, len(datagrams))
 	checkKept(t, gather(t, c.dir, c.process))
 }

@@ -28,7 +28,7 @@ func TestSplunkDiskFull(t *testing.T) {
 	eventually(t, "events are kept again", func() bool { return c.splunk().Stored > full.Stored+full.Pending+1000 })
 	stop()
 	c.waitReceived(int(load.sent))
-	led := c.terminate()
+	led := c.stop()
 	sink, n := led.Sinks["splunk"], x.count()
 	if n.Distinct != sink.Stored || n.duplicates() != 0 || sink.Pending != 0 {
 		t.Errorf("%+v: %+v", n, sink)
@@ -66,7 +66,7 @@ func TestSplunkTokenReplaced(t *testing.T) {
 func (c *collector) allArrived(x *indexer, load *crowd, twice uint64) {
 	c.t.Helper()
 	c.waitReceived(int(load.sent))
-	led := c.terminate()
+	led := c.stop()
 	sink, n := led.Sinks["splunk"], x.count()
 	if sink.Stored != n.Distinct || sink.Pending != 0 || len(sink.Dropped) != 0 {
 		c.t.Errorf("%+v: %+v", n, sink)
@@ -80,25 +80,26 @@ func (c *collector) allArrived(x *indexer, load *crowd, twice uint64) {
 	c.t.Logf("%d frames, %d events, %d came twice", load.sent, n.Distinct, n.duplicates())
 }
 
-// An indexer that takes requests and says nothing does not hold up the stop. What
-// it was sent stays in the spool, and the next one gets it.
+// An indexer that takes requests and says nothing does not hold up the stop, which
+// after SIGINT does not take stop_timeout. What it was sent stays in the spool, and
+// the next one gets it.
 func TestSplunkSilent(t *testing.T) {
 	t.Parallel()
 	server := hectest.New(t, splunkToken)
 	server.Always(hectest.Answer{Fault: hectest.Hang})
-	s := setup{dir: t.TempDir(), sinks: splunkSink(server.URL, "flow", "64MiB"), more: smallTable}
+	s := setup{dir: t.TempDir(), sinks: splunkSink(server.URL, "flow", "64MiB"), more: smallTable + "\nstop_timeout: 1h"}
 	c := collectSplunk(t, s)
 	load := &crowd{t: t, to: c.vxlan}
 	stop := load.start(2000)
 	eventually(t, "a request is out", func() bool { return len(server.Seen()) > 0 && c.splunk().Pending > 2000 })
 	stop()
 	c.waitReceived(int(load.sent))
-	if sink := c.stop().Sinks["splunk"]; sink.Pending != load.sent || len(sink.Dropped) != 0 {
+	if sink := c.interrupt().Sinks["splunk"]; sink.Pending != load.sent || len(sink.Dropped) != 0 {
 		t.Errorf("%d sent: %+v", load.sent, sink)
 	}
 
 	server.Always(hectest.Answer{})
-	if sink := collectSplunk(t, s).terminate().Sinks["splunk"]; sink.Stored != load.sent {
+	if sink := collectSplunk(t, s).stop().Sinks["splunk"]; sink.Stored != load.sent {
 		t.Errorf("%d sent: %+v", load.sent, sink)
 	}
 	if events, _ := readEvents(t, server); events["periscope:flow"] != load.sent {
@@ -119,7 +120,7 @@ func TestSplunkOutage(t *testing.T) {
 	eventually(t, "events are kept", func() bool { return c.splunk().Pending > 2000 })
 	stop()
 	c.waitReceived(int(load.sent))
-	led := c.stop()
+	led := c.interrupt()
 	if sink := led.Sinks["splunk"]; sink.Pending != load.sent || sink.Offered != load.sent {
 		t.Errorf("%d sent: %+v", load.sent, sink)
 	}
@@ -128,7 +129,7 @@ func TestSplunkOutage(t *testing.T) {
 	x.up()
 	next := collectSplunk(t, s)
 	eventually(t, "everything is sent", func() bool { return next.splunk().Pending == 0 })
-	if sink := next.terminate().Sinks["splunk"]; sink.Stored != load.sent {
+	if sink := next.stop().Sinks["splunk"]; sink.Stored != load.sent {
 		t.Errorf("%d sent: %+v", load.sent, sink)
 	}
 	if n := x.count(); n.Flows != load.sent || n.Events != load.sent {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/periscope-collector/periscope/internal/pipeline"
@@ -90,13 +89,6 @@ func (c *collector) splunk() pipeline.SinkLedger {
 	return c.ledger().Sinks["splunk"]
 }
 
-// terminate ends the collector with SIGTERM.
-func (c *collector) terminate() pipeline.Ledger {
-	c.t.Helper()
-	c.signal(syscall.SIGTERM)
-	return c.end()
-}
-
 // An event is what the tests read of one.
 type event struct {
 	Sourcetype string
@@ -138,7 +130,7 @@ func TestRunSplunk(t *testing.T) {
 	newLoad(t, c.vxlan, 7, 0).send(20_000, 20_000)
 	c.waitReceived(20_000)
 	c.metricsKeepSecret()
-	led := c.terminate()
+	led := c.stop()
 	events, packets := readEvents(t, server)
 	sink := led.Sinks["splunk"]
 	if packets != led.Delivered.Packets || packets != 20_000 {

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // SIGTERM makes the collector unready at once; it reads on for the drain time,
 // and what comes in it is kept. The time for the stop begins after that.
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
-	c := collect(t, setup{more: "drain: 3s\nstop_timeout: 1s"})
+	c := collect(t, setup{more: "drain: 12s\nstop_timeout: 10s"})
 	l := newLoad(t, c.vxlan, 1, 0)
 	l.send(0, 100)
 	c.waitReceived(100)
@@ -47,6 +48,8 @@ func stopUnderLoad(t *testing.T, rate float64) {
 	eventually(t, "load", func() bool { return c.ledger().Received.Packets > 10_000 })
 	c.signal(syscall.SIGTERM)
 	ledger := c.end()
+	ended := l.begun()
+	eventually(t, "the load goes on", func() bool { return l.begun() > ended+1000 })
 	stop()
 	if n := ledger.Received.Packets; n != ledger.Delivered.Packets || n != ledger.Sinks["pcap"].Stored {
 		t.Errorf("%+v", ledger)
@@ -102,6 +105,13 @@ func TestStopTwice(t *testing.T) {
 			once(t, sequences(t, files), 0, 500)
 			next.stop()
 		})
+	}
+}
+
+// After SIGINT it is to be over in 5 s.
+func TestInterruptTimeout(t *testing.T) {
+	if interruptTimeout >= 5*time.Second {
+		t.Error(interruptTimeout)
 	}
 }
 
