@@ -46,12 +46,17 @@ func receiver(t *testing.T) *net.UDPConn {
 	return c
 }
 
-// arrived returns the frames that wait in the socket, and checks their VNI.
-func arrived(t *testing.T, c *net.UDPConn, vni uint32) (frames [][]byte) {
+// arrived returns so many frames, or what comes within patience, and those that
+// wait in the socket by then. It checks their VNI.
+func arrived(t *testing.T, c *net.UDPConn, vni uint32, want int) (frames [][]byte) {
 	t.Helper()
 	b := make([]byte, 1<<16)
 	for {
-		if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		wait := patience
+		if len(frames) >= want {
+			wait = time.Millisecond
+		}
+		if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := c.Read(b)
@@ -87,7 +92,7 @@ func TestSendGenerates(t *testing.T) {
 	if !regexp.MustCompile(`^sent 20 packets, 2000 bytes in \S+: \d+ pps\n$`).MatchString(out) {
 		t.Errorf("printed %q", out)
 	}
-	frames := arrived(t, c, 7)
+	frames := arrived(t, c, 7, 20)
 	if len(frames) != 20 {
 		t.Errorf("%d arrived", len(frames))
 	}
@@ -123,7 +128,7 @@ func TestSendFile(t *testing.T) {
 			if !strings.HasPrefix(out, fmt.Sprintf("sent %d packets,", test.n)) {
 				t.Errorf("printed %q", out)
 			}
-			got := arrived(t, c, 1)
+			got := arrived(t, c, 1, test.n)
 			if len(got) != test.n {
 				t.Fatalf("%d arrived", len(got))
 			}
@@ -160,7 +165,7 @@ func TestSendFileThatIsWrong(t *testing.T) {
 			if command.IsUsage(err) {
 				t.Errorf("%v is a usage error", err)
 			}
-			if n := len(arrived(t, c, 1)); n != test.sent || !strings.HasPrefix(out, fmt.Sprintf("sent %d packets,", n)) {
+			if n := len(arrived(t, c, 1, test.sent)); n != test.sent || !strings.HasPrefix(out, fmt.Sprintf("sent %d packets,", n)) {
 				t.Errorf("%d arrived, want %d; printed %q", n, test.sent, out)
 			}
 		})
