@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -78,12 +77,7 @@ func TestCheckSplunk(t *testing.T) {
 
 // Every step that may fail, with what to do.
 func TestCheckSplunkFails(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing := "http://" + nobody.Addr().String()
-	nobody.Close()
+	refusing := "http://" + freeAddress(t)
 	for _, tt := range []struct {
 		name   string
 		set    func(s *hectest.Server, c *config.Splunk)

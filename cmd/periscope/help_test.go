@@ -125,7 +125,7 @@ func TestHelpExamples(t *testing.T) {
 			case strings.HasPrefix(line, "periscope send"):
 				send = append(send, line)
 			case strings.HasPrefix(line, "periscope sessions"): // in JSON, too, each is a line with a session's name
-				ask = append(ask, line+" | grep -e vni-1 -e shop-22222222 >session")
+				ask = append(ask, "for try in {1..600}; do if "+line+" | grep -e vni-1 -e shop-22222222 >session; then break; fi; sleep 0.1; done\ntest -s session")
 			default:
 				other = append(other, line)
 			}
@@ -187,8 +187,9 @@ func TestReadme(t *testing.T) {
 			account = m[2]
 		}
 	}
-	// What the test has done already.
-	script = strings.NewReplacer("make build\n", "", "export PATH=\"$PWD/bin:$PATH\"\n", "").Replace(script)
+	// What the test has done already; and the collector may take longer than a second to listen.
+	script = strings.NewReplacer("make build\n", "", "export PATH=\"$PWD/bin:$PATH\"\n", "",
+		"\nsleep 1\n", "\nuntil curl -sf -o /dev/null http://127.0.0.1:9477/readyz; do kill -0 $!; sleep 0.1; done\n").Replace(script)
 	if strings.Count(script, "\nperiscope ")+1 < 8 || account == "" {
 		t.Fatalf("commands:\n%s\naccount:\n%s", script, account)
 	}

@@ -57,16 +57,16 @@ func openTerminal(t *testing.T) *terminal {
 // end.
 func TestReplayProgress(t *testing.T) {
 	t.Parallel()
-	m := newMirror(1000) // 2 s
+	m := newMirror(1000) // 8 s, at this pace
 	path := writeFile(t, filepath.Join(t.TempDir(), "mirror.pcap"), m.file)
 	for _, test := range []struct {
 		name string
 		args []string
 		line string
 	}{
-		{"file", []string{"--pace", "real", path},
+		{"file", []string{"--pace", "0.25x", path},
 			`\r\x1b\[K[0-9.]+ KiB of 4[0-9]{2} KiB \([0-9]+ %\), [0-9]+ packets/s, [0-9]+s left`},
-		{"standard input", []string{"--pace", "real", "-"},
+		{"standard input", []string{"--pace", "0.25x", "-"},
 			`\r\x1b\[K[0-9.]+ KiB, [0-9]+ packets/s(\r|$)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestReplayProgressAndLog(t *testing.T) {
 	late := traffic.AppendOuter(nil, netip.MustParseAddrPort("10.0.1.23:65500"), to, vxlan(4711, frame))
 	m.file = traffic.AppendPcapRecord(m.file, m.times[999].Add(mirrorStep).UnixNano(), late, len(late))
 	tty := openTerminal(t)
-	p := newProcess(t, "replay", "--pace", "real", writeFile(t, filepath.Join(t.TempDir(), "mirror.pcap"), m.file))
+	p := newProcess(t, "replay", "--pace", "0.25x", writeFile(t, filepath.Join(t.TempDir(), "mirror.pcap"), m.file))
 	p.cmd.Stderr = tty.file
 	code := p.start().wait()
 	tty.file.Close()

@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// freeAddress returns a loopback address that was free a moment ago.
+// freeAddress returns a loopback address that was free a moment ago, and that no
+// socket gets by itself.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.3:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +28,10 @@ func TestAdminWantsToken(t *testing.T) {
 	health := freeAddress(t)
 	c := startRun(t, setup{dir: dir, admin: "token_file: token", more: fmt.Sprintf("health: {listen: %q}", health)})
 	url := c.waitLog(`metrics=(http://\S+)/metrics`, 1)[1]
+	eventually(t, "ready", func() bool {
+		status, _ := get("http://" + health + "/readyz")
+		return status == http.StatusOK
+	})
 	ask := func(path, authorization string) int {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
 		if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,6 +115,7 @@ func TestRunWithoutAWS(t *testing.T) {
 		s.send(s.all[1], 10)
 		s.row(s.all[0].name, 20, pipeline.FlagStale)
 		s.row(s.all[1].name, 10, pipeline.FlagStale)
+		s.waitLog(awayText, 2)
 		if d := s.sessions().Discovery; len(d.Scopes) != 1 || d.Scopes[0].Kind != s.kind || d.Scopes[0].StaleSince.IsZero() {
 			t.Errorf("%s: %+v", s.kind, d)
 		}
@@ -141,6 +141,7 @@ func TestRunWithoutAWS(t *testing.T) {
 		s.send(s.all[2], 5)
 		s.row(s.all[2].name, 10)
 		eventually(t, s.kind+": nothing is stale", func() bool { return s.metrics()[ofHome("up")] == 1 })
+		s.waitLog(againText, 1)
 		s.says(awayText, 1)
 		s.says(againText, 1)
 		s.stopCleanly()
@@ -149,10 +150,10 @@ func TestRunWithoutAWS(t *testing.T) {
 
 	load.send(0, 10)
 	static.waitReceived(20)
+	static.waitLog(`level=WARN msg="AWS cannot be asked: sessions are those of the session file and the journal"`, 1)
 	if n := strings.Count(static.log.String(), "AWS "); n != 1 {
 		t.Errorf("%d lines about AWS, which cannot be asked:\n%s", n, static.log.String())
 	}
-	static.waitLog(`level=WARN msg="AWS cannot be asked: sessions are those of the session file and the journal"`, 1)
 	static.stop()
 	once(t, sequences(t, readTree(t, static.out), "by-hand"), 0, 20)
 }
@@ -163,14 +164,9 @@ func startStatic(t *testing.T) (*collector, *load) {
 	t.Helper()
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "sessions.yaml"), []byte("sessions:\n  - {name: by-hand, vni: 9}\n"))
-	nowhere, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	nowhere.Close()
 	c := collect(t, setup{
 		dir: dir, session: "file: sessions.yaml", more: "aws: {poll: 5s}",
-		env: []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + nowhere.Addr().String()},
+		env: []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + freeAddress(t)},
 	})
 	l := newLoad(t, c.vxlan, 9, 0)
 	l.send(0, 10)

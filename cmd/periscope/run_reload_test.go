@@ -182,12 +182,18 @@ func TestSessionFileIsWatched(t *testing.T) {
 	l := newLoad(t, c.vxlan, 1, 0)
 	l.send(0, 20)
 	c.waitReceived(20)
-	writeFile(t, path, []byte("sessions:\n  - {name: after, vni: 1}\n"))
+	replace := func(text string) { // in one step
+		t.Helper()
+		if err := os.Rename(writeFile(t, path+".new", []byte(text)), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace("sessions:\n  - {name: after, vni: 1}\n")
 	c.waitLog(`msg="sessions read" .*sessions=1`, 2) // the first time at the start
 	l.send(0, 30)
 	c.waitReceived(50)
 	// A file with a mistake changes nothing, and the place is told.
-	writeFile(t, path, []byte("sessions:\n  - {name: broken, vni: one}\n"))
+	replace("sessions:\n  - {name: broken, vni: one}\n")
 	c.waitLog(`msg="the sessions in use stay" error="[^"]*sessions\.yaml:2:\d+: `, 1)
 	l.send(0, 10)
 	c.waitReceived(60)
