@@ -43,7 +43,7 @@ func TestStartThatFailsLeavesBacklog(t *testing.T) {
 				if err == nil {
 					t.Error("no error, though the port is taken")
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("the start does not come to its end")
 			}
 			c, err := spool.Look(filepath.Join(cfg.Sinks.Splunk.Spool.Dir, "flow"))

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long something that must happen may take on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
@@ -70,6 +70,8 @@ type subject struct {
 	t   *testing.T
 	log *journal
 	ran chan error
+
+	returned chan struct{} // closed when Run has
 }
 
 func newSubject(t *testing.T, cfg config.Config) *subject {
@@ -79,7 +81,7 @@ func newSubject(t *testing.T, cfg config.Config) *subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &subject{s, t, log, make(chan error, 1)}
+	return &subject{s, t, log, make(chan error, 1), make(chan struct{})}
 }
 
 // start runs the service. It is stopped at the end of the test, if not before.
@@ -87,12 +89,15 @@ func start(t *testing.T, cfg config.Config) *subject {
 	t.Helper()
 	s := newSubject(t, cfg)
 	s.run()
-	t.Cleanup(func() { s.Stop(0, patience); <-s.ended })
+	t.Cleanup(func() { s.Stop(0, patience); <-s.returned })
 	return s
 }
 
 func (s *subject) run() {
-	go func() { s.ran <- s.Run() }()
+	go func() {
+		defer close(s.returned)
+		s.ran <- s.Run()
+	}()
 	eventually(s.t, "running", s.running.Load)
 }
 
