@@ -73,7 +73,7 @@ func shell(t *testing.T, env []string, script string) (output string, err error)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", script)
 	cmd.Env = env
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = time.Minute
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
