@@ -70,6 +70,7 @@ func startWriter(t *testing.T, dir, variable string) writing {
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var atLeast, inFiles uint64
+	interrupted := 0
 	for round := range 5 {
 		w := startWriter(t, dir, "PCAP_TEST_WRITE")
 		var stored uint64
@@ -90,9 +91,7 @@ func TestKill(t *testing.T) {
 				read(t, content) // fails on a record that is cut
 			}
 		}
-		if partial == 0 {
-			t.Error("nothing was being written")
-		}
+		interrupted += partial
 
 		s, got := reopen(t, pcap.Config{Dir: dir})
 		if got.finished+got.salvaged+got.removed != partial || got.left != 0 {
@@ -110,6 +109,9 @@ func TestKill(t *testing.T) {
 			t.Errorf("round %d: %d frames in the files, of %d stored", round, inFiles, atLeast)
 		}
 	}
+	if interrupted == 0 { // in one round all files may just be complete
+		t.Error("nothing was being written")
+	}
 }
 
 func TestLocked(t *testing.T) {
@@ -123,20 +125,14 @@ func TestLocked(t *testing.T) {
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("more than one line: %q", err)
 	}
-	for name := range tree(t, dir) {
-		if strings.HasSuffix(name, ".partial") {
-			w.Process.Kill()
-			w.Wait()
-			s := open(t, pcap.Config{Dir: dir})
-			if _, err := pcap.Open(pcap.Config{Dir: dir}); !errors.As(err, &locked) {
-				t.Errorf("a second sink in the same process: %v", err)
-			}
-			finish(t, s)
-			finish(t, open(t, pcap.Config{Dir: dir}))
-			return
-		}
+	w.Process.Kill()
+	w.Wait()
+	s := open(t, pcap.Config{Dir: dir})
+	if _, err := pcap.Open(pcap.Config{Dir: dir}); !errors.As(err, &locked) {
+		t.Errorf("a second sink in the same process: %v", err)
 	}
-	// The other process had no time to begin a file. What matters is above.
+	finish(t, s)
+	finish(t, open(t, pcap.Config{Dir: dir}))
 }
 
 // A directory that was removed and is written by another process by the time

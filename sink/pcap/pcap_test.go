@@ -168,7 +168,7 @@ func reopen(t testing.TB, c pcap.Config) (*pcap.Sink, salvaged) {
 // waitFor waits for what the sink's goroutines do in their own time.
 func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -176,7 +176,7 @@ func waitFor(t testing.TB, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatal("waited 20 s in vain")
+			t.Fatal("waited a minute in vain")
 		}
 	}
 }
