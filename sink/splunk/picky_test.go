@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"testing"
 
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
@@ -23,12 +22,9 @@ type picky struct {
 	bad    []int
 }
 
-// newPicky returns the URL of a picky server before another one.
-func newPicky(t testing.TB, behind *hectest.Server, quiet bool, bad ...int) string {
-	t.Helper()
-	s := httptest.NewServer(&picky{behind, quiet, bad})
-	t.Cleanup(s.Close)
-	return s.URL
+// makePicky makes a server picky, before it is asked anything.
+func makePicky(server *hectest.Server, quiet bool, bad ...int) {
+	server.Config.Handler = &picky{server, quiet, bad}
 }
 
 // number returns the number of a flow's event, -1 if it is none.

@@ -45,23 +45,24 @@ func TestSeveralBadEventsArePutAside(t *testing.T) {
 	} {
 		for _, quiet := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/quiet=%v", name, quiet), func(t *testing.T) {
-				server := hectest.New(t, token)
-				c := newConfig(t, newPicky(t, server, quiet, bad...))
-				c.linger = time.Second // one batch
-				s := open(t, c)
-				give(s, 0, 1000)
-				l := finish(t, s)
-				wantOnce(t, numbers(t, server), 0, 1000, bad...)
-				if l.Stored != uint64(1000-len(bad)) || l.Dropped[packet.DropRefused] != uint64(len(bad)) {
-					t.Errorf("account %+v, want %d refused", l, len(bad))
-				}
-				var aside []int
-				for _, q := range quarantined(t, c.Dir) {
-					aside = append(aside, number(q.Event))
-				}
-				if slices.Sort(aside); !slices.Equal(aside, bad) {
-					t.Errorf("events %v are put aside, want %v", aside, bad)
-				}
+				bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+					makePicky(server, quiet, bad...)
+					c.linger = time.Second // one batch
+					s := open(t, c)
+					give(s, 0, 1000)
+					l := finish(t, s)
+					wantOnce(t, numbers(t, server), 0, 1000, bad...)
+					if l.Stored != uint64(1000-len(bad)) || l.Dropped[packet.DropRefused] != uint64(len(bad)) {
+						t.Errorf("account %+v, want %d refused", l, len(bad))
+					}
+					var aside []int
+					for _, q := range quarantined(t, c.Dir) {
+						aside = append(aside, number(q.Event))
+					}
+					if slices.Sort(aside); !slices.Equal(aside, bad) {
+						t.Errorf("events %v are put aside, want %v", aside, bad)
+					}
+				})
 			})
 		}
 	}
@@ -135,16 +136,17 @@ func TestManyBadAtTheFront(t *testing.T) {
 		bad = append(bad, n)
 	}
 	for _, quiet := range []bool{false, true} {
-		server := hectest.New(t, token)
-		c := newConfig(t, newPicky(t, server, quiet, bad...))
-		c.linger = time.Second // one batch
-		s := open(t, c)
-		give(s, 0, 1000)
-		l := finish(t, s)
-		wantOnce(t, numbers(t, server), 0, 1000, bad...)
-		if l.Dropped[packet.DropRefused] != uint64(len(bad)) || len(quarantined(t, c.Dir)) != len(bad) {
-			t.Errorf("quiet %v: account %+v, want %d refused", quiet, l, len(bad))
-		}
+		bubble(t, func(t *testing.T, server *hectest.Server, c Config) {
+			makePicky(server, quiet, bad...)
+			c.linger = time.Second // one batch
+			s := open(t, c)
+			give(s, 0, 1000)
+			l := finish(t, s)
+			wantOnce(t, numbers(t, server), 0, 1000, bad...)
+			if l.Dropped[packet.DropRefused] != uint64(len(bad)) || len(quarantined(t, c.Dir)) != len(bad) {
+				t.Errorf("quiet %v: account %+v, want %d refused", quiet, l, len(bad))
+			}
+		})
 	}
 }
 
