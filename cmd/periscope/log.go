@@ -38,8 +38,10 @@ const (
 	maxLines   = 1024
 	maxLineLen = 16 << 10
 
-	// flushTimeout bounds how long the end waits for whoever reads the log.
+	// flushTimeout bounds how long the end waits for whoever reads the log. It
+	// passes in so many parts: a halt of the whole process takes one of them.
 	flushTimeout = 500 * time.Millisecond
+	flushParts   = 10
 )
 
 // A lineWriter passes lines on without ever making the writer of one wait: a
@@ -108,8 +110,11 @@ func (l *lineWriter) flush() {
 		close(l.lines)
 	}
 	l.mu.Unlock()
-	select {
-	case <-l.done:
-	case <-time.After(flushTimeout):
+	for range flushParts {
+		select {
+		case <-l.done:
+			return
+		case <-time.After(flushTimeout / flushParts):
+		}
 	}
 }
