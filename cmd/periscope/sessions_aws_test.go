@@ -83,8 +83,11 @@ func TestSessionsOfAWS(t *testing.T) {
 			t.Errorf("%s is %v, %t; want %v", name, got, ok, want)
 		}
 	}
-	r = runHere("sessions", "--journal", filepath.Join(c.dir, "sessions.journal"), "--address", "127.0.0.1")
-	if r.code != exitOK || !strings.Contains(r.stdout, "web-"+id) || strings.Count(r.stdout, "\n") != 2 {
+	eventually(t, "it is in the journal", func() bool {
+		r = runHere("sessions", "--journal", filepath.Join(c.dir, "sessions.journal"), "--address", "127.0.0.1")
+		return strings.Contains(r.stdout, "web-"+id)
+	})
+	if r.code != exitOK || strings.Count(r.stdout, "\n") != 2 {
 		t.Errorf("the journal: %+v", r)
 	}
 	for _, s := range c.stop().Sessions {
