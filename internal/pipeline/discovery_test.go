@@ -91,6 +91,9 @@ func TestJournalHangs(t *testing.T) {
 
 	close(free)
 	<-l.finder.ended
+	if err := l.PCAP().Close(t.Context()); err != nil { // had no time for it before
+		t.Error(err)
+	}
 	entries, damaged, err := journal.Load(asked.Journal)
 	if err != nil || damaged != 0 || len(entries) != 1 || entries[0].Workload.TaskARN != task.ARN {
 		t.Errorf("the journal has %+v, %d damaged, %v", entries, damaged, err)
