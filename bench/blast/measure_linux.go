@@ -63,6 +63,10 @@ func (b *blast) try(kind string) (trial, error) {
 	if err := r.ready(); err != nil {
 		return trial{}, err
 	}
+	// Till the kernel has looked at the carrier, socket buffers go nowhere.
+	if err := shell("until ip link show b0 | grep -q 'state UP'; do sleep 0.01; done"); err != nil {
+		return trial{}, err
+	}
 	var t trial
 	b.Interface = "b0"
 	if t.result, err = b.run(); err != nil {

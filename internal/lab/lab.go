@@ -131,6 +131,9 @@ func (l *Lab) addUnderlay() {
 	}
 	l.Host.shell("ip link set u0 up")
 	l.Collector.shell("ip link set u0 up")
+	for _, n := range []*Namespace{l.Host, l.Collector} {
+		n.shell("name=u0; " + untilUp)
+	}
 }
 
 // addMirrored makes the network between client and host. The client's end

@@ -53,7 +53,11 @@ func inNamespace(t *testing.T, f func(t *testing.T)) {
 			ip link add b0 mtu 9216 type veth peer name b1 mtu 9216 address 02:00:00:00:00:02
 			ethtool -K b1 gro on
 			ip link set b0 up
-			ip link set b1 up`).CombinedOutput()
+			ip link set b1 up
+			# Till the kernel has looked at the carrier, socket buffers go nowhere.
+			for name in b0 b1; do
+				until ip link show $name | grep -q 'state UP'; do sleep 0.01; done
+			done`).CombinedOutput()
 		if err != nil {
 			t.Errorf("make a veth pair: %v\n%s", err, out)
 			return
