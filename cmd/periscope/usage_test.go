@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -127,15 +126,10 @@ func TestUsage(t *testing.T) {
 }
 
 func TestSendNobodyListens(t *testing.T) {
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := c.LocalAddr().String()
-	c.Close()
-	r := runProgram(t, "send", "--to", to, "--count", "10", "--rate", "0")
+	to := nobody(t)
+	r := runProgram(t, "send", "--to", to, "--count", "20", "--rate", "50", "--flows", "1")
 	want := regexp.MustCompile(fmt.Sprintf(`^periscope: nothing listens on %s: it refused at least \d+ datagrams\n$`, to))
-	if r.code != exitFailure || !strings.HasPrefix(r.stdout, "sent 10 packets, ") || !want.MatchString(r.stderr) {
+	if r.code != exitFailure || !strings.HasPrefix(r.stdout, "sent 20 packets, ") || !want.MatchString(r.stderr) {
 		t.Errorf("%+v", r)
 	}
 }
