@@ -8,11 +8,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/decode"
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 )
+
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // A fakeSource lends batches of numbered frames: Order counts them, and the
 // flow of a frame is its number modulo flows.
@@ -169,7 +170,6 @@ func (r *recorder) Refused(_ int, b *packet.Batch, worker int) {
 }
 
 func TestPoolSharedKeepsFlowsTogetherAndInOrder(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	const workers, frames, flows = 4, 100 * 50, 37
 	source, h := newFakeSource(100, 50, flows, 3), newRecorder(workers)
 	pool := decode.Pool{Workers: workers, Handler: h, Wait: true}
@@ -208,7 +208,6 @@ func TestPoolSharedKeepsFlowsTogetherAndInOrder(t *testing.T) {
 }
 
 func TestPoolPinnedRunsEachSourceOnItsWorker(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	sources := []decode.Source{newFakeSource(10, 7, 3, 1), newFakeSource(20, 7, 3, 1)}
 	h := newRecorder(2)
 	pool := decode.Pool{Workers: 2, Handler: h}
@@ -271,7 +270,6 @@ func TestPoolLiveRefusesWhatAFullQueueCannotTake(t *testing.T) {
 }
 
 func TestPoolEndsWithTheSourceThatFails(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	bad := errors.New("socket gone")
 	failing := newFakeSource(3, 5, 2, 1)
 	failing.fail = bad
@@ -288,7 +286,6 @@ func TestPoolEndsWithTheSourceThatFails(t *testing.T) {
 }
 
 func TestPoolEndsWithItsContext(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	for _, workers := range []int{1, 3} {
 		ctx, cancel := context.WithCancel(t.Context())
 		h := newRecorder(workers)

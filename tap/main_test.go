@@ -3,7 +3,7 @@ package tap
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }

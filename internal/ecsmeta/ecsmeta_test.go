@@ -12,14 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/internal/awsfake"
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/session"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // documented is the shape of the answer in AWS's documentation, with fields that
 // are of no use here.

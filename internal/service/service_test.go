@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/periscope-collector/periscope/internal/config"
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 func TestReady(t *testing.T) {
 	s := newSubject(t, testConfig(t))

@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/interop/faultproxy"
 	"github.com/periscope-collector/periscope/interop/receiver"
 	"github.com/periscope-collector/periscope/interop/sample"
@@ -24,7 +23,7 @@ import (
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 const (
 	token = "00000000-0000-4000-8000-000000000001"

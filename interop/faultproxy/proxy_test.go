@@ -18,12 +18,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/interop/faultproxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 // backend is a receiver that keeps what it got.
 type backend struct {

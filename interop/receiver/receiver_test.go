@@ -14,19 +14,19 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/interop/receiver"
 	"github.com/periscope-collector/periscope/interop/sample"
 	"github.com/periscope-collector/periscope/record"
 )
+
+func TestMain(m *testing.M) { leak.Check(m) }
 
 const token = "00000000-0000-4000-8000-000000000001"
 
 // TestWhole: events of every kind, as record writes them, are understood as they
 // were meant, each once, with names, numbers and microseconds as they were.
 func TestWhole(t *testing.T) {
-	leaks(t)
 	server := receiver.New(t, false, token)
 	events := record.NewEvents(record.EventConfig{Host: "collector-1", Collector: "fra", FlowIndex: "net", LedgerIndex: "ops"})
 	session := sample.Session()
@@ -72,7 +72,6 @@ func TestWhole(t *testing.T) {
 
 // TestRefuses: a wrong token and a consumer that fails are told to the sender.
 func TestRefuses(t *testing.T) {
-	leaks(t)
 	server := receiver.New(t, false, token)
 	if status, _ := post(t, server.Addr, "wrong", "", []byte(`{"event":"x"}`)); status != http.StatusUnauthorized {
 		t.Errorf("a wrong token got status %d", status)
@@ -99,7 +98,6 @@ func TestRefuses(t *testing.T) {
 
 // TestAcks: a request with a channel is acknowledged, once.
 func TestAcks(t *testing.T) {
-	leaks(t)
 	server := receiver.New(t, true, token)
 	const channel = "5F8B3E10-0000-4000-8000-0000000000AA"
 	var taken struct{ AckID *int }
@@ -146,9 +144,4 @@ func request(t *testing.T, addr, path, token, channel string, body []byte) (int,
 		t.Fatal(err)
 	}
 	return answer.StatusCode, text
-}
-
-// leaks fails the test if it leaves a goroutine behind.
-func leaks(t *testing.T) {
-	t.Cleanup(func() { goleak.VerifyNone(t) })
 }

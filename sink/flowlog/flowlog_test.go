@@ -16,8 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/flowlog"
 )
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("FLOWLOG_TEST_WRITE"); dir != "" {
 		writeForever(dir)
 	}
-	goleak.VerifyTestMain(m)
+	leak.Check(m)
 }
 
 // base is the begin of an interval and of a window.

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
-	"go.uber.org/goleak"
 
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/pcap"
 )
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("PCAP_TEST_BECOME"); dir != "" {
 		becomeForever(dir)
 	}
-	goleak.VerifyTestMain(m)
+	leak.Check(m)
 }
 
 // base is the time of the first frame of most tests.

@@ -11,15 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 const token = "11111111-2222-4333-8444-555555555555"
 

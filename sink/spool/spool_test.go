@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/packet"
 	"github.com/periscope-collector/periscope/sink/dir"
 )
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("SPOOL_TEST_WRITE"); path != "" {
 		appendForever(path)
 	}
-	goleak.VerifyTestMain(m)
+	leak.Check(m)
 }
 
 // open opens a spool that syncs only when it is told to, if Config says nothing else.

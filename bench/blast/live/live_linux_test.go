@@ -16,15 +16,15 @@ import (
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/periscope-collector/periscope/bench/blast/live"
 	"github.com/periscope-collector/periscope/bench/traffic"
 	"github.com/periscope-collector/periscope/internal/lab"
+	"github.com/periscope-collector/periscope/internal/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 var mac = [6]byte{0x02, 0, 0, 0, 0, 2}
 

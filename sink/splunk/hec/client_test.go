@@ -14,8 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/periscope-collector/periscope/internal/leak"
 	"github.com/periscope-collector/periscope/sink/splunk/hec"
 	"github.com/periscope-collector/periscope/sink/splunk/hec/hectest"
 )
@@ -29,7 +28,7 @@ const (
 // goodEvents are those of good.
 func goodEvents() [][]byte { return bytes.Split([]byte(good), []byte("\n")) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Check(m) }
 
 func write(t testing.TB, name, text string) string {
 	t.Helper()
