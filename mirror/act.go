@@ -20,9 +20,9 @@ const (
 	// another kind of call: a service that is away need not be asked a hundred times.
 	maxStreak = 5
 
-	// LastCall is how much longer than the context of a round a call may take that was
-	// under way when that ended, together with writing what it changed: else a process
-	// that is stopped leaves sessions of which nobody says anything.
+	// LastCall is how long a call that is under way when the context of a round ends may
+	// still take, together with writing what it changed: else a process that is stopped
+	// leaves sessions of which nobody says anything.
 	LastCall = 3 * time.Second
 )
 

@@ -222,19 +222,20 @@ func TestEnd(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk(t, toOne, sources(1, 3))
-			ctx, end := context.WithCancel(t.Context())
-			busy := func(ctx context.Context) error {
-				end()
+			round, end := context.WithCancel(t.Context())
+			d.busy = func(ctx context.Context) error {
+				if round.Err() == nil { // the call: what has gone by before the end does not count
+					time.Sleep(time.Hour)
+					end()
+				}
 				select {
 				case <-ctx.Done():
-					return ctx.Err()
 				case <-time.After(test.takes):
 					synctest.Wait()
-					return ctx.Err()
 				}
+				return ctx.Err()
 			}
-			d.busy = busy
-			report, err := d.r.Reconcile(ctx, nil)
+			report, err := d.r.Reconcile(round, nil)
 			if report == nil || len(report.Results) != 3 || report.Results[0].Outcome != test.outcome || report.Results[1].Outcome != mirror.Delayed {
 				t.Fatalf("%v: %+v, %v", test.takes, report, err)
 			}
