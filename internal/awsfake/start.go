@@ -57,14 +57,15 @@ func StartAt(t testing.TB, now func() time.Time) *Server {
 	return s
 }
 
-// reserve returns a port of loopback that nobody else is given until the end of t,
-// also while nobody listens there: a socket has it that never does.
+// reserve returns an address of loopback whose port nobody else is given until the end
+// of t, also while nobody listens there: a socket has it that never does.
 func reserve(t testing.TB) string {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	unix.CloseOnExec(fd)                     // rather than with a flag, which not every system has
 	t.Cleanup(func() { _ = unix.Close(fd) }) // a socket's does not fail
 	// As a listener has it, so that one can take the port.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
