@@ -198,8 +198,8 @@ func readMonotonic() (best monotonic, err error) {
 
 // offset returns what to add for nanoseconds since 1970 UTC. Package time reads the
 // time of day and the other clock one after the other, and the thread may be held up
-// in between: by no longer than since the reading before, so that counts which came
-// soonest after one.
+// in between, but no longer than since the reading before: what counts is the reading
+// that came soonest after another.
 func (m monotonic) offset() (best int64) {
 	shortest, last := time.Duration(math.MaxInt64), time.Now()
 	for range 10 {
@@ -215,5 +215,6 @@ func (m monotonic) offset() (best int64) {
 	return best
 }
 
-// offsetError is how wrong an offset may be. Two readings take 0.1 us.
+// offsetError is how wrong an offset may be without another try. Two readings take
+// 0.1 us.
 const offsetError = 5 * time.Microsecond

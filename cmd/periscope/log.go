@@ -39,7 +39,7 @@ const (
 	maxLineLen = 16 << 10
 
 	// flushTimeout bounds how long the end waits for whoever reads the log. It
-	// passes in so many parts: a halt of the whole process takes one of them.
+	// passes in flushParts: a halt of the whole process costs one of them at most.
 	flushTimeout = 500 * time.Millisecond
 	flushParts   = 10
 )

@@ -197,5 +197,5 @@ func (ms moments) first(killed time.Time, holds func(moment) bool) moment {
 	return moment{at: killed}
 }
 
-// Time is for TestSoakKillSplunk.
+// How soon an event is safe, TestSoakKillSplunk says.
 func TestKillSplunk(t *testing.T) { killing{times: 5, rate: 5000, live: 1.2}.run(t) }

@@ -99,8 +99,8 @@ func TestNoHalfList(t *testing.T) {
 	}
 }
 
-// hangs is an endpoint that answers the first call, by which the SDK is set up, and then
-// never.
+// hangs returns a client of an endpoint that has answered one call, by which the SDK is
+// set up, and answers no other.
 func hangs(t *testing.T) *awsapi.Client {
 	t.Helper()
 	e := serve(t, map[string][]answer{"DescribeTrafficMirrorSessions": {

@@ -27,7 +27,7 @@ func instanceOf(t *testing.T, fake *awsfake.Server, region string) (awsfake.Inst
 	return instance, card
 }
 
-// metadata asks as patiently as nobody else does.
+// metadata asks, and waits longer for the answer than the program does.
 func metadata(t *testing.T) (awsapi.Self, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
