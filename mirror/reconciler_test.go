@@ -245,3 +245,24 @@ func TestEnd(t *testing.T) {
 		})
 	}
 }
+
+// A change that is kept is written to its end, too, when the end comes meanwhile.
+func TestEndOfAKeptChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, toOne, sources(1, 1))
+		d.sayErr = func(changes.Change) error { return errors.New("the disk is full") }
+		if report := d.round(t, 0, "create 1"); report.Unwritten != 1 {
+			t.Fatalf("%d unwritten", report.Unwritten)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		d.sayErr = nil
+		d.busy = func(ctx context.Context) error {
+			end()
+			time.Sleep(mirror.LastCall / 2)
+			return ctx.Err()
+		}
+		if report, err := d.r.Reconcile(ctx, nil); err != nil || report.Unwritten != 0 || d.kinds() != "created 1" {
+			t.Errorf("changes %q, %v", d.kinds(), err)
+		}
+	})
+}

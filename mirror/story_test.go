@@ -173,7 +173,7 @@ func (s *story) unmade() {
 	vnis := make(map[uint32]int)
 	for id, n := range s.interfaces {
 		refused := len(s.processes[0].r.Refused()[id])+len(s.processes[1].r.Refused()[id]) > 0
-		if n.wanted && n.alive && n.Task.Service != "skip" && !refused && s.difference(n, vnis) == "is not mirrored" {
+		if asked(n) && !refused && s.difference(n, vnis) == "is not mirrored" {
 			s.violation("%s is not mirrored %v after the last fault, and nobody refuses it", id, believed)
 		}
 	}
@@ -188,13 +188,13 @@ func (s *story) differs() string {
 		}
 	}
 	for _, t := range s.living() {
-		if n := s.interfaces[t.InterfaceID]; mine(&t.Session) && (!n.wanted || !n.alive || n.Task.Service == "skip") {
+		if n := s.interfaces[t.InterfaceID]; mine(&t.Session) && !asked(n) {
 			return fmt.Sprintf("%s is mirrored by %s and is not wanted", t.InterfaceID, t.ID)
 		}
 	}
 	for _, id := range keys(s.interfaces) {
 		n := s.interfaces[id]
-		if !n.wanted || !n.alive || n.Task.Service == "skip" {
+		if !asked(n) {
 			continue
 		}
 		if reason := s.difference(n, vnis); reason != "" {
@@ -202,6 +202,12 @@ func (s *story) differs() string {
 		}
 	}
 	return ""
+}
+
+// asked reports whether the first rules ask for a session of an interface: of one
+// service they say that it is not mirrored, of another nothing.
+func asked(n *nic) bool {
+	return n.wanted && n.alive && n.Task.Service != "skip" && n.Task.Service != "stray"
 }
 
 // excused reports whether an interface may be as it is: AWS refuses it, or others

@@ -88,7 +88,7 @@ func (w *world) chance(n int) bool { return w.rng.IntN(100) < n }
 func (w *world) start() *nic {
 	w.next++
 	n := &nic{Source: source(w.next), wanted: true, alive: true, known: w.now}
-	n.Task.Service = []string{"web", "web", "db", "skip"}[w.rng.IntN(4)]
+	n.Task.Service = []string{"web", "web", "db", "skip", "stray"}[w.rng.IntN(5)]
 	if w.chance(5) {
 		n.Type = "branch"
 	}

@@ -240,17 +240,17 @@ func TestSendLongestFrame(t *testing.T) {
 	}
 }
 
+// A refusal comes by the kernel's own work, perhaps a little later: the next datagram
+// of the flow meets it. Of 127.0.0.3 nobody is given a port by itself.
 func TestSendNothingListens(t *testing.T) {
-	conn, to := listen(t, "127.0.0.1:0")
+	conn, to := listen(t, "127.0.0.3:0")
 	conn.Close()
-	for _, n := range []int64{1, 500} {
-		result, err := Send(t.Context(), SendConfig{To: to, Count: n})
-		if err == nil || !strings.Contains(err.Error(), "nothing listens on "+to.String()) {
-			t.Errorf("error %v", err)
-		}
-		if result.Packets != n {
-			t.Errorf("%d sent of %d", result.Packets, n)
-		}
+	result, err := Send(t.Context(), SendConfig{To: to, Count: 20, Rate: 50, Flows: 1})
+	if err == nil || !strings.Contains(err.Error(), "nothing listens on "+to.String()) {
+		t.Errorf("error %v", err)
+	}
+	if result.Packets != 20 {
+		t.Errorf("%d sent of 20", result.Packets)
 	}
 }
 
