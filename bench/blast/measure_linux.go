@@ -64,7 +64,7 @@ func (b *blast) try(kind string) (trial, error) {
 		return trial{}, err
 	}
 	// Till the kernel has looked at the carrier, socket buffers go nowhere.
-	if err := shell("timeout 60 sh -c 'until grep -qx up /sys/class/net/b0/operstate; do sleep 0.01; done'"); err != nil {
+	if err := shell(`timeout 60 sh -c 'until ip link show b0 | grep -q "state UP"; do sleep 0.01; done'`); err != nil {
 		return trial{}, err
 	}
 	var t trial
